@@ -1,1 +1,21 @@
-//! Empty so far.
+//! The canonical model: nodes, edges, coverage, and the snapshot format that carries them.
+//!
+//! Takes rows that connectors map; gives a typed, validated graph. Pure: no clock, no network, no file system, no
+//! threads. Everything that leaves this crate is ordered by immutable identifiers, so that equal input in any order
+//! gives equal bytes.
+
+pub mod canonical;
+mod graph;
+mod model;
+mod predicate;
+pub mod snapshot;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, TooManyRows};
+pub use model::*;
+pub use predicate::{Tri, UnknownReason};
+pub use snapshot::{
+    EncodedSnapshot, Manifest, Part, PartInfo, PartKind, PartRows, Row, Snapshot, SnapshotError, read_manifest,
+    read_part, read_snapshot, write_snapshot,
+};

@@ -1,1 +1,54 @@
-fn main() {}
+//! Development tasks: `cargo xtask NAME`. One module per subcommand; this file is the table of contents.
+//!
+//! A task may run programs, write below `target/`, the cache and the state directory. It writes nothing else
+//! into the checkout, and it never touches a cluster that is not marked as a test cluster.
+
+mod check;
+mod cluster;
+mod context;
+mod image;
+mod sh;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Development tasks of SecurityV0", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Obtain, show or remove a Kubernetes cluster for tests.
+    Cluster(cluster::Args),
+    /// Build the operator's container image (an OCI archive, no Docker needed).
+    Image(image::Args),
+    /// Check dependency arrows, generated files, sizes and repository hygiene.
+    Check(check::Args),
+    /// Run every test stage, the real cluster included.
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = Context::find().and_then(|ctx| match cli.task {
+        Task::Cluster(args) => cluster::run(&ctx, &args),
+        Task::Image(args) => image::run(&ctx, &args),
+        Task::Check(args) => check::run(&ctx, &args),
+        Task::Test(args) => test::run(&ctx, &args),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Faults and lies that a test switches on: plain data and the decision whether one strikes.
+//!
+//! A fault names a route (`applications`, `applications+owners`, `token`, ... or `*`). Nothing here does I/O.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// An error that a route answers instead of its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    /// Route, or `*` for every Graph route.
+    pub route: String,
+    /// HTTP status.
+    pub status: u16,
+    /// How often; absent: until cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// Let so many requests of the route pass first.
+    #[serde(default)]
+    pub after: u32,
+    /// `Retry-After`, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// The vendor's code: a Graph error code, or the number after `AADSTS` for `token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// How a hostile or broken vendor answers lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hostile {
+    /// The next page is on another host.
+    NextlinkOtherOrigin,
+    /// Every next link carries the same cursor.
+    RepeatCursor,
+    /// A body that does not end within half a gigabyte.
+    HugeBody,
+    /// 100,000 nested lists.
+    DeepJson,
+    /// Objects and organisation of another tenant.
+    ForeignTenant,
+    /// Pages without end, each with a fresh cursor.
+    EndlessPages,
+    /// A byte per second.
+    SlowBody,
+    /// A body that stops in the middle of a value.
+    TruncatedBody,
+    /// 200 with a web page instead of data.
+    NotJson,
+}
+
+/// How the last page of a list is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LostPage {
+    /// Its request fails with 503.
+    Fails,
+    /// The page before it has no next link, as if it were the last.
+    Silent,
+}
+
+/// All faults switched on.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) lost_pages: BTreeMap<String, LostPage>,
+    pub(crate) halved: BTreeMap<String, ()>,
+    pub(crate) redirect: Option<String>,
+    pub(crate) hostile: Option<(Hostile, String)>,
+}
+
+impl Faults {
+    /// The fault that strikes this request, if any. Counts it.
+    pub(crate) fn strike(&mut self, route: &str) -> Option<Fault> {
+        let found = self.faults.iter_mut().find(|fault| {
+            (fault.route == route || (fault.route == "*" && route != "token")) && fault.times != Some(0)
+        })?;
+        if found.after > 0 {
+            found.after -= 1;
+            return None;
+        }
+        if let Some(times) = &mut found.times {
+            *times -= 1;
+        }
+        Some(found.clone())
+    }
+
+    /// How this route lies, if it does.
+    pub(crate) fn lie(&self, route: &str) -> Option<Hostile> {
+        let (hostile, target) = self.hostile.as_ref()?;
+        (target == route || target == "*").then_some(*hostile)
+    }
+
+    pub(crate) fn lost_page(&self, route: &str) -> Option<LostPage> {
+        self.lost_pages.get(route).copied()
+    }
+
+    pub(crate) fn is_halved(&self, route: &str) -> bool {
+        self.halved.contains_key(route)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(route: &str, times: Option<u32>, after: u32) -> Fault {
+        Fault { route: route.to_owned(), status: 429, times, after, retry_after: None, code: None }
+    }
+
+    #[test]
+    fn strikes_so_often_and_no_more() {
+        let mut faults = Faults { faults: vec![fault("applications", Some(2), 1)], ..Faults::default() };
+        let struck: Vec<bool> = (0..5).map(|_| faults.strike("applications").is_some()).collect();
+        assert_eq!(struck, [false, true, true, false, false]);
+        assert!(faults.strike("servicePrincipals").is_none());
+    }
+
+    #[test]
+    fn the_star_spares_the_token_endpoint() {
+        let mut faults = Faults { faults: vec![fault("*", None, 0)], ..Faults::default() };
+        assert!(faults.strike("token").is_none());
+        assert!(faults.strike("users").is_some());
+    }
+}

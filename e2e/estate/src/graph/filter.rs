@@ -1,0 +1,116 @@
+//! The forms of `$filter` that the simulated Graph knows: equality, membership of ids, counts of related objects.
+//!
+//! Everything else is refused, as Graph refuses a filter that a property does not support.
+
+use super::reply::GraphError;
+
+/// Most values in one `in (...)`.
+const MAX_IN: usize = 15;
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Clause {
+    /// `navigation/$count eq 0` or `ne 0`.
+    Count { navigation: String, is: bool, number: usize },
+    /// `property in ('a','b')`.
+    In { property: String, values: Vec<String> },
+    /// `property eq 'a'` or `ne`; booleans as their text.
+    Is { property: String, is: bool, value: String },
+}
+
+/// Conditions joined by `and`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) clauses: Vec<Clause>,
+}
+
+impl Filter {
+    /// Reads a filter.
+    pub(crate) fn parse(text: &str) -> Result<Self, GraphError> {
+        let clauses = text.split(" and ").map(|clause| clause_of(clause.trim())).collect::<Option<Vec<_>>>();
+        let clauses = clauses
+            .ok_or_else(|| GraphError::unsupported_query("Unsupported or invalid query filter clause specified."))?;
+        for clause in &clauses {
+            if let Clause::In { property, values } = clause
+                && values.len() > MAX_IN
+            {
+                let message = format!("Too many values for '{property}': at most {MAX_IN} in one filter.");
+                return Err(GraphError::unsupported_query(&message));
+            }
+        }
+        Ok(Self { clauses })
+    }
+
+    /// Counts and negations need the advanced query mode.
+    pub(crate) fn is_advanced(&self) -> bool {
+        self.clauses.iter().any(|clause| match clause {
+            Clause::Count { .. } => true,
+            Clause::Is { is, .. } => !is,
+            Clause::In { .. } => false,
+        })
+    }
+}
+
+fn clause_of(text: &str) -> Option<Clause> {
+    let (path, rest) = text.split_once(' ')?;
+    let rest = rest.trim();
+    if let Some(list) = rest.strip_prefix("in").map(str::trim).and_then(|list| list.strip_prefix('(')) {
+        let values = list.strip_suffix(')')?.split(',').map(|value| literal(value.trim())).collect::<Option<_>>()?;
+        return Some(Clause::In { property: path.to_owned(), values });
+    }
+    let (operator, value) = rest.split_once(' ')?;
+    let is = match operator {
+        "eq" => true,
+        "ne" => false,
+        _ => return None,
+    };
+    let value = value.trim();
+    if let Some(navigation) = path.strip_suffix("/$count") {
+        return Some(Clause::Count { navigation: navigation.to_owned(), is, number: value.parse().ok()? });
+    }
+    let value = match value {
+        "true" | "false" => value.to_owned(),
+        text => literal(text)?,
+    };
+    Some(Clause::Is { property: path.to_owned(), is, value })
+}
+
+fn literal(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
+    let plain = inner.replace("''", "\u{0}");
+    (!plain.contains('\'')).then(|| plain.replace('\u{0}', "'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_forms() {
+        let one = |text: &str| Filter::parse(text).unwrap().clauses.remove(0);
+        assert_eq!(one("owners/$count eq 0"), Clause::Count { navigation: "owners".to_owned(), is: true, number: 0 });
+        assert_eq!(
+            one("id in ('a', 'b''c')"),
+            Clause::In { property: "id".to_owned(), values: vec!["a".to_owned(), "b'c".to_owned()] }
+        );
+        assert_eq!(
+            one("accountEnabled eq true"),
+            Clause::Is { property: "accountEnabled".to_owned(), is: true, value: "true".to_owned() }
+        );
+        assert_eq!(Filter::parse("id eq 'a' and appId ne 'b'").unwrap().clauses.len(), 2);
+    }
+
+    #[test]
+    fn unknown_forms() {
+        for text in ["", "id", "id eq a", "id gt 'a'", "id in 'a'", "startswith(id,'a')", "id eq 'a' or id eq 'b'", "id eq 'a'b'"] {
+            assert!(Filter::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn at_most_fifteen() {
+        let list = |count: usize| format!("id in ({})", vec!["'x'"; count].join(","));
+        assert!(Filter::parse(&list(15)).is_ok());
+        assert!(Filter::parse(&list(16)).is_err());
+    }
+}

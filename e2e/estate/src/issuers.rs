@@ -1,0 +1,229 @@
+//! Issuers of federated tokens: where their keys come from, and whether a token is really theirs.
+//!
+//! Takes an assertion, gives its verified claims or the reason in the vendor's terms. Keys come from the estate file,
+//! a file, or the network (the cluster's API server); a fetched set is fetched again when a token names an unknown key.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use crate::spec::Issuer;
+
+/// Where a pod finds the API server's authority and its own token.
+const POD_CA: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+const API_SERVER: &str = "https://kubernetes.default.svc";
+
+/// Name in an estate file for the issuer of the cluster that the server runs in.
+pub(crate) const KUBERNETES: &str = "kubernetes";
+
+/// Why an assertion was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AssertionError {
+    /// It is no token.
+    Malformed,
+    /// The signature does not verify, or it names a key that the issuer does not have.
+    Signature,
+    /// It is not yet or no longer valid.
+    Time,
+    /// The issuer's keys could not be had.
+    KeysUnreachable,
+}
+
+/// Claims of an assertion that federation looks at.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct AssertionClaims {
+    #[serde(default)]
+    pub(crate) iss: String,
+    #[serde(default)]
+    pub(crate) sub: String,
+    #[serde(default)]
+    pub(crate) aud: Audiences,
+}
+
+/// `aud` is a text or a list of texts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Audiences {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for Audiences {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Audiences {
+    pub(crate) fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => many.iter().any(|one| one == audience),
+        }
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::One(one) => one.clone(),
+            Self::Many(many) => many.join(", "),
+        }
+    }
+}
+
+/// Key sets by issuer.
+#[derive(Default)]
+pub(crate) struct Issuers {
+    extra: Vec<Issuer>,
+    kubernetes: bool,
+    fetched: Mutex<HashMap<String, JwkSet>>,
+    discovered: Mutex<Option<String>>,
+}
+
+impl Issuers {
+    pub(crate) fn new(extra: Vec<Issuer>, kubernetes: bool) -> Self {
+        Self { extra, kubernetes, ..Self::default() }
+    }
+
+    /// Claims of an assertion, not verified: they only choose which keys must have signed it.
+    pub(crate) fn peek(assertion: &str) -> Result<AssertionClaims, AssertionError> {
+        jsonwebtoken::dangerous::insecure_decode_claims(assertion).map_err(|_| AssertionError::Malformed)
+    }
+
+    /// The issuer that a federated credential means: itself, or the cluster's.
+    pub(crate) async fn resolve(&self, issuer: &str) -> String {
+        if issuer != KUBERNETES || !self.kubernetes {
+            return issuer.to_owned();
+        }
+        let mut discovered = self.discovered.lock().await;
+        if let Some(known) = &*discovered {
+            return known.clone();
+        }
+        match discover().await {
+            Ok(found) => discovered.insert(found).clone(),
+            Err(error) => {
+                tracing::warn!(%error, "the cluster's issuer cannot be discovered");
+                issuer.to_owned()
+            }
+        }
+    }
+
+    /// Verifies signature and time of an assertion against the keys of the issuer that it names.
+    pub(crate) async fn verify(&self, assertion: &str, issuer: &str, known: &[Issuer]) -> Result<(), AssertionError> {
+        let header = jsonwebtoken::decode_header(assertion).map_err(|_| AssertionError::Malformed)?;
+        let key = self.key(issuer, header.kid.as_deref(), known).await?;
+        let key = DecodingKey::from_jwk(&key).map_err(|_| AssertionError::Signature)?;
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.validate_aud = false;
+        validation.validate_nbf = true;
+        validation.leeway = 300;
+        match jsonwebtoken::decode::<serde_json::Value>(assertion, &key, &validation) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.kind() {
+                jsonwebtoken::errors::ErrorKind::ExpiredSignature
+                | jsonwebtoken::errors::ErrorKind::ImmatureSignature
+                | jsonwebtoken::errors::ErrorKind::MissingRequiredClaim(_) => AssertionError::Time,
+                _ => AssertionError::Signature,
+            }),
+        }
+    }
+
+    async fn key(&self, issuer: &str, kid: Option<&str>, known: &[Issuer]) -> Result<Jwk, AssertionError> {
+        let listed = known.iter().chain(&self.extra).find(|entry| entry.issuer == issuer);
+        if let Some(entry) = listed
+            && entry.jwks_url.is_none()
+        {
+            let set = local_keys(entry).await.ok_or(AssertionError::KeysUnreachable)?;
+            return pick(&set, kid).ok_or(AssertionError::Signature);
+        }
+        let source = match listed {
+            Some(entry) => entry.clone(),
+            None if self.kubernetes => cluster_keys(issuer),
+            None => return Err(AssertionError::KeysUnreachable),
+        };
+        let mut fetched = self.fetched.lock().await;
+        if let Some(found) = fetched.get(issuer).and_then(|set| pick(set, kid)) {
+            return Ok(found);
+        }
+        let set = fetch_keys(&source).await.map_err(|error| {
+            tracing::warn!(%error, "an issuer's keys cannot be fetched");
+            AssertionError::KeysUnreachable
+        })?;
+        let found = pick(&set, kid).ok_or(AssertionError::Signature);
+        fetched.insert(issuer.to_owned(), set);
+        found
+    }
+}
+
+fn pick(set: &JwkSet, kid: Option<&str>) -> Option<Jwk> {
+    match kid {
+        Some(kid) => set.find(kid).cloned(),
+        None => set.keys.first().cloned(),
+    }
+}
+
+async fn local_keys(entry: &Issuer) -> Option<JwkSet> {
+    if let Some(inline) = &entry.jwks {
+        return serde_json::from_value(inline.clone()).ok();
+    }
+    let text = tokio::fs::read(entry.jwks_file.as_ref()?).await.ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+fn cluster_keys(issuer: &str) -> Issuer {
+    Issuer {
+        issuer: issuer.to_owned(),
+        jwks: None,
+        jwks_file: None,
+        jwks_url: Some(format!("{API_SERVER}/openid/v1/jwks")),
+        ca_file: Some(POD_CA.to_owned()),
+        token_file: Some(POD_TOKEN.to_owned()),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("cannot read {0}: {1}")]
+    File(String, std::io::Error),
+    #[error("request failed: {0}")]
+    Http(#[from] reqwest::Error),
+    #[error("no address to fetch from")]
+    NoUrl,
+}
+
+async fn read(path: &str) -> Result<Vec<u8>, FetchError> {
+    tokio::fs::read(path).await.map_err(|error| FetchError::File(path.to_owned(), error))
+}
+
+async fn fetch<T: serde::de::DeserializeOwned>(source: &Issuer, url: &str) -> Result<T, FetchError> {
+    let mut client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    if let Some(path) = &source.ca_file {
+        client = client.tls_certs_only(reqwest::Certificate::from_pem_bundle(&read(path).await?)?);
+    }
+    let mut request = client.build()?.get(url);
+    if let Some(path) = &source.token_file {
+        request = request.bearer_auth(String::from_utf8_lossy(&read(path).await?).trim());
+    }
+    Ok(request.send().await?.error_for_status()?.json().await?)
+}
+
+async fn fetch_keys(source: &Issuer) -> Result<JwkSet, FetchError> {
+    let url = source.jwks_url.as_deref().ok_or(FetchError::NoUrl)?;
+    fetch(source, url).await
+}
+
+async fn discover() -> Result<String, FetchError> {
+    #[derive(Deserialize)]
+    struct Document {
+        issuer: String,
+    }
+    let url = format!("{API_SERVER}/.well-known/openid-configuration");
+    fetch::<Document>(&cluster_keys(""), &url).await.map(|document| document.issuer)
+}

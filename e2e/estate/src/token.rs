@@ -1,0 +1,263 @@
+//! login.microsoftonline.com: the token endpoint and the discovery documents that the vendor's clients read first.
+//!
+//! Secrets and assertions are really verified. What a client may do with its token is decided by Graph.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::aadsts::TokenError;
+use crate::issuers::{AssertionError, Issuers};
+use crate::reference::{GRAPH_APP_ID, GRAPH_KEY};
+use crate::spec::{FederatedCredential, PasswordCredential};
+use crate::state::State;
+use crate::wire;
+
+const AUTHORITY: &str = "https://login.microsoftonline.com";
+const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const MAX_FORM_BYTES: usize = 64 * 1024;
+
+/// Answers a request to the authority.
+pub(crate) async fn handle(state: &Arc<State>, request: Request<Body>) -> Response<Body> {
+    let path = request.uri().path().trim_matches('/').to_owned();
+    let parts: Vec<&str> = path.split('/').collect();
+    match (request.method(), parts.as_slice()) {
+        (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => {
+            let tenant = (*tenant).to_owned();
+            token(state, &tenant, request).await
+        }
+        (&Method::GET, ["common", "discovery", "instance"]) => wire::json(StatusCode::OK, &instance_discovery()),
+        (&Method::GET, [tenant, ".well-known", "openid-configuration"] | [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
+            openid_configuration(state, tenant)
+        }
+        (&Method::GET, [_, "discovery", "v2.0", "keys"]) => wire::json(StatusCode::OK, &json!(state.signing.jwks())),
+        _ => wire::json(StatusCode::NOT_FOUND, &json!({"error": "not_found"})),
+    }
+}
+
+fn instance_discovery() -> Value {
+    json!({
+        "tenant_discovery_endpoint": format!("{AUTHORITY}/common/v2.0/.well-known/openid-configuration"),
+        "api-version": "1.1",
+        "metadata": [{
+            "preferred_network": "login.microsoftonline.com",
+            "preferred_cache": "login.windows.net",
+            "aliases": ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
+        }],
+    })
+}
+
+fn openid_configuration(state: &State, tenant: &str) -> Response<Body> {
+    let id = match tenant {
+        "common" | "organizations" => "{tenantid}".to_owned(),
+        tenant => match known_tenant(state, tenant) {
+            Ok(id) => id,
+            Err(error) => return refuse(state, &error, Uuid::new_v4()),
+        },
+    };
+    let base = format!("{AUTHORITY}/{tenant}");
+    wire::json(
+        StatusCode::OK,
+        &json!({
+            "issuer": format!("{AUTHORITY}/{id}/v2.0"),
+            "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+            "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+            "device_authorization_endpoint": format!("{base}/oauth2/v2.0/devicecode"),
+            "jwks_uri": format!("{base}/discovery/v2.0/keys"),
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+            "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "subject_types_supported": ["pairwise"],
+            "tenant_region_scope": "EU",
+            "cloud_instance_name": "microsoftonline.com",
+            "msgraph_host": "graph.microsoft.com",
+        }),
+    )
+}
+
+async fn token(state: &Arc<State>, tenant: &str, request: Request<Body>) -> Response<Body> {
+    let correlation = wire::header_uuid(&request, "client-request-id").unwrap_or_else(Uuid::new_v4);
+    let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_FORM_BYTES).await else {
+        return refuse(state, &TokenError::parameter_missing("grant_type"), correlation);
+    };
+    let form: BTreeMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
+    let client = form.get("client_id").cloned().unwrap_or_default();
+    *state.counters().token_requests.entry(client).or_default() += 1;
+    if let Some(fault) = state.faults().strike("token") {
+        let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let code = fault.code.as_deref().and_then(|code| code.trim_start_matches("AADSTS").parse().ok());
+        return refuse(state, &TokenError::injected(status, code, fault.retry_after), correlation);
+    }
+    match issue(state, tenant, &form).await {
+        Ok(body) => wire::json(StatusCode::OK, &body),
+        Err(error) => refuse(state, &error, correlation),
+    }
+}
+
+fn refuse(state: &State, error: &TokenError, correlation: Uuid) -> Response<Body> {
+    *state.counters().token_errors.entry(error.code.to_string()).or_default() += 1;
+    let mut response = wire::json(error.status, &error.body(Timestamp::now(), correlation));
+    wire::set(&mut response, "x-ms-request-id", &Uuid::new_v4().to_string());
+    if let Some(seconds) = error.retry_after {
+        wire::set(&mut response, "retry-after", &seconds.to_string());
+    }
+    response
+}
+
+/// The tenant's id, if the name in the path stands for it.
+fn known_tenant(state: &State, name: &str) -> Result<String, TokenError> {
+    let estate = state.estate();
+    let tenant = &estate.file.tenant;
+    if name.eq_ignore_ascii_case(&tenant.id) || tenant.verified_domains.iter().any(|domain| name.eq_ignore_ascii_case(domain)) {
+        return Ok(tenant.id.clone());
+    }
+    if Uuid::parse_str(name).is_ok() || name.contains('.') {
+        return Err(TokenError::tenant_not_found(name));
+    }
+    Err(TokenError::tenant_malformed(name))
+}
+
+/// What the token endpoint knows of a client, copied out of the estate so that no lock is held while keys are fetched.
+struct Client {
+    app_id: String,
+    secrets: Vec<PasswordCredential>,
+    federated: Vec<FederatedCredential>,
+    service_principal: Option<(String, String)>,
+}
+
+fn find_client(state: &State, tenant: &str, app_id: &str) -> Result<Client, TokenError> {
+    let estate = state.estate();
+    let app = estate.application_by_app_id(app_id);
+    let sp = estate.service_principal_by_app_id(app_id);
+    if app.is_none() && sp.is_none() {
+        return Err(TokenError::app_not_in_tenant(app_id, tenant));
+    }
+    if app.is_some_and(|app| app.is_disabled) || sp.is_some_and(|sp| sp.disabled || sp.is_disabled) {
+        return Err(TokenError::app_disabled(app_id));
+    }
+    let of_app = app.map_or(&[][..], |app| app.password_credentials.as_slice());
+    let of_sp = sp.map_or(&[][..], |sp| sp.password_credentials.as_slice());
+    Ok(Client {
+        app_id: app_id.to_owned(),
+        secrets: of_app.iter().chain(of_sp).cloned().collect(),
+        federated: app.map(|app| app.federated_credentials.clone()).unwrap_or_default(),
+        service_principal: sp.map(|sp| (sp.id.clone(), sp.display_name.clone())),
+    })
+}
+
+async fn issue(state: &Arc<State>, tenant: &str, form: &BTreeMap<String, String>) -> Result<Value, TokenError> {
+    let tenant = known_tenant(state, tenant)?;
+    let field = |name: &'static str| form.get(name).filter(|text| !text.is_empty());
+    let required = |name: &'static str| field(name).ok_or_else(|| TokenError::parameter_missing(name));
+    let grant = required("grant_type")?;
+    if grant != "client_credentials" {
+        return Err(TokenError::grant_unsupported(grant));
+    }
+    let client = find_client(state, &tenant, required("client_id")?)?;
+    match (field("client_secret"), field("client_assertion")) {
+        (Some(secret), _) => check_secret(state, &client, secret)?,
+        (None, Some(assertion)) => {
+            if field("client_assertion_type").map(String::as_str) != Some(JWT_BEARER) {
+                return Err(TokenError::parameter_missing("client_assertion_type"));
+            }
+            check_assertion(state, &client, assertion).await?;
+        }
+        (None, None) => return Err(TokenError::credential_missing()),
+    }
+    let scope = required("scope")?;
+    let Some((sp_id, name)) = &client.service_principal else {
+        return Err(TokenError::service_principal_missing(&client.app_id, &tenant));
+    };
+    let audience = resource(state, scope, &tenant)?;
+    access_token(state, &tenant, &audience, (&client.app_id, sp_id, name))
+}
+
+fn check_secret(state: &State, client: &Client, offered: &str) -> Result<(), TokenError> {
+    let estate = state.estate();
+    let now = estate.file.clock.unwrap_or_else(Timestamp::now);
+    let mut expired = false;
+    for secret in &client.secrets {
+        if secret.value.as_ref().is_some_and(|value| value.matches(offered)) {
+            if estate.instant(secret.start) <= now && now < estate.instant(secret.end) {
+                return Ok(());
+            }
+            expired = true;
+        }
+    }
+    Err(if expired { TokenError::secret_expired(&client.app_id) } else { TokenError::secret_invalid(&client.app_id) })
+}
+
+async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str) -> Result<(), TokenError> {
+    let claims = Issuers::peek(assertion).map_err(|_| TokenError::assertion_malformed())?;
+    if claims.iss == client.app_id {
+        return Err(TokenError::certificate_not_registered(&client.app_id));
+    }
+    let mut same_issuer = Vec::new();
+    for credential in &client.federated {
+        if state.issuers.resolve(&credential.issuer).await == claims.iss {
+            same_issuer.push(credential);
+        }
+    }
+    if same_issuer.is_empty() {
+        return Err(TokenError::federation_mismatch(700_211, "issuer", &claims.iss));
+    }
+    same_issuer.retain(|credential| credential.subject == claims.sub);
+    if same_issuer.is_empty() {
+        return Err(TokenError::federation_mismatch(700_213, "subject", &claims.sub));
+    }
+    if !same_issuer.iter().any(|credential| claims.aud.contains(&credential.audience)) {
+        return Err(TokenError::federation_mismatch(700_212, "audience", &claims.aud.shown()));
+    }
+    let known = state.estate().file.issuers.clone();
+    state.issuers.verify(assertion, &claims.iss, &known).await.map_err(|error| match error {
+        AssertionError::Malformed => TokenError::assertion_malformed(),
+        AssertionError::Signature => TokenError::assertion_signature(),
+        AssertionError::Time => TokenError::assertion_time(),
+        AssertionError::KeysUnreachable => TokenError::issuer_unreachable(&claims.iss),
+    })
+}
+
+/// The audience that a scope asks for.
+fn resource(state: &State, scope: &str, tenant: &str) -> Result<String, TokenError> {
+    let Some(resource) = scope.strip_suffix("/.default") else { return Err(TokenError::scope_invalid(scope)) };
+    if resource.trim_end_matches('/') == GRAPH_RESOURCE || resource == GRAPH_APP_ID {
+        return Ok(GRAPH_RESOURCE.to_owned());
+    }
+    let estate = state.estate();
+    let app_id = resource.strip_prefix("api://").unwrap_or(resource);
+    match estate.service_principal_by_app_id(app_id) {
+        Some(sp) if sp.key != GRAPH_KEY => Ok(resource.to_owned()),
+        _ => Err(TokenError::resource_unknown(resource, tenant)),
+    }
+}
+
+fn access_token(
+    state: &State, tenant: &str, audience: &str, (app_id, sp_id, name): (&str, &str, &str),
+) -> Result<Value, TokenError> {
+    let (lifetime, roles) = {
+        let estate = state.estate();
+        let roles = if audience == GRAPH_RESOURCE { estate.graph_roles(sp_id) } else { Vec::new() };
+        (estate.file.server.token_lifetime_seconds, roles)
+    };
+    let now = Timestamp::now().as_second();
+    let issuer = format!("https://sts.windows.net/{tenant}/");
+    let mut claims = json!({
+        "aud": audience, "iss": issuer, "iat": now, "nbf": now, "exp": now + lifetime,
+        "app_displayname": name, "appid": app_id, "appidacr": "1", "idp": issuer, "idtyp": "app",
+        "oid": sp_id, "sub": sp_id, "tid": tenant, "uti": Uuid::new_v4().simple().to_string(), "ver": "1.0",
+    });
+    if !roles.is_empty() {
+        claims["roles"] = json!(roles);
+    }
+    let token = state
+        .signing
+        .sign(&claims)
+        .map_err(|_| TokenError::injected(StatusCode::INTERNAL_SERVER_ERROR, Some(90033), None))?;
+    Ok(json!({"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}))
+}

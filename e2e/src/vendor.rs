@@ -1,0 +1,60 @@
+//! The simulated vendor as tests steer it: its estate, its faults, its counters. Reached through the API server's
+//! service proxy, so that it works on any cluster.
+
+use serde_json::Value;
+
+use crate::{Kubectl, Result};
+
+/// Namespace that the vendor runs in.
+pub const NAMESPACE: &str = "simulated-vendor";
+const PROXY: &str = "/api/v1/namespaces/simulated-vendor/services/http:vendor:9090/proxy";
+
+/// The vendor's administration port.
+#[derive(Clone, Debug)]
+pub struct Vendor {
+    kubectl: Kubectl,
+}
+
+impl Vendor {
+    /// The vendor in the cluster that `kubectl` sees.
+    pub fn new(kubectl: &Kubectl) -> Self {
+        Self { kubectl: kubectl.clone() }
+    }
+
+    /// PEM certificate of the vendor's authority.
+    pub fn ca(&self) -> Result<String> {
+        self.kubectl.run(&["get", "--raw", &format!("{PROXY}/ca")])
+    }
+
+    /// Replaces the whole estate (YAML) and forgets faults and counters.
+    pub fn set_estate(&self, yaml: &str) -> Result<()> {
+        self.kubectl.run_with(&["replace", "--raw", &format!("{PROXY}/estate"), "-f", "-"], yaml)?;
+        self.post("clear-faults", "{}")?;
+        self.reset_counters()
+    }
+
+    /// One change: see the vendor's README for the forms.
+    pub fn mutate(&self, change: &Value) -> Result<()> {
+        self.post("mutate", &change.to_string())
+    }
+
+    /// Forgets every injected fault.
+    pub fn clear_faults(&self) -> Result<()> {
+        self.post("clear-faults", "{}")
+    }
+
+    /// Starts counting from zero.
+    pub fn reset_counters(&self) -> Result<()> {
+        self.post("reset-counters", "{}")
+    }
+
+    /// What has been asked since the last reset.
+    pub fn counters(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.kubectl.run(&["get", "--raw", &format!("{PROXY}/counters")])?)?)
+    }
+
+    fn post(&self, route: &str, body: &str) -> Result<()> {
+        self.kubectl.run_with(&["create", "--raw", &format!("{PROXY}/{route}"), "-f", "-"], body)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! The shipped demonstration estate: every planted finding appears, no near miss does, and nothing is written twice.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use sv0_e2e::{Result, World, estate, eventually, world};
+
+type Key = (String, String, String, bool);
+
+fn key(finding: &Value) -> Key {
+    let spec = &finding["spec"];
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let subject = text(&spec["subject"]["id"]).rsplit(':').next().unwrap_or_default().to_owned();
+    (text(&spec["rule"]["id"]), subject, text(&spec["severity"]).to_lowercase(), spec["rule"]["claim"] == "Narrower")
+}
+
+#[test]
+fn the_demonstration_shows_what_was_planted_and_nothing_else() -> Result<()> {
+    let world = World::clean()?;
+    let expected = world.load_demo()?;
+    world.connect_to(&expected)?;
+    let seen: BTreeSet<Key> = world.findings()?.iter().map(key).collect();
+    let wanted: BTreeSet<Key> = expected.findings.into_iter().collect();
+    assert!(!wanted.is_empty(), "the estate file expects nothing");
+    let missing: Vec<_> = wanted.difference(&seen).collect();
+    let extra: Vec<_> = seen.difference(&wanted).collect();
+    assert!(missing.is_empty() && extra.is_empty(), "missing: {missing:#?}\nnot expected: {extra:#?}");
+    for (rule, subject) in expected.near_misses {
+        assert!(!seen.iter().any(|k| k.0 == rule && k.1 == subject), "near miss reported: {rule} {subject}");
+    }
+
+    // A person reads the table in 120 columns and the description without knowing the tool.
+    let table = world.kubectl.run(&["get", "findings", "-n", world.ns])?;
+    let widest = table.lines().map(|l| l.trim_end().chars().count()).max().unwrap_or_default();
+    assert!(widest <= 120, "{widest} columns:\n{table}");
+    let name = world.findings()?[0]["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let described = world.kubectl.run(&["describe", "finding", "-n", world.ns, &name])?;
+    for part in ["Title:", "Why:", "Accountable:", "Evidence:", "Remediation:", "Severity:"] {
+        assert!(described.contains(part), "no {part} in\n{described}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_unchanged_rescan_and_a_day_later_write_no_finding() -> Result<()> {
+    let world = World::clean()?;
+    world.vendor.mutate(&json!({"user": {"id": estate::OWNER, "accountEnabled": false}}))?;
+    world.connect()?;
+    assert!(!world.findings()?.is_empty(), "nothing to compare");
+    let before = world.finding_writes()?;
+    assert!(before.is_none_or(|n| n > 0), "the audit log does not show the first writes");
+    let versions = world.versions()?;
+
+    world.rescan()?;
+    world.evaluate_as_of(SignedDuration::from_hours(24))?;
+    assert_eq!(world.versions()?, versions);
+    assert_eq!(world.finding_writes()?, before, "create, update, patch or delete of findings in the audit log");
+    Ok(())
+}
+
+#[test]
+fn a_credential_crosses_its_limit_by_time_alone() -> Result<()> {
+    let world = World::clean()?;
+    let mut file = estate::small(world.ns);
+    let crossing = estate::from_now(SignedDuration::from_hours(-90 * 24) + SignedDuration::from_secs(60));
+    for application in file["applications"].as_array_mut().into_iter().flatten() {
+        if application["key"] == "billing" {
+            application["passwordCredentials"] = json!([{"start": crossing, "end": estate::days(80)}]);
+        }
+    }
+    world.vendor.set_estate(&file.to_string())?;
+    world.connect()?;
+    assert!(world.finding("CRED-003", estate::BILLING)?.is_none(), "not due yet");
+    let scans = world.status()?["lastScan"]["id"].clone();
+    eventually("the finding that only time brings", Duration::from_mins(3), || {
+        world.finding("CRED-003", estate::BILLING)?.ok_or_else(|| "no CRED-003 yet".into())
+    })?;
+    assert_eq!(world.status()?["lastScan"]["id"], scans, "no scan was needed");
+    Ok(())
+}
+
+#[test]
+fn a_changed_threshold_evaluates_again_without_a_scan() -> Result<()> {
+    let world = World::clean()?;
+    world.connect()?;
+    assert!(world.finding("CRED-003", estate::BILLING)?.is_none());
+    let patch = json!({"spec": {"thresholds": {"rotateDays": 5}}}).to_string();
+    world.kubectl.run(&["patch", "estates.securityv0.com", "default", "-n", world.ns, "--type=merge", "-p", &patch])?;
+    eventually("the finding of the stricter threshold", world::PATIENCE, || {
+        world.finding("CRED-003", estate::BILLING)?.ok_or_else(|| "no CRED-003 yet".into())
+    })?;
+    Ok(())
+}

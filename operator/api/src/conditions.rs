@@ -1,0 +1,78 @@
+//! The names of conditions, and the one way to set a condition: a transition time changes only with the status.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// Everything that the object asks for is in place and the last result is good.
+pub const READY: &str = "Ready";
+/// Work towards the spec is under way.
+pub const RECONCILING: &str = "Reconciling";
+/// Nothing will happen until a person changes something; the reason says what.
+pub const STALLED: &str = "Stalled";
+/// The source system accepted the credential.
+pub const AUTHENTICATED: &str = "Authenticated";
+/// The credential has the permissions that the chosen collection needs.
+pub const PERMISSIONS_SUFFICIENT: &str = "PermissionsSufficient";
+/// The last scan stored a snapshot.
+pub const SCAN_SUCCEEDED: &str = "ScanSucceeded";
+/// The source system throttles.
+pub const RATE_LIMITED: &str = "RateLimited";
+/// A newer collection revision waits until `spec.acceptedCollectionRevision` names it.
+pub const COLLECTION_CHANGE_PENDING: &str = "CollectionChangePending";
+/// On an Estate: the Findings stand for the inputs named in its status.
+pub const EVALUATED: &str = "Evaluated";
+/// On an Estate: there are more findings than are kept as resources; the evidence pack holds all.
+pub const FINDINGS_TRUNCATED: &str = "FindingsTruncated";
+
+/// The value `True`.
+pub const TRUE: &str = "True";
+/// The value `False`.
+pub const FALSE: &str = "False";
+/// The value `Unknown`.
+pub const UNKNOWN: &str = "Unknown";
+
+/// The condition of this type.
+pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+/// Whether the condition of this type is `True`.
+pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
+    find(conditions, type_).is_some_and(|condition| condition.status == TRUE)
+}
+
+/// Puts `next` into the list, sorted by type. `lastTransitionTime` is kept when the status did not change, so that an
+/// unchanged condition is byte-identical and causes no write. Returns whether status or reason changed.
+pub fn set(conditions: &mut Vec<Condition>, mut next: Condition) -> bool {
+    let mut changed = true;
+    if let Some(index) = conditions.iter().position(|condition| condition.type_ == next.type_) {
+        let current = conditions.remove(index);
+        changed = current.status != next.status || current.reason != next.reason;
+        if current.status == next.status {
+            next.last_transition_time = current.last_transition_time;
+        }
+    }
+    conditions.push(next);
+    conditions.sort_by(|left, right| left.type_.cmp(&right.type_));
+    changed
+}
+
+/// What a condition speaks of.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The object's generation.
+    pub generation: Option<i64>,
+    /// The instant, in whole seconds: that is what the API server keeps.
+    pub at: Time,
+}
+
+/// A condition as of `observed`.
+pub fn condition(type_: &str, status: &str, reason: &str, message: &str, observed: &Observed) -> Condition {
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: observed.generation,
+        last_transition_time: observed.at.clone(),
+    }
+}

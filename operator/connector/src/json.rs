@@ -1,0 +1,102 @@
+//! Bounds on JSON before it is read, and lists in which one broken item does not spoil the others. Pure.
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+
+use crate::Cause;
+
+/// Deepest nesting that is read.
+pub(crate) const MAX_DEPTH: usize = 32;
+/// Longest string that is read, in bytes.
+pub(crate) const MAX_STRING: usize = 256 * 1024;
+
+/// Walks over the bytes once, without allocating, and refuses what is nested too deeply or holds too long a string.
+/// Says nothing about validity: the parser does.
+pub fn check_shape(bytes: &[u8]) -> Result<(), Cause> {
+    let mut depth = 0_usize;
+    let mut string_start = None;
+    let mut escaped = false;
+    for (at, byte) in bytes.iter().enumerate() {
+        if let Some(start) = string_start {
+            if at - start > MAX_STRING {
+                return Err(Cause::ResponseRefused);
+            }
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => string_start = None,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => string_start = Some(at),
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(Cause::ResponseRefused);
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An item of a list: readable, or not. An unreadable one makes its collection partial and nothing more.
+#[derive(Debug)]
+pub enum Lenient<T> {
+    /// Read.
+    Item(T),
+    /// Not of the documented form.
+    Broken,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either<T> {
+            Item(T),
+            #[allow(dead_code)] // consumes what is there
+            Broken(IgnoredAny),
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::Item(item) => Self::Item(item),
+            Either::Broken(_) => Self::Broken,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deep_nesting_and_long_strings_are_refused() {
+        let deep = "[".repeat(MAX_DEPTH + 1);
+        assert_eq!(check_shape(deep.as_bytes()), Err(Cause::ResponseRefused));
+        let long = format!("\"{}\"", "a".repeat(MAX_STRING + 1));
+        assert_eq!(check_shape(long.as_bytes()), Err(Cause::ResponseRefused));
+        assert_eq!(check_shape("[".repeat(MAX_DEPTH).as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn brackets_and_escaped_quotes_inside_strings_do_not_count() {
+        let text = format!(r#"{{"a":"{}\"{}"}}"#, "[".repeat(100), "{".repeat(100));
+        assert_eq!(check_shape(text.as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn one_broken_item_leaves_the_others() {
+        #[derive(Debug, Deserialize)]
+        struct Thing {
+            id: String,
+        }
+        let read: Vec<Lenient<Thing>> = serde_json::from_str(r#"[{"id":"a"},{"id":7},[],{"id":"b","x":1}]"#).unwrap();
+        let ids: Vec<_> =
+            read.iter().map(|item| if let Lenient::Item(t) = item { t.id.as_str() } else { "-" }).collect();
+        assert_eq!(ids, ["a", "-", "-", "b"]);
+    }
+}

@@ -1,0 +1,295 @@
+//! A connector's manifest: the single source of truth for what it asks, which permissions that needs, and what it
+//! keeps. Takes YAML that is compiled into the program; gives a checked structure. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+/// Everything that a connector may do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Manifest {
+    /// The connector's name, also the first part of its node identities.
+    pub system: String,
+    /// For people.
+    pub title: String,
+    /// The vendor's API.
+    pub api: Api,
+    /// Rises whenever something new is collected; a customer accepts each rise.
+    pub collection_revision: u32,
+    /// Ways to sign in, the recommended one first.
+    pub auth_methods: Vec<String>,
+    /// Headers of every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Header that carries a fresh id per request, if the vendor knows one.
+    #[serde(default)]
+    pub request_id_header: Option<String>,
+    /// Application permissions.
+    pub permissions: Vec<Permission>,
+    /// The vendor's published limits, for the documents.
+    #[serde(default)]
+    pub rate_limits: Vec<String>,
+    /// What is read about people, for the documents.
+    #[serde(default)]
+    pub personal_data: Vec<PersonalData>,
+    /// What is never read, for the documents.
+    #[serde(default)]
+    pub never_read: Vec<String>,
+    /// Vendor documents.
+    #[serde(default)]
+    pub docs: Vec<String>,
+    /// The requests.
+    pub operations: Vec<Operation>,
+}
+
+/// The vendor's API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Api {
+    /// `Microsoft Graph`.
+    pub name: String,
+    /// `v1.0`; also the first segment of every path.
+    pub version: String,
+}
+
+/// A permission.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Permission {
+    /// The vendor's name for it.
+    pub id: String,
+    /// The vendor's immutable identifier of it.
+    pub role: String,
+    /// What it is for.
+    pub reason: String,
+    /// Broader permissions that include it: with one of them it is not missing.
+    #[serde(default)]
+    pub included_in: Vec<Included>,
+}
+
+/// A broader permission.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Included {
+    /// The vendor's name for it.
+    pub id: String,
+    /// The vendor's immutable identifier of it.
+    pub role: String,
+}
+
+/// What is read about people.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PersonalData {
+    /// The field.
+    pub field: String,
+    /// About whom.
+    pub about: String,
+    /// What for.
+    pub purpose: String,
+}
+
+/// How the pages of a list follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Paging {
+    /// One answer.
+    #[default]
+    None,
+    /// `@odata.nextLink`, opaque, on the same path.
+    OdataNextLink,
+}
+
+/// One request that may be made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Operation {
+    /// Unique name.
+    pub id: String,
+    /// `GET`, or `POST` for an envelope of listed GETs.
+    pub method: String,
+    /// Logical host; bound to an address by the connector's configuration.
+    pub host: String,
+    /// Path below the API's version, with `{slots}`.
+    pub path: String,
+    /// Query: each key with its only value, which may have `{slots}`.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// Headers besides the manifest's own.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Fields that are kept; everything else is dropped while the answer is read.
+    #[serde(default)]
+    pub fields: Vec<String>,
+    /// Paging.
+    #[serde(default)]
+    pub paging: Paging,
+    /// For an envelope: operations that may be inside.
+    #[serde(default)]
+    pub inner: Vec<String>,
+    /// The permission that it needs.
+    #[serde(default)]
+    pub permission: Option<String>,
+    /// The collection that it feeds.
+    #[serde(default)]
+    pub collection: Option<String>,
+    /// The collection revision that brought it.
+    pub revision: u32,
+    /// The vendor's document.
+    #[serde(default)]
+    pub docs: Option<String>,
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the documented form.
+    #[error("the manifest cannot be read: {0}")]
+    Unreadable(#[from] serde_yaml::Error),
+    /// Contradicts itself.
+    #[error("the manifest's operation {operation}: {problem}")]
+    Inconsistent {
+        /// Which operation.
+        operation: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+impl Manifest {
+    /// Reads and checks.
+    pub fn parse(yaml: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = serde_yaml::from_str(yaml)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        let mut seen = BTreeSet::new();
+        for operation in &self.operations {
+            let problem = self.problem_of(operation).or_else(|| {
+                (!seen.insert(operation.id.as_str())).then_some("another operation has the same id")
+            });
+            if let Some(problem) = problem {
+                return Err(ManifestError::Inconsistent { operation: operation.id.clone(), problem });
+            }
+        }
+        Ok(())
+    }
+
+    fn problem_of(&self, operation: &Operation) -> Option<&'static str> {
+        let listed = |id: &String| self.permissions.iter().any(|p| p.id == *id);
+        if !operation.path.starts_with('/') {
+            return Some("its path does not start with a slash");
+        }
+        if operation.revision == 0 || operation.revision > self.collection_revision {
+            return Some("its revision is not between 1 and the manifest's collectionRevision");
+        }
+        if operation.permission.as_ref().is_some_and(|id| !listed(id)) {
+            return Some("its permission is not listed under permissions");
+        }
+        match operation.method.as_str() {
+            "GET" if !operation.inner.is_empty() => return Some("a GET has no inner operations"),
+            "GET" if operation.collection.is_none() => return Some("a GET feeds a collection"),
+            "GET" => {}
+            "POST" if operation.inner.is_empty() => return Some("a POST is allowed as an envelope of GETs only"),
+            "POST" => {}
+            _ => return Some("its method is neither GET nor an enveloping POST"),
+        }
+        let inner_are_gets = operation
+            .inner
+            .iter()
+            .all(|id| self.operation(id).is_some_and(|(_, inner)| inner.method == "GET" && inner.host == operation.host));
+        (!inner_are_gets).then_some("an inner operation is not a listed GET of the same host")
+    }
+
+    /// An operation and its place in the list.
+    pub fn operation(&self, id: &str) -> Option<(usize, &Operation)> {
+        self.operations.iter().enumerate().find(|(_, operation)| operation.id == id)
+    }
+
+    /// The collections that `revision` allows, in the order of their first operation.
+    pub fn collections(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for name in self.operations.iter().filter_map(|o| o.collection.as_deref()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// What rows refer to by index: the collecting operations in the manifest's order.
+    pub fn graph_operations(&self) -> Vec<sv0_graph::Operation> {
+        self.collecting()
+            .map(|(operation, collection)| sv0_graph::Operation {
+                id: operation.id.clone(),
+                api: self.api.name.clone(),
+                version: self.api.version.clone(),
+                path: format!("{} {}", operation.method, operation.path),
+                collection: collection.to_owned(),
+            })
+            .collect()
+    }
+
+    /// The index that rows carry for an operation.
+    pub fn graph_index(&self, id: &str) -> Option<u16> {
+        let at = self.collecting().position(|(operation, _)| operation.id == id)?;
+        u16::try_from(at).ok()
+    }
+
+    fn collecting(&self) -> impl Iterator<Item = (&Operation, &str)> {
+        self.operations.iter().filter_map(|o| o.collection.as_deref().map(|collection| (o, collection)))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// A small manifest for the tests of this crate.
+    pub(crate) const SMALL: &str = r"
+system: test
+title: Test
+api: {name: Test API, version: v1}
+collectionRevision: 2
+authMethods: [clientSecret]
+headers: {x-priority: Low}
+requestIdHeader: client-request-id
+permissions:
+  - {id: Thing.Read, role: r1, reason: things}
+operations:
+  - {id: listThings, method: GET, host: api, path: /things, query: {$select: 'id,name', $top: '2'}, paging: odataNextLink, permission: Thing.Read, collection: things, revision: 1}
+  - {id: getThing, method: GET, host: api, path: '/things/{id}/parts', collection: parts, permission: Thing.Read, revision: 1}
+  - {id: byKey, method: GET, host: api, path: '/things(key={id})', query: {$filter: 'id in ({ids})'}, collection: parts, permission: Thing.Read, revision: 1}
+  - {id: newer, method: GET, host: api, path: /newer, collection: newer, revision: 2}
+  - {id: batch, method: POST, host: api, path: /$batch, inner: [getThing], revision: 1}
+";
+
+    #[test]
+    fn rows_refer_to_collecting_operations_in_order() {
+        let manifest = Manifest::parse(SMALL).unwrap();
+        assert_eq!(manifest.graph_index("byKey"), Some(2));
+        assert_eq!(manifest.graph_index("batch"), None);
+        assert_eq!(manifest.graph_operations()[2].path, "GET /things(key={id})");
+        assert_eq!(manifest.collections(), ["things", "parts", "newer"]);
+    }
+
+    #[rstest]
+    #[case::unknown_permission("permission: Thing.Read, collection: things", "permission: Thing.Write, collection: things")]
+    #[case::write("id: newer, method: GET", "id: newer, method: DELETE")]
+    #[case::plain_post("id: newer, method: GET", "id: newer, method: POST")]
+    #[case::twice("id: newer", "id: listThings")]
+    #[case::revision("collection: newer, revision: 2", "collection: newer, revision: 3")]
+    #[case::inner("inner: [getThing]", "inner: [gone]")]
+    #[case::unknown_key("title: Test", "titel: Test")]
+    #[case::relative("path: /newer", "path: newer")]
+    fn a_contradiction_is_refused(#[case] from: &str, #[case] to: &str) {
+        let broken = SMALL.replacen(from, to, 1);
+        assert_ne!(broken, SMALL);
+        assert!(Manifest::parse(&broken).is_err());
+    }
+}

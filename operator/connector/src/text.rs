@@ -1,0 +1,87 @@
+//! Vendor strings are hostile: what may be kept of them, and in which form. Pure.
+
+use jiff::Timestamp;
+
+/// Longest display text that is kept, in characters.
+pub const MAX_TEXT: usize = 256;
+
+/// Text fit to be kept: control and bidirectional formatting characters dropped, blanks trimmed, cut at
+/// [`MAX_TEXT`] characters. `None` when nothing remains.
+pub fn display(text: &str) -> Option<String> {
+    let kept: String = text.chars().filter(|c| !is_unsafe(*c)).take(MAX_TEXT).collect();
+    let kept = kept.trim();
+    (!kept.is_empty()).then(|| kept.to_owned())
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+}
+
+/// An identifier in the canonical form of a GUID (lower case), or nothing.
+pub fn guid(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let shape = bytes.len() == 36
+        && bytes.iter().enumerate().all(|(i, b)| match i {
+            8 | 13 | 18 | 23 => *b == b'-',
+            _ => b.is_ascii_hexdigit(),
+        });
+    shape.then(|| text.to_ascii_lowercase())
+}
+
+/// A vendor's opaque identifier: 1 to 128 characters that need no escaping anywhere.
+pub fn opaque_id(text: &str) -> Option<&str> {
+    let fits = (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'))
+        && text.bytes().any(|b| b != b'.');
+    fits.then_some(text)
+}
+
+/// An instant in the one form that rows carry. `None` when it is not RFC 3339.
+pub fn instant(text: &str) -> Option<Timestamp> {
+    if text.len() > 40 {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_text_loses_control_and_direction_characters_and_length() {
+        assert_eq!(display(" a\u{202E}b\n\u{7}c ").as_deref(), Some("abc"));
+        assert_eq!(display(&"x".repeat(10_000)).map(|t| t.len()), Some(MAX_TEXT));
+        assert_eq!(display("\u{200B} \n"), None);
+    }
+
+    #[test]
+    fn guids_are_lower_cased_and_everything_else_is_refused() {
+        assert_eq!(
+            guid("9A5D68DD-52B0-4CC2-BD40-ABCF44AC3A30").as_deref(),
+            Some("9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30")
+        );
+        for bad in ["", "9a5d68dd", "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a3g", "../../../../../../../../../../etc/pw"] {
+            assert_eq!(guid(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn opaque_ids_cannot_leave_their_path_segment() {
+        assert_eq!(opaque_id("41W1zT6z1U-kJxf62svfp1HFE8pMZhxDun-ThPczmJE").is_some(), true);
+        for bad in ["", "..", "a/b", "a%2fb", "a?b", "a b"] {
+            assert_eq!(opaque_id(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn instants_keep_the_vendors_seven_fractional_digits() {
+        assert_eq!(
+            instant("2019-09-17T19:10:35.2742618Z").map(|t| t.to_string()).as_deref(),
+            Some("2019-09-17T19:10:35.2742618Z")
+        );
+        assert_eq!(instant("2299-12-30T12:00:00Z").map(|t| t.to_string()).as_deref(), Some("2299-12-30T12:00:00Z"));
+        assert_eq!(instant("yesterday"), None);
+    }
+}

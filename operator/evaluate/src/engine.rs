@@ -1,0 +1,260 @@
+//! The evaluation itself: takes decoded snapshots, the previous ledger and a configuration; gives what the estate's
+//! Findings, its status, the ledger and the evidence pack shall be.
+//!
+//! A function in the mathematical sense: no clock, no I/O, no environment. Equal inputs give equal bytes for any order
+//! of snapshots and any number of threads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use sv0_api::{EstateSpec, FindingSpec, FindingState};
+use sv0_graph::{Graph, Snapshot, TooManyRows};
+
+use crate::convert;
+use crate::gaps::{Gap, gaps};
+use crate::history::{InstanceMemory, View, observe};
+use crate::ledger::{Ledger, LedgerError, RememberedInstance};
+use crate::load::Input;
+use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
+use crate::pack::{PackError, write_pack};
+
+/// Evaluations happen at least this often.
+const BACKSTOP: SignedDuration = SignedDuration::from_hours(24);
+
+/// Everything besides snapshots and ledger that decides the result.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The instant that stands for "now"; fractions of a second are cut off.
+    pub as_of: Timestamp,
+    /// The Estate's spec.
+    pub estate: EstateSpec,
+    /// UIDs of live instances without a usable snapshot.
+    pub waiting: Vec<String>,
+    /// Most Findings kept as resources.
+    pub max_findings: usize,
+    /// Digest of the previous ledger, for the pack's header.
+    pub ledger: Option<String>,
+    /// Threads for the rules; never changes the result.
+    pub threads: usize,
+}
+
+/// What an evaluation concludes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The Findings that shall stand in the estate, by name.
+    pub findings: BTreeMap<String, FindingSpec>,
+    /// Findings in numbers, those too that were cut off.
+    pub tally: Tally,
+    /// Snapshots that were evaluated, set aside or not usable, in the order of instance UIDs.
+    pub inputs: Vec<InputNote>,
+    /// What could not be relied on, most serious first.
+    pub gaps: Vec<Gap>,
+    /// The earliest instant at which time alone may change a finding, one day from now at the latest.
+    pub next_transition: Timestamp,
+    /// The next ledger.
+    pub ledger: Stored,
+    /// The evidence pack.
+    pub pack: Stored,
+}
+
+/// Bytes for the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// What to store.
+    pub bytes: Vec<u8>,
+    /// `sha256:<hex>` of it.
+    pub digest: String,
+}
+
+/// What became of one ordered snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputNote {
+    /// Name of the instance.
+    pub instance: String,
+    /// Its UID.
+    pub instance_uid: String,
+    /// The ordered snapshot.
+    pub snapshot_id: String,
+    /// Its digest.
+    pub snapshot_digest: String,
+    /// Why the ordered snapshot was set aside: one of our words.
+    pub quarantined: Option<&'static str>,
+    /// Id and digest of the snapshot that was evaluated; none when nothing readable was left.
+    pub used: Option<(String, String)>,
+}
+
+/// Findings in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Open and accepted findings by severity rank, 1 to 5.
+    pub by_rank: BTreeMap<i32, usize>,
+    /// Open and accepted findings by family.
+    pub by_family: BTreeMap<String, usize>,
+    /// Findings that hold.
+    pub open: usize,
+    /// Findings that were proven gone.
+    pub resolved: usize,
+    /// Findings whose risk is accepted.
+    pub accepted: usize,
+    /// Findings that stay from earlier evaluations, since nothing now says whether they still hold.
+    pub unseen: usize,
+    /// Findings that stand in the pack only.
+    pub truncated: usize,
+    /// Findings that left, by reason.
+    pub removed: BTreeMap<&'static str, usize>,
+    /// Open findings by rule: for logs.
+    pub by_rule: BTreeMap<String, usize>,
+    /// Facts that are not findings, since nothing runs unattended on them or their authority is small; by rule.
+    pub outside_lane: BTreeMap<String, u64>,
+}
+
+/// Why an evaluation has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The estate is too large for one graph.
+    #[error(transparent)]
+    TooManyRows(#[from] TooManyRows),
+    /// The next ledger cannot be encoded.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The pack cannot be encoded.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+}
+
+/// Evaluates an estate.
+pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError> {
+    inputs.sort_by(|a, b| a.order.instance_uid.cmp(&b.order.instance_uid));
+    let config = &Config { as_of: whole_seconds(config.as_of), ..config.clone() };
+    let views = observe_all(&inputs, &previous);
+    let notes: Vec<InputNote> = inputs.iter().map(note).collect();
+    let live = live(&inputs, config);
+    let Ledger { instances: remembered, findings: earlier, .. } = previous;
+
+    let snapshots: Vec<Snapshot> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
+    let graph = Graph::build(snapshots)?;
+    let gaps = gaps(&graph, &notes, &views, &config.waiting, &remembered);
+    let fired = convert::fire(&graph, config);
+    drop(graph);
+
+    let settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
+    let rules = convert::rule_majors();
+    let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, rules: &rules };
+    let merged = merge(fired.drafts, earlier, &situation);
+
+    let kept = most_severe(&merged, config.max_findings);
+    let mut tally = tally(&merged, kept.len());
+    tally.outside_lane = fired.outside_lane;
+    let next_transition = next_transition(config.as_of, fired.next_transition, &merged);
+    let ledger = next_ledger(&merged, views, remembered, &live, &notes).write()?;
+    let pack = write_pack(config, &notes, &gaps, &merged, (&kept, &ledger.1))?;
+    let findings = merged
+        .held
+        .into_iter()
+        .filter(|(name, _)| kept.contains(name))
+        .map(|(name, held)| (name, held.remembered.spec))
+        .collect();
+    Ok(Evaluation {
+        findings,
+        tally,
+        inputs: notes,
+        gaps,
+        next_transition,
+        ledger: Stored { bytes: ledger.0, digest: ledger.1 },
+        pack: Stored { bytes: pack.0, digest: pack.1 },
+    })
+}
+
+/// Resources hold whole seconds; anything finer would make a fresh object differ from the one read back.
+fn whole_seconds(instant: Timestamp) -> Timestamp {
+    Timestamp::from_second(instant.as_second()).unwrap_or(instant)
+}
+
+fn observe_all(inputs: &[Input], previous: &Ledger) -> BTreeMap<String, View> {
+    let view = |input: &Input| {
+        let header = &input.used.as_ref()?.snapshot.header;
+        let before = previous.instances.get(&input.order.instance_uid).map(|instance| &instance.seen);
+        Some((input.order.instance_uid.clone(), observe(&header.scan_id, &header.coverage, before)))
+    };
+    inputs.iter().filter_map(view).collect()
+}
+
+fn note(input: &Input) -> InputNote {
+    InputNote {
+        instance: input.order.instance.clone(),
+        instance_uid: input.order.instance_uid.clone(),
+        snapshot_id: input.order.snapshot_id.clone(),
+        snapshot_digest: input.order.snapshot_digest.clone(),
+        quarantined: input.quarantined.map(crate::load::Quarantine::as_str),
+        used: input.used.as_ref().map(|used| (used.snapshot.header.scan_id.clone(), used.digest.clone())),
+    }
+}
+
+fn live(inputs: &[Input], config: &Config) -> BTreeSet<String> {
+    inputs.iter().map(|input| &input.order.instance_uid).chain(&config.waiting).cloned().collect()
+}
+
+/// The names of those that stand as resources: what holds before what is resolved, then the most severe, then by rule
+/// and name.
+fn most_severe(merged: &Merged, most: usize) -> BTreeSet<String> {
+    let mut all: Vec<_> = merged
+        .held
+        .iter()
+        .map(|(name, held)| {
+            let spec = &held.remembered.spec;
+            let resolved = spec.state == FindingState::Resolved;
+            (resolved, std::cmp::Reverse(spec.severity_rank), &spec.rule.id, name)
+        })
+        .collect();
+    all.sort_unstable();
+    all.into_iter().take(most).map(|(.., name)| name.clone()).collect()
+}
+
+fn tally(merged: &Merged, kept: usize) -> Tally {
+    let mut tally = Tally { truncated: merged.held.len() - kept, ..Tally::default() };
+    for Held { remembered, basis, .. } in merged.held.values() {
+        let spec = &remembered.spec;
+        match spec.state {
+            FindingState::Open => tally.open += 1,
+            FindingState::Resolved => tally.resolved += 1,
+            FindingState::Accepted => tally.accepted += 1,
+        }
+        tally.unseen += usize::from(*basis == crate::merge::Basis::Unseen);
+        if spec.state != FindingState::Resolved {
+            *tally.by_rank.entry(spec.severity_rank).or_default() += 1;
+            *tally.by_family.entry(convert::family_word(spec.family)).or_default() += 1;
+            *tally.by_rule.entry(spec.rule.id.clone()).or_default() += 1;
+        }
+    }
+    for removal in merged.removed.values().copied() {
+        *tally.removed.entry(Removal::as_str(removal)).or_default() += 1;
+    }
+    tally
+}
+
+fn next_transition(as_of: Timestamp, rules: Option<Timestamp>, merged: &Merged) -> Timestamp {
+    let resolved = merged.held.values().filter_map(|held| held.remembered.spec.resolved_at.as_ref());
+    let backstop = as_of.checked_add(BACKSTOP).unwrap_or(Timestamp::MAX);
+    let all = resolved.map(|at| retention_ends(at.0)).chain(rules).filter(|at| *at > as_of);
+    all.min().map_or(backstop, |at| at.min(backstop))
+}
+
+/// What is remembered of instances that were not read stays; of instances that are gone, nothing does.
+fn next_ledger(
+    merged: &Merged,
+    views: BTreeMap<String, View>,
+    mut remembered: BTreeMap<String, RememberedInstance>,
+    live: &BTreeSet<String>,
+    notes: &[InputNote],
+) -> Ledger {
+    remembered.retain(|uid, _| live.contains(uid));
+    let names: BTreeMap<&str, &str> =
+        notes.iter().map(|note| (note.instance_uid.as_str(), note.instance.as_str())).collect();
+    for (uid, view) in views {
+        let name = names.get(uid.as_str()).copied().unwrap_or_default().to_owned();
+        let seen: InstanceMemory = view.memory;
+        remembered.insert(uid, RememberedInstance { name, seen });
+    }
+    let findings = merged.held.iter().map(|(name, held)| (name.clone(), held.remembered.clone())).collect();
+    Ledger { instances: remembered, findings, ..Ledger::default() }
+}

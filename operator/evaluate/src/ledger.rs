@@ -1,0 +1,145 @@
+//! The memory between evaluations: takes and gives bytes that are named by their digest.
+//!
+//! It holds what the present snapshots cannot tell: when each finding was first seen, what it said when it was last
+//! seen, and how large each collection was. Live cluster objects are never read for this, so that nobody who can edit
+//! a Finding can change what the next evaluation concludes.
+//!
+//! The bytes are JSON, field by field in the order of the types below and with sorted maps, in one zstd frame: equal
+//! memory gives equal bytes.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use serde::{Deserialize, Serialize};
+use sv0_api::FindingSpec;
+use sv0_graph::canonical;
+
+use crate::history::InstanceMemory;
+
+/// The format that this version writes and reads.
+pub const LEDGER_FORMAT: &str = "securityv0.ledger/1";
+/// Most uncompressed bytes of a ledger that is read: about 100,000 findings.
+const MAX_LEDGER_BYTES: u64 = 512 * 1024 * 1024;
+const ZSTD_LEVEL: i32 = 3;
+
+/// The memory of one estate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ledger {
+    /// [`LEDGER_FORMAT`].
+    pub format: String,
+    /// By instance UID.
+    pub instances: BTreeMap<String, RememberedInstance>,
+    /// By name of the Finding, those too that were cut off as resources.
+    pub findings: BTreeMap<String, Remembered>,
+}
+
+/// What is remembered of one instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RememberedInstance {
+    /// Its name.
+    pub name: String,
+    /// Its newest evaluated snapshot and the sizes of its collections.
+    pub seen: InstanceMemory,
+}
+
+/// What is remembered of one finding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Remembered {
+    /// The collections whose completeness is needed before its absence means that it is resolved.
+    pub depends_on: Vec<Dependency>,
+    /// What it said when it was last seen, with its state and the times of its life.
+    pub spec: FindingSpec,
+}
+
+/// A collection of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dependency {
+    /// UID of the instance.
+    pub instance_uid: String,
+    /// Name of the collection.
+    pub collection: String,
+}
+
+/// Why a ledger cannot be read or written.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LedgerError {
+    /// Another version wrote it.
+    #[error("the ledger is not in format {LEDGER_FORMAT}: evaluate with the version that wrote it")]
+    Format,
+    /// Cut, damaged, or larger than any ledger of ours.
+    #[error("the ledger cannot be read")]
+    Damaged,
+    /// It cannot be encoded.
+    #[error("the ledger cannot be written")]
+    Unwritable,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { format: LEDGER_FORMAT.to_owned(), instances: BTreeMap::new(), findings: BTreeMap::new() }
+    }
+}
+
+impl Ledger {
+    /// Reads a stored ledger.
+    pub fn read(bytes: &[u8]) -> Result<Self, LedgerError> {
+        #[derive(Deserialize)]
+        struct Probe {
+            format: String,
+        }
+        let decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(|_| LedgerError::Damaged)?;
+        let mut text = Vec::new();
+        decoder.take(MAX_LEDGER_BYTES + 1).read_to_end(&mut text).map_err(|_| LedgerError::Damaged)?;
+        if text.len() as u64 > MAX_LEDGER_BYTES {
+            return Err(LedgerError::Damaged);
+        }
+        // The version first: a later format may have fields that the strict types refuse.
+        let probe: Probe = serde_json::from_slice(&text).map_err(|_| LedgerError::Damaged)?;
+        if probe.format != LEDGER_FORMAT {
+            return Err(LedgerError::Format);
+        }
+        serde_json::from_slice(&text).map_err(|_| LedgerError::Damaged)
+    }
+
+    /// The bytes to store, and their digest.
+    pub fn write(&self) -> Result<(Vec<u8>, String), LedgerError> {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(|_| LedgerError::Unwritable)?;
+        serde_json::to_writer(&mut encoder, self).map_err(|_| LedgerError::Unwritable)?;
+        let bytes = encoder.finish().map_err(|_| LedgerError::Unwritable)?;
+        let digest = canonical::digest(&bytes);
+        Ok((bytes, digest))
+    }
+
+    /// By instance UID, the newest snapshot that was evaluated.
+    pub fn evaluated(&self) -> BTreeMap<String, String> {
+        self.instances.iter().map(|(uid, instance)| (uid.clone(), instance.seen.snapshot.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back_and_equal_memory_gives_equal_bytes() {
+        let mut ledger = Ledger::default();
+        let seen = InstanceMemory { snapshot: "1".into(), collections: BTreeMap::new() };
+        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen });
+        let (bytes, digest) = ledger.write().unwrap();
+        assert_eq!(ledger.clone().write().unwrap(), (bytes.clone(), digest));
+        assert_eq!(Ledger::read(&bytes).unwrap(), ledger);
+    }
+
+    #[test]
+    fn damage_and_foreign_versions_are_told_apart() {
+        let (bytes, _) = Ledger::default().write().unwrap();
+        assert_eq!(Ledger::read(&bytes[..bytes.len() / 2]), Err(LedgerError::Damaged));
+        assert_eq!(Ledger::read(b"no"), Err(LedgerError::Damaged));
+        let newer = Ledger { format: "securityv0.ledger/2".into(), ..Ledger::default() };
+        assert_eq!(Ledger::read(&newer.write().unwrap().0), Err(LedgerError::Format));
+    }
+}

@@ -1,0 +1,177 @@
+//! Fetches and decodes the snapshots that an order names.
+//!
+//! Takes the order and the store; gives one [`Input`] per ordered instance. A snapshot that cannot be decoded, or that
+//! speaks of another instance or tenant than was ordered, is set aside for its instance alone: the newest earlier one
+//! that decodes stands in for it, visibly. A store that cannot be reached is an error of the whole evaluation, since
+//! trying again may mend it; damaged content is not, since it will not.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use bytes::Bytes;
+use sv0_graph::{Snapshot, SnapshotError, canonical, read_manifest, read_snapshot};
+use sv0_protocol::EvaluateInput;
+
+/// Earlier snapshots that are tried in place of a damaged one.
+const FALLBACKS: usize = 5;
+
+/// One estate's part of the store.
+pub trait Vault: Sync {
+    /// One manifest's bytes.
+    fn manifest(&self, instance_uid: &str, snapshot: &str) -> impl Future<Output = Result<Bytes, FetchError>> + Send;
+    /// One part's bytes.
+    fn part(&self, instance_uid: &str, sha256: &str) -> impl Future<Output = Result<Bytes, FetchError>> + Send;
+    /// Ids of the visible snapshots, oldest first.
+    fn list(&self, instance_uid: &str) -> impl Future<Output = Result<Vec<String>, FetchError>> + Send;
+    /// A ledger by its digest.
+    fn ledger(&self, digest: &str) -> impl Future<Output = Result<Bytes, FetchError>> + Send;
+    /// Stores a ledger under the digest of its bytes.
+    fn put_ledger(&self, bytes: Bytes) -> impl Future<Output = Result<(), FetchError>> + Send;
+    /// Stores an evidence pack under the digest of its bytes.
+    fn put_pack(&self, bytes: Bytes) -> impl Future<Output = Result<(), FetchError>> + Send;
+}
+
+/// Why something was not fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// It is not there, or not what its digest says: trying again gives the same.
+    #[error("a stored object is missing or damaged")]
+    Damaged,
+    /// The store has no room left.
+    #[error("the store has no room left; raise its quota or enlarge its volume")]
+    Full,
+    /// The store cannot be reached, or refuses: says nothing about the object.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Why a snapshot was set aside. Closed: these words end in the Estate's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quarantine {
+    /// An object is missing, cut or changed.
+    Damaged,
+    /// It is not in a format that this version reads.
+    UnknownFormat,
+    /// It contradicts itself or passes a bound of the format.
+    Malformed,
+    /// It belongs to another instance, system or scan than the order says.
+    ForeignSnapshot,
+    /// The tenant that it was read from is not the tenant in the instance's spec.
+    ForeignTenant,
+}
+
+impl Quarantine {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Damaged => "Damaged",
+            Self::UnknownFormat => "UnknownFormat",
+            Self::Malformed => "Malformed",
+            Self::ForeignSnapshot => "ForeignSnapshot",
+            Self::ForeignTenant => "ForeignTenant",
+        }
+    }
+}
+
+/// One ordered instance with what could be read of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// What was ordered.
+    pub order: EvaluateInput,
+    /// Why the ordered snapshot was set aside.
+    pub quarantined: Option<Quarantine>,
+    /// The snapshot that is evaluated; none when nothing readable is left.
+    pub used: Option<Used>,
+}
+
+/// A decoded snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Used {
+    /// `sha256:<hex>` of its manifest.
+    pub digest: String,
+    /// Header and rows.
+    pub snapshot: Snapshot,
+}
+
+/// Loads every ordered snapshot. `evaluated` gives, by instance UID, the newest snapshot that an earlier evaluation
+/// used: nothing older than it is used again, so that an estate's findings never go back in time.
+pub async fn load_all<S: Vault>(
+    source: &S,
+    orders: &[EvaluateInput],
+    evaluated: &BTreeMap<String, String>,
+) -> Result<Vec<Input>, FetchError> {
+    let mut inputs = Vec::with_capacity(orders.len());
+    for order in orders {
+        let not_before = evaluated.get(&order.instance_uid).map_or("", String::as_str);
+        inputs.push(load(source, order, not_before).await?);
+    }
+    Ok(inputs)
+}
+
+async fn load<S: Vault>(source: &S, order: &EvaluateInput, not_before: &str) -> Result<Input, FetchError> {
+    let input = |quarantined, used| Input { order: order.clone(), quarantined, used };
+    let reason = match read(source, order, &order.snapshot_id, Some(&order.snapshot_digest)).await? {
+        Ok(used) => return Ok(input(None, Some(used))),
+        Err(reason) => reason,
+    };
+    let earlier = source.list(&order.instance_uid).await?;
+    let earlier = earlier.iter().filter(|id| **id < order.snapshot_id && id.as_str() >= not_before);
+    for id in earlier.rev().take(FALLBACKS) {
+        if let Ok(used) = read(source, order, id, None).await? {
+            return Ok(input(Some(reason), Some(used)));
+        }
+    }
+    Ok(input(Some(reason), None))
+}
+
+/// The outer result says whether the store answered, the inner one whether the answer can be used.
+async fn read<S: Vault>(
+    source: &S,
+    order: &EvaluateInput,
+    id: &str,
+    digest: Option<&str>,
+) -> Result<Result<Used, Quarantine>, FetchError> {
+    let uid = order.instance_uid.as_str();
+    let Some(bytes) = undamaged(source.manifest(uid, id).await)? else { return Ok(Err(Quarantine::Damaged)) };
+    let actual = canonical::digest(&bytes);
+    if digest.is_some_and(|expected| expected != actual) {
+        return Ok(Err(Quarantine::Damaged));
+    }
+    let manifest = match read_manifest(&bytes) {
+        Ok(manifest) => manifest,
+        Err(error) => return Ok(Err(quarantine(&error))),
+    };
+    if manifest.header.instance_uid != uid || manifest.header.system != order.system || manifest.header.scan_id != id {
+        return Ok(Err(Quarantine::ForeignSnapshot));
+    }
+    if !manifest.header.tenant.eq_ignore_ascii_case(&order.tenant) {
+        return Ok(Err(Quarantine::ForeignTenant));
+    }
+    let mut parts = BTreeMap::new();
+    for part in &manifest.parts {
+        let Some(bytes) = undamaged(source.part(uid, &part.sha256).await)? else {
+            return Ok(Err(Quarantine::Damaged));
+        };
+        parts.insert(part.sha256.clone(), bytes);
+    }
+    let snapshot = read_snapshot(manifest, |part| parts.get(&part.sha256).map(Bytes::as_ref));
+    Ok(snapshot.map(|snapshot| Used { digest: actual, snapshot }).map_err(|error| quarantine(&error)))
+}
+
+fn undamaged(result: Result<Bytes, FetchError>) -> Result<Option<Bytes>, FetchError> {
+    match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(FetchError::Damaged) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+fn quarantine(error: &SnapshotError) -> Quarantine {
+    match error {
+        SnapshotError::Format => Quarantine::UnknownFormat,
+        SnapshotError::DigestMismatch(_) | SnapshotError::Compression | SnapshotError::MissingPart(_) => {
+            Quarantine::Damaged
+        }
+        _ => Quarantine::Malformed,
+    }
+}

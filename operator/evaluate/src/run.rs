@@ -1,0 +1,157 @@
+//! One evaluation from order to status: reads, computes, then writes in an order that may be cut anywhere.
+//!
+//! Pack, ledger, Findings, Estate status. The status comes last and names the ledger, so a run that died before it is
+//! repeated from the same ledger with the same order, and ends in the same state.
+
+use bytes::Bytes;
+use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
+use sv0_protocol::EvaluateRequest;
+
+use crate::apply::{Pace, Written, apply};
+use crate::convert;
+use crate::engine::{Config, Evaluation, evaluate};
+use crate::ledger::{Ledger, LedgerError};
+use crate::load::{FetchError, Input, Vault, load_all};
+use crate::report::{EvaluateReport, RunError};
+use crate::sink::{Desired, EstateSink, FindingSink, SinkError};
+use crate::status::{self, Ordered};
+
+/// Carries out `order`. On failure the Estate's condition says so, when the API server lets it.
+pub async fn run<V: Vault, C: FindingSink + EstateSink>(
+    order: &EvaluateRequest,
+    vault: &V,
+    cluster: &C,
+    pace: &Pace,
+    threads: usize,
+) -> Result<EvaluateReport, RunError> {
+    let result = attempt(order, vault, cluster, pace, threads).await;
+    if let Err(error) = &result {
+        if let Err(second) = report_failure(order, cluster, error).await {
+            tracing::warn!("the failure could not be written to the Estate's status: {second}");
+        }
+    }
+    result
+}
+
+async fn attempt<V: Vault, C: FindingSink + EstateSink>(
+    order: &EvaluateRequest,
+    vault: &V,
+    cluster: &C,
+    pace: &Pace,
+    threads: usize,
+) -> Result<EvaluateReport, RunError> {
+    let config = config(order, threads)?;
+    let previous = read_ledger(vault, order.ledger.as_deref()).await?;
+    let history_lost = previous.is_none();
+    let previous = previous.unwrap_or_default();
+    let inputs = load_all(vault, &order.inputs, &previous.evaluated()).await?;
+    if history_lost && !everything_readable(order, &inputs) {
+        return Err(RunError::HistoryLost);
+    }
+    let evaluation = tokio::task::spawn_blocking(move || evaluate(inputs, previous, &config))
+        .await
+        .map_err(|_| RunError::Worker)??;
+    log(&evaluation);
+
+    vault.put_pack(Bytes::from(evaluation.pack.bytes.clone())).await?;
+    vault.put_ledger(Bytes::from(evaluation.ledger.bytes.clone())).await?;
+    let desired: Vec<Desired> = evaluation.findings.iter().map(desired).collect::<Result<_, _>>()?;
+    let Written { created, replaced, deleted } = apply(cluster, &desired, pace).await?;
+    tracing::info!(created, replaced, deleted, "findings written");
+    let ordered = Ordered { as_of: order.as_of, generation: order.estate_generation, history_lost };
+    let before = cluster.estate_status().await?;
+    let after = status::finished(&evaluation, ordered, before.as_ref());
+    write_status(cluster, before.as_ref(), &after).await?;
+    Ok(EvaluateReport {
+        ok: true,
+        reason: None,
+        findings: desired.len() as u64,
+        written: (created + replaced + deleted) as u64,
+    })
+}
+
+fn config(order: &EvaluateRequest, threads: usize) -> Result<Config, RunError> {
+    let estate: EstateSpec =
+        serde_json::from_value(order.estate_spec.clone()).map_err(|_| RunError::EstateSpec)?;
+    Ok(Config {
+        as_of: order.as_of,
+        estate,
+        waiting: order.waiting.clone(),
+        max_findings: usize::try_from(order.max_findings).unwrap_or(usize::MAX),
+        ledger: order.ledger.clone(),
+        threads,
+    })
+}
+
+/// None when the store no longer has a readable one.
+async fn read_ledger<V: Vault>(vault: &V, digest: Option<&str>) -> Result<Option<Ledger>, RunError> {
+    let Some(digest) = digest else { return Ok(Some(Ledger::default())) };
+    let bytes = match vault.ledger(digest).await {
+        Ok(bytes) => bytes,
+        Err(FetchError::Damaged) => return Ok(None),
+        Err(other) => return Err(other.into()),
+    };
+    match Ledger::read(&bytes) {
+        Ok(ledger) => Ok(Some(ledger)),
+        Err(LedgerError::Damaged) => Ok(None),
+        Err(other) => Err(RunError::Ledger(other)),
+    }
+}
+
+/// Starting afresh drops what is not seen now; that is allowed only when nothing is out of sight.
+fn everything_readable(order: &EvaluateRequest, inputs: &[Input]) -> bool {
+    order.waiting.is_empty() && inputs.iter().all(|input| input.quarantined.is_none())
+}
+
+fn desired((name, spec): (&String, &FindingSpec)) -> Result<Desired, RunError> {
+    let value = serde_json::to_value(spec).map_err(|_| RunError::Worker)?;
+    Ok(Desired { name: name.clone(), labels: convert::labels(spec), spec: value })
+}
+
+async fn write_status<C: EstateSink>(
+    cluster: &C,
+    before: Option<&EstateStatus>,
+    after: &EstateStatus,
+) -> Result<(), SinkError> {
+    if before == Some(after) {
+        return Ok(());
+    }
+    cluster.write_estate_status(after).await
+}
+
+async fn report_failure<C: EstateSink>(
+    order: &EvaluateRequest,
+    cluster: &C,
+    error: &RunError,
+) -> Result<(), SinkError> {
+    let before = cluster.estate_status().await?;
+    let ordered = Ordered { as_of: order.as_of, generation: order.estate_generation, history_lost: false };
+    let sentence = error.to_string();
+    let after = status::failed(error.verdict().0, &sentence, ordered, before.as_ref());
+    write_status(cluster, before.as_ref(), &after).await
+}
+
+/// Rule ids, reasons and counts: no name, no address, no identifier of a source system.
+fn log(evaluation: &Evaluation) {
+    let tally = &evaluation.tally;
+    tracing::info!(
+        open = tally.open,
+        resolved = tally.resolved,
+        unseen = tally.unseen,
+        truncated = tally.truncated,
+        gaps = evaluation.gaps.len(),
+        "evaluated"
+    );
+    for (rule, count) in &tally.by_rule {
+        tracing::info!(rule = rule.as_str(), count, "findings that hold");
+    }
+    for (rule, count) in &tally.outside_lane {
+        tracing::info!(rule = rule.as_str(), count, "facts outside the lane");
+    }
+    for (reason, count) in &tally.removed {
+        tracing::info!(reason, count, "findings that left");
+    }
+    for note in evaluation.inputs.iter().filter(|note| note.quarantined.is_some()) {
+        tracing::warn!(instance = note.instance.as_str(), reason = note.quarantined, "snapshot set aside");
+    }
+}

@@ -1,0 +1,154 @@
+//! The Estate's status: takes what an evaluation concluded (or why it failed) and the status before, gives the status
+//! after. Pure; the clock is `as_of`.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use sv0_api::conditions::{EVALUATED, FALSE, FINDINGS_TRUNCATED, TRUE, condition, set};
+use sv0_api::{EstateGap, EstateStatus, EvaluatedInput, FindingCounts, SeverityCounts, StateCounts};
+use sv0_protocol::Reason;
+
+use crate::convert;
+use crate::engine::{Evaluation, InputNote, Tally};
+
+/// Most gaps that the status lists; the condition counts all.
+const MAX_GAPS: usize = 32;
+/// Most inputs that the status lists.
+const MAX_INPUTS: usize = 256;
+/// Most characters of a condition's message (the API allows 32,768; people read less).
+const MAX_MESSAGE: usize = 1_000;
+
+/// What of an order the status repeats.
+#[derive(Clone, Copy, Debug)]
+pub struct Ordered {
+    /// The instant that stands for "now".
+    pub as_of: Timestamp,
+    /// The Estate's generation.
+    pub generation: i64,
+    /// The ledger of the last evaluation could not be read, and this one started afresh.
+    pub history_lost: bool,
+}
+
+/// The status after a finished evaluation.
+pub fn finished(evaluation: &Evaluation, ordered: Ordered, before: Option<&EstateStatus>) -> EstateStatus {
+    let mut conditions = before.map(|status| status.conditions.clone()).unwrap_or_default();
+    let now = Time(ordered.as_of);
+    let generation = Some(ordered.generation);
+    let (reason, message) = evaluated(evaluation, ordered);
+    set(&mut conditions, condition(EVALUATED, TRUE, reason, &cut(&message), generation, now.clone()));
+    let (status, reason, message) = truncated(evaluation);
+    set(&mut conditions, condition(FINDINGS_TRUNCATED, status, reason, &message, generation, now.clone()));
+    EstateStatus {
+        conditions,
+        observed_generation: generation,
+        as_of: Some(now),
+        inputs: evaluation.inputs.iter().take(MAX_INPUTS).map(input).collect(),
+        ledger: Some(evaluation.ledger.digest.clone()),
+        pack_digest: Some(evaluation.pack.digest.clone()),
+        rule_pack: Some(convert::rule_pack_version()),
+        next_transition: Some(Time(evaluation.next_transition)),
+        counts: Some(counts(&evaluation.tally)),
+        coverage_gaps: evaluation.gaps.iter().take(MAX_GAPS).map(gap).collect(),
+    }
+}
+
+/// The status after an evaluation that could not finish: what the last good one said stays, and the condition tells.
+pub fn failed(reason: Reason, sentence: &str, ordered: Ordered, before: Option<&EstateStatus>) -> EstateStatus {
+    let mut status = before.cloned().unwrap_or_default();
+    let message = format!("The Findings are those of the last finished evaluation: {sentence}.");
+    let generation = Some(ordered.generation);
+    let now = Time(ordered.as_of);
+    set(&mut status.conditions, condition(EVALUATED, FALSE, reason.as_str(), &cut(&message), generation, now));
+    status
+}
+
+fn evaluated(evaluation: &Evaluation, ordered: Ordered) -> (&'static str, String) {
+    let Tally { open, resolved, unseen, .. } = evaluation.tally;
+    let mut message = format!("{open} findings hold, {resolved} are resolved.");
+    let quarantined: Vec<&InputNote> = evaluation.inputs.iter().filter(|note| note.quarantined.is_some()).collect();
+    for note in &quarantined {
+        let instead = if note.used.is_some() {
+            "the last good one before it was evaluated"
+        } else {
+            "none before it can be read either, so its findings stay as they were"
+        };
+        let why = note.quarantined.unwrap_or_default();
+        message += &format!(" The newest snapshot of {} cannot be used ({why}): {instead}.", note.instance);
+    }
+    if !evaluation.gaps.is_empty() {
+        message += &format!(
+            " {} gaps in coverage: nothing that rests on them was resolved, and {unseen} findings stay from earlier evaluations.",
+            evaluation.gaps.len()
+        );
+    }
+    if ordered.history_lost {
+        message += " The store no longer had the last evaluation's ledger: first observations and resolved findings start anew.";
+    }
+    let reason = match (ordered.history_lost, quarantined.is_empty(), evaluation.gaps.is_empty()) {
+        (true, ..) => "HistoryLost",
+        (_, false, _) => "SnapshotQuarantined",
+        (.., false) => "PartialCoverage",
+        _ => "Complete",
+    };
+    (reason, message)
+}
+
+fn truncated(evaluation: &Evaluation) -> (&'static str, &'static str, String) {
+    let kept = evaluation.findings.len();
+    match evaluation.tally.truncated {
+        0 => (FALSE, "AllKept", format!("All {kept} findings stand as resources.")),
+        more => (
+            TRUE,
+            "LimitReached",
+            format!(
+                "The {kept} most severe findings stand as resources; {more} more are in the evidence pack. Raise limits.maxFindings in the chart's values to keep more."
+            ),
+        ),
+    }
+}
+
+fn cut(message: &str) -> String {
+    message.chars().take(MAX_MESSAGE).collect()
+}
+
+/// Id and digest are the ordered ones, also when an older snapshot stood in: they say what was dealt with.
+fn input(note: &InputNote) -> EvaluatedInput {
+    let quarantined = note.quarantined.map(|why| match &note.used {
+        Some((id, _)) => format!("{why}: evaluated with {id} instead"),
+        None => format!("{why}: no earlier snapshot can be read either"),
+    });
+    EvaluatedInput {
+        instance: note.instance.clone(),
+        instance_uid: note.instance_uid.clone(),
+        snapshot_id: note.snapshot_id.clone(),
+        snapshot_digest: note.snapshot_digest.clone(),
+        quarantined,
+    }
+}
+
+fn gap(gap: &crate::gaps::Gap) -> EstateGap {
+    EstateGap {
+        instance: gap.instance.clone(),
+        collection: gap.collection.clone(),
+        state: gap.state.as_str().to_owned(),
+        reason: gap.reason.clone(),
+        permission: gap.permission.clone(),
+    }
+}
+
+fn counts(tally: &Tally) -> FindingCounts {
+    let rank = |rank: i32| tally.by_rank.get(&rank).copied().map_or(0, count);
+    FindingCounts {
+        by_severity: SeverityCounts { critical: rank(5), high: rank(4), medium: rank(3), low: rank(2), info: rank(1) },
+        by_family: tally.by_family.iter().map(|(family, n)| (family.clone(), count(*n))).collect(),
+        by_state: StateCounts {
+            open: count(tally.open),
+            resolved: count(tally.resolved),
+            accepted: count(tally.accepted),
+        },
+        truncated: count(tally.truncated),
+    }
+}
+
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

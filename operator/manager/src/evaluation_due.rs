@@ -1,0 +1,405 @@
+//! Decides whether an estate is to be evaluated again, and writes the order.
+//!
+//! Pure: what is known of the estate and its instances, and an instant in; decision or order out. What the previous
+//! evaluation used is read from the estate's status, which that evaluation wrote itself.
+
+use jiff::{SignedDuration, Timestamp};
+use sv0_api::EstateStatus;
+use sv0_protocol::{EvaluateInput, EvaluateRequest, StoreAccess};
+
+use crate::scan_due::wait_after;
+
+/// A live ConnectorInstance of the estate, as far as an evaluation cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Name.
+    pub name: String,
+    /// UID.
+    pub uid: String,
+    /// Source system.
+    pub system: String,
+    /// Tenant that the spec is bound to.
+    pub tenant: String,
+    /// The last good snapshot.
+    pub snapshot: Option<Snapshot>,
+    /// When the scan that is under way was ordered.
+    pub scanning_since: Option<Timestamp>,
+}
+
+/// A stored snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: String,
+    /// `sha256:<hex>` of its manifest.
+    pub digest: String,
+    /// When its scan began.
+    pub collected_at: Timestamp,
+}
+
+/// How long the decision may wait for scans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// A scan that started less than this ago is waited for.
+    pub quiet: SignedDuration,
+    /// No snapshot waits longer than this.
+    pub max_delay: SignedDuration,
+}
+
+/// A failed attempt that is still known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// When it failed.
+    pub at: Timestamp,
+    /// Attempts that failed in a row, this one included.
+    pub count: u32,
+}
+
+/// Everything the decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct EvaluationFacts<'a> {
+    /// The Estate's generation.
+    pub generation: i64,
+    /// What the last evaluation wrote; none before the first.
+    pub status: Option<&'a EstateStatus>,
+    /// Live instances.
+    pub instances: &'a [Instance],
+    /// Version of the rules in this build, if known.
+    pub rule_pack: Option<&'a str>,
+    /// The last attempt, if it failed.
+    pub failed: Option<FailedAttempt>,
+}
+
+/// Why an evaluation is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// There are snapshots that no evaluation has used.
+    NewSnapshot,
+    /// An instance is gone: its findings leave.
+    InstanceRemoved,
+    /// The Estate's spec changed.
+    SpecChanged,
+    /// The rules changed.
+    RulesChanged,
+    /// Time alone may change a finding.
+    TimePassed,
+}
+
+impl Cause {
+    /// The word for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NewSnapshot => "NewSnapshot",
+            Self::InstanceRemoved => "InstanceRemoved",
+            Self::SpecChanged => "SpecChanged",
+            Self::RulesChanged => "RulesChanged",
+            Self::TimePassed => "TimePassed",
+        }
+    }
+}
+
+/// The decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvaluationDue {
+    /// Now.
+    Now(Cause),
+    /// Not before this instant, if nothing changes.
+    Later(Timestamp),
+    /// Only when something changes.
+    OnChange,
+}
+
+/// Decides.
+pub fn decide(facts: &EvaluationFacts<'_>, patience: Patience, now: Timestamp) -> EvaluationDue {
+    let due = wanted(facts, patience, now);
+    match (facts.failed, due) {
+        (Some(failed), EvaluationDue::Now(_)) => {
+            let again = failed.at + wait_after(sv0_protocol::Reason::InternalError, failed.count);
+            if again > now { EvaluationDue::Later(again) } else { due }
+        }
+        _ => due,
+    }
+}
+
+fn wanted(facts: &EvaluationFacts<'_>, patience: Patience, now: Timestamp) -> EvaluationDue {
+    let fresh: Vec<&Instance> = facts.instances.iter().filter(|i| is_unevaluated(i, facts.status)).collect();
+    let Some(status) = facts.status.filter(|s| s.as_of.is_some()) else {
+        return if fresh.is_empty() { EvaluationDue::OnChange } else { after_scans(facts, &fresh, patience, now) };
+    };
+    if status.inputs.iter().any(|input| !facts.instances.iter().any(|i| i.uid == input.instance_uid)) {
+        return EvaluationDue::Now(Cause::InstanceRemoved);
+    }
+    if status.observed_generation != Some(facts.generation) {
+        return EvaluationDue::Now(Cause::SpecChanged);
+    }
+    if facts.rule_pack.is_some() && status.rule_pack.as_deref() != facts.rule_pack {
+        return EvaluationDue::Now(Cause::RulesChanged);
+    }
+    let transition = status.next_transition.as_ref().map(|t| t.0);
+    if transition.is_some_and(|at| at <= now) {
+        return EvaluationDue::Now(Cause::TimePassed);
+    }
+    let by_time = transition.map_or(EvaluationDue::OnChange, EvaluationDue::Later);
+    if fresh.is_empty() {
+        return by_time;
+    }
+    match (after_scans(facts, &fresh, patience, now), transition) {
+        (EvaluationDue::Later(at), Some(transition)) => EvaluationDue::Later(at.min(transition)),
+        (due, _) => due,
+    }
+}
+
+/// New snapshots wait a little for the scans that are still under way, so that one evaluation sees them all.
+fn after_scans(facts: &EvaluationFacts<'_>, fresh: &[&Instance], patience: Patience, now: Timestamp) -> EvaluationDue {
+    let since = |i: &Instance| i.scanning_since.map(|at| at + patience.quiet).filter(|until| *until > now);
+    let Some(quiet_at) = facts.instances.iter().filter_map(since).max() else {
+        return EvaluationDue::Now(Cause::NewSnapshot);
+    };
+    let oldest = fresh.iter().filter_map(|i| i.snapshot.as_ref()).map(|s| s.collected_at + patience.max_delay).min();
+    match oldest {
+        Some(at) if at <= now => EvaluationDue::Now(Cause::NewSnapshot),
+        Some(at) => EvaluationDue::Later(quiet_at.min(at)),
+        None => EvaluationDue::Later(quiet_at),
+    }
+}
+
+/// Whether the instance's snapshot has not been looked at. One that an evaluation set aside as unreadable has been.
+fn is_unevaluated(instance: &Instance, status: Option<&EstateStatus>) -> bool {
+    let (Some(snapshot), Some(status)) = (&instance.snapshot, status) else {
+        return instance.snapshot.is_some();
+    };
+    let used = status.inputs.iter().find(|i| i.instance_uid == instance.uid);
+    if used.is_some_and(|input| input.snapshot_digest == snapshot.digest) {
+        return false;
+    }
+    let set_aside = used.is_some_and(|input| input.quarantined.is_some())
+        || status.coverage_gaps.iter().any(|gap| gap.instance == instance.name && gap.state == "quarantined");
+    let seen = status.as_of.as_ref().is_some_and(|as_of| snapshot.collected_at <= as_of.0);
+    !(set_aside && seen)
+}
+
+/// What an order needs besides the facts.
+#[derive(Clone, Debug)]
+pub struct OrderContext<'a> {
+    /// The estate.
+    pub namespace: &'a str,
+    /// The Estate's spec as JSON.
+    pub estate_spec: serde_json::Value,
+    /// Most Findings kept as resources.
+    pub max_findings: u32,
+    /// The store.
+    pub store: StoreAccess,
+}
+
+/// The order as of `now`.
+pub fn order(facts: &EvaluationFacts<'_>, context: OrderContext<'_>, now: Timestamp) -> EvaluateRequest {
+    let mut inputs: Vec<EvaluateInput> = facts.instances.iter().filter_map(input).collect();
+    inputs.sort_by(|a, b| a.instance_uid.cmp(&b.instance_uid));
+    let without = facts.instances.iter().filter(|i| i.snapshot.is_none());
+    let mut waiting: Vec<String> = without.map(|i| i.uid.clone()).collect();
+    waiting.sort();
+    EvaluateRequest {
+        namespace: context.namespace.to_owned(),
+        as_of: now,
+        inputs,
+        waiting,
+        ledger: facts.status.and_then(|s| s.ledger.clone()),
+        estate_spec: context.estate_spec,
+        estate_generation: facts.generation,
+        max_findings: context.max_findings,
+        store: context.store,
+    }
+}
+
+fn input(instance: &Instance) -> Option<EvaluateInput> {
+    let snapshot = instance.snapshot.as_ref()?;
+    Some(EvaluateInput {
+        instance: instance.name.clone(),
+        instance_uid: instance.uid.clone(),
+        system: instance.system.clone(),
+        tenant: instance.tenant.clone(),
+        snapshot_id: snapshot.id.clone(),
+        snapshot_digest: snapshot.digest.clone(),
+    })
+}
+
+/// The order to carry out: the failed one again, to the byte, when it asks for the same thing; else the new one.
+pub fn same_or_new(failed: Option<EvaluateRequest>, new: EvaluateRequest) -> EvaluateRequest {
+    match failed {
+        Some(failed) if (EvaluateRequest { as_of: failed.as_of, ..new.clone() }) == failed => failed,
+        _ => new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use rstest::rstest;
+    use sv0_api::{EstateGap, EvaluatedInput};
+
+    const NOW: &str = "2026-05-05T12:00:00Z";
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn minutes_ago(minutes: i64) -> Timestamp {
+        at(NOW) - SignedDuration::from_mins(minutes)
+    }
+
+    fn patience() -> Patience {
+        Patience { quiet: SignedDuration::from_mins(10), max_delay: SignedDuration::from_mins(15) }
+    }
+
+    fn instance(uid: &str, snapshot: Option<(&str, i64)>, scanning: Option<i64>) -> Instance {
+        Instance {
+            name: format!("name-{uid}"),
+            uid: uid.to_owned(),
+            system: "entra".to_owned(),
+            tenant: "t".to_owned(),
+            snapshot: snapshot.map(|(digest, minutes)| Snapshot {
+                id: format!("id-{digest}"),
+                digest: digest.to_owned(),
+                collected_at: minutes_ago(minutes),
+            }),
+            scanning_since: scanning.map(minutes_ago),
+        }
+    }
+
+    fn evaluated(inputs: &[(&str, &str)]) -> EstateStatus {
+        EstateStatus {
+            observed_generation: Some(1),
+            as_of: Some(Time(minutes_ago(60))),
+            next_transition: Some(Time(at("2026-05-06T00:00:00Z"))),
+            rule_pack: Some("1".to_owned()),
+            ledger: Some("sha256:l".to_owned()),
+            inputs: inputs
+                .iter()
+                .map(|(uid, digest)| EvaluatedInput {
+                    instance: format!("name-{uid}"),
+                    instance_uid: (*uid).to_owned(),
+                    snapshot_id: format!("id-{digest}"),
+                    snapshot_digest: (*digest).to_owned(),
+                    quarantined: None,
+                })
+                .collect(),
+            ..EstateStatus::default()
+        }
+    }
+
+    fn later(text: &str) -> EvaluationDue {
+        EvaluationDue::Later(at(text))
+    }
+
+    fn settled() -> EstateStatus {
+        evaluated(&[("a", "1")])
+    }
+
+    #[rstest]
+    #[case::nothing_yet(None, vec![instance("a", None, None)], EvaluationDue::OnChange)]
+    #[case::first(None, vec![instance("a", Some(("1", 1)), None)], EvaluationDue::Now(Cause::NewSnapshot))]
+    #[case::first_waits_for_the_other(None, vec![instance("a", Some(("1", 1)), None), instance("b", None, Some(2))], later("2026-05-05T12:08:00Z"))]
+    #[case::settled(Some(settled()), vec![instance("a", Some(("1", 90)), None)], later("2026-05-06T00:00:00Z"))]
+    #[case::rescan_of_its_own_is_waited_for(Some(settled()), vec![instance("a", Some(("2", 3)), Some(1))], later("2026-05-05T12:09:00Z"))]
+    #[case::long_scan_is_not_waited_for(Some(settled()), vec![instance("a", Some(("2", 3)), None), instance("b", None, Some(11))], EvaluationDue::Now(Cause::NewSnapshot))]
+    #[case::too_old_to_wait(Some(settled()), vec![instance("a", Some(("2", 15)), None), instance("b", None, Some(1))], EvaluationDue::Now(Cause::NewSnapshot))]
+    #[case::almost_too_old(Some(settled()), vec![instance("a", Some(("2", 14)), None), instance("b", None, Some(1))], later("2026-05-05T12:01:00Z"))]
+    #[case::removed(Some(evaluated(&[("a", "1"), ("b", "1")])), vec![instance("a", Some(("1", 90)), None)], EvaluationDue::Now(Cause::InstanceRemoved))]
+    #[case::last_one_removed(Some(settled()), vec![], EvaluationDue::Now(Cause::InstanceRemoved))]
+    #[case::recreated_under_the_same_name(Some(settled()), vec![instance("z", None, Some(1))], EvaluationDue::Now(Cause::InstanceRemoved))]
+    #[case::spec(Some(EstateStatus { observed_generation: Some(0), ..settled() }), vec![instance("a", Some(("1", 90)), None)], EvaluationDue::Now(Cause::SpecChanged))]
+    #[case::rules(Some(EstateStatus { rule_pack: Some("0".into()), ..settled() }), vec![instance("a", Some(("1", 90)), None)], EvaluationDue::Now(Cause::RulesChanged))]
+    #[case::time(Some(EstateStatus { next_transition: Some(Time(minutes_ago(0))), ..settled() }), vec![instance("a", Some(("1", 90)), None)], EvaluationDue::Now(Cause::TimePassed))]
+    #[case::emptied_and_empty(Some(evaluated(&[])), vec![], later("2026-05-06T00:00:00Z"))]
+    #[case::transition_before_the_quiet_end(
+        Some(EstateStatus { next_transition: Some(Time(at("2026-05-05T12:02:00Z"))), ..settled() }),
+        vec![instance("a", Some(("2", 3)), Some(1))], later("2026-05-05T12:02:00Z"))]
+    fn table(#[case] status: Option<EstateStatus>, #[case] instances: Vec<Instance>, #[case] expected: EvaluationDue) {
+        let facts = EvaluationFacts {
+            generation: 1,
+            status: status.as_ref(),
+            instances: &instances,
+            rule_pack: Some("1"),
+            failed: None,
+        };
+        assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+    }
+
+    #[rstest]
+    #[case::older_used_instead(true, 90, later("2026-05-06T00:00:00Z"))]
+    #[case::newer_than_the_evaluation(true, 30, EvaluationDue::Now(Cause::NewSnapshot))]
+    #[case::not_set_aside(false, 90, EvaluationDue::Now(Cause::NewSnapshot))]
+    fn quarantine(#[case] set_aside: bool, #[case] age: i64, #[case] expected: EvaluationDue) {
+        let mut by_input = settled();
+        by_input.inputs[0].quarantined = set_aside.then(|| "ResponseMalformed".to_owned());
+        let mut by_gap = evaluated(&[]);
+        if set_aside {
+            by_gap.coverage_gaps = vec![EstateGap {
+                instance: "name-a".into(),
+                collection: String::new(),
+                state: "quarantined".into(),
+                reason: None,
+                permission: None,
+            }];
+        }
+        for status in [by_input, by_gap] {
+            let instances = [instance("a", Some(("poison", age)), None)];
+            let facts = EvaluationFacts {
+                generation: 1,
+                status: Some(&status),
+                instances: &instances,
+                rule_pack: None,
+                failed: None,
+            };
+            assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+        }
+    }
+
+    #[rstest]
+    #[case::wait(1, 0, later("2026-05-05T12:01:00Z"))]
+    #[case::waited(1, 1, EvaluationDue::Now(Cause::NewSnapshot))]
+    #[case::longer_after_more(3, 1, later("2026-05-05T12:04:00Z"))]
+    fn failed_attempts(#[case] count: u32, #[case] minutes: i64, #[case] expected: EvaluationDue) {
+        let instances = [instance("a", Some(("1", 20)), None)];
+        let failed = Some(FailedAttempt { at: minutes_ago(minutes), count });
+        let facts = EvaluationFacts { generation: 1, status: None, instances: &instances, rule_pack: None, failed };
+        assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+    }
+
+    fn ordered(instances: &[Instance], now: Timestamp) -> EvaluateRequest {
+        let status = settled();
+        let facts =
+            EvaluationFacts { generation: 4, status: Some(&status), instances, rule_pack: None, failed: None };
+        let context = OrderContext {
+            namespace: "team-a",
+            estate_spec: serde_json::json!({"thresholds": {"rotateDays": 90}}),
+            max_findings: 1000,
+            store: StoreAccess { url: "https://store".into(), ca_pem: "pem".into() },
+        };
+        order(&facts, context, now)
+    }
+
+    #[test]
+    fn an_order_does_not_depend_on_the_order_of_instances() {
+        let a = instance("a", Some(("1", 20)), None);
+        let b = instance("b", Some(("2", 30)), None);
+        let (c, d) = (instance("c", None, None), instance("d", None, None));
+        let one = ordered(&[a.clone(), b.clone(), c.clone(), d.clone()], at(NOW));
+        let two = ordered(&[d, b, c, a], at(NOW));
+        assert_eq!(one, two);
+        assert_eq!(one.inputs.iter().map(|i| i.instance_uid.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(one.waiting, ["c", "d"]);
+        assert_eq!((one.ledger.as_deref(), one.estate_generation), (Some("sha256:l"), 4));
+    }
+
+    #[test]
+    fn a_retry_is_identical_unless_something_else_is_asked_for() {
+        let a = [instance("a", Some(("1", 20)), None)];
+        let failed = ordered(&a, minutes_ago(5));
+        assert_eq!(same_or_new(Some(failed.clone()), ordered(&a, at(NOW))), failed);
+        let other = ordered(&[instance("a", Some(("2", 1)), None)], at(NOW));
+        assert_eq!(same_or_new(Some(failed), other.clone()), other);
+        assert_eq!(same_or_new(None, other.clone()), other);
+    }
+}

@@ -1,0 +1,51 @@
+//! An evaluation's order (manager → evaluate). Everything that decides the result is named by digest or value here,
+//! so that a retry of the same order gives the same bytes.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::StoreAccess;
+
+/// What the manager orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvaluateRequest {
+    /// The estate.
+    pub namespace: String,
+    /// The instant that stands for "now".
+    pub as_of: Timestamp,
+    /// One snapshot per live instance that has one, sorted by instance UID.
+    pub inputs: Vec<EvaluateInput>,
+    /// UIDs of live instances without a usable snapshot: their earlier findings stay as they are.
+    #[serde(default)]
+    pub waiting: Vec<String>,
+    /// `sha256:<hex>` of the ledger that the previous evaluation left; none for the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<String>,
+    /// The Estate's spec as JSON, as it stood when this was ordered.
+    pub estate_spec: serde_json::Value,
+    /// The Estate's generation.
+    pub estate_generation: i64,
+    /// Most Findings kept as resources; the pack holds all.
+    pub max_findings: u32,
+    /// The store.
+    pub store: StoreAccess,
+}
+
+/// One snapshot to evaluate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvaluateInput {
+    /// Name of the ConnectorInstance.
+    pub instance: String,
+    /// Its UID.
+    pub instance_uid: String,
+    /// `entra`, ...
+    pub system: String,
+    /// The tenant that the instance's spec is bound to: nodes asserted outside of it are dropped.
+    pub tenant: String,
+    /// Snapshot id.
+    pub snapshot_id: String,
+    /// `sha256:<hex>` of the manifest.
+    pub snapshot_digest: String,
+}

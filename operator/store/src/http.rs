@@ -1,0 +1,316 @@
+//! The store's HTTP interface: paths → [`Gate`] → [`Objects`] → statuses.
+//!
+//! Every request is bounded: how many at a time, how long a body may be and take, and how much memory all bodies
+//! together. A body is complete and its digest verified before anything is written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt as _;
+use http_body_util::BodyExt as _;
+use object_store::path::Path as Key;
+use sv0_protocol::store::MAX_OBJECT_BYTES;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::client::MAX_MANIFEST_BYTES;
+use crate::gate::{Access, Denied, Gate};
+use crate::keys::{BadName, Blob, Home, Instance, Namespace, ScanId, Sha256, Uid};
+use crate::metrics::Metrics;
+use crate::objects::{ObjectError, Objects, Written};
+
+/// Requests served at a time; more are asked to come back.
+const MAX_REQUESTS: usize = 64;
+/// Longest time that a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(120);
+/// Longest wait for memory.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(30);
+/// Memory is lent in units of this many bytes.
+const UNIT: u64 = 4096;
+
+/// What the handlers work with.
+pub struct App {
+    gate: Gate,
+    objects: Arc<Objects>,
+    metrics: Metrics,
+    memory: Semaphore,
+    requests: Semaphore,
+}
+
+impl App {
+    /// `memory_bytes` bounds all bodies that are held at a time; at least one largest body always fits.
+    pub fn new(gate: Gate, objects: Arc<Objects>, metrics: Metrics, memory_bytes: u64) -> Arc<Self> {
+        let units = memory_bytes.max(MAX_OBJECT_BYTES).div_ceil(UNIT);
+        let memory = Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS));
+        Arc::new(Self { gate, objects, metrics, memory, requests: Semaphore::new(MAX_REQUESTS) })
+    }
+}
+
+/// The interface under TLS.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/scan/{namespace}/{instance}/{uid}/parts/{sha256}", put(put_part))
+        .route("/v1/scan/{namespace}/{instance}/{uid}/snapshots/{id}", put(put_manifest))
+        .route("/v1/estates/{namespace}/instances/{uid}/snapshots", get(list_snapshots))
+        .route("/v1/estates/{namespace}/instances/{uid}/snapshots/{id}", get(get_manifest))
+        .route("/v1/estates/{namespace}/instances/{uid}/parts/{sha256}", get(get_part))
+        .route("/v1/estates/{namespace}/packs/{sha256}", get(get_pack).put(put_pack))
+        .route("/v1/estates/{namespace}/ledgers/{sha256}", get(get_ledger).put(put_ledger))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), bounded))
+        .with_state(app)
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Name(#[from] BadName),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    #[error("send the body's length in Content-Length")]
+    NoLength,
+    #[error("the body is longer than this path allows")]
+    TooLong,
+    #[error("the body broke off or took too long")]
+    BrokenBody,
+    #[error("too many bodies are on their way; try again")]
+    Busy,
+}
+
+impl Failure {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Name(_) | Self::BrokenBody | Self::Object(ObjectError::BadManifest) => StatusCode::BAD_REQUEST,
+            Self::Denied(Denied::Unauthenticated) => StatusCode::UNAUTHORIZED,
+            Self::Denied(Denied::Forbidden) => StatusCode::FORBIDDEN,
+            Self::Denied(Denied::Unavailable) | Self::Busy | Self::Object(ObjectError::Backend(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::NoLength => StatusCode::LENGTH_REQUIRED,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Object(ObjectError::Missing) => StatusCode::NOT_FOUND,
+            Self::Object(ObjectError::Conflict) => StatusCode::CONFLICT,
+            Self::Object(ObjectError::Digest) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Object(ObjectError::PartMissing) => StatusCode::FAILED_DEPENDENCY,
+            Self::Object(ObjectError::Quota | ObjectError::Full) => StatusCode::INSUFFICIENT_STORAGE,
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        if let Self::Object(ObjectError::Backend(error)) = &self {
+            // The error's text may hold keys (UIDs and digests), never source data; the caller gets none of it.
+            tracing::error!(%error, "the back end failed");
+        }
+        let mut response = (self.status(), self.to_string()).into_response();
+        if self.status() == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Written {
+    fn into_response(self) -> Response {
+        match self {
+            Self::New => StatusCode::CREATED.into_response(),
+            Self::Already => StatusCode::OK.into_response(),
+        }
+    }
+}
+
+type Answer<T = Response> = Result<T, Failure>;
+
+async fn put_part(
+    State(app): State<Arc<App>>,
+    Path((namespace, instance, uid, sha256)): Path<(String, String, String, String)>,
+    request: Request,
+) -> Answer<Written> {
+    let sha256 = Sha256::parse(&sha256)?;
+    let home = scan_home(&app, &namespace, &instance, &uid, request.headers()).await?;
+    let (body, _memory) = receive(&app, request, MAX_OBJECT_BYTES).await?;
+    Ok(app.objects.put_part(&home, &sha256, body).await?)
+}
+
+async fn put_manifest(
+    State(app): State<Arc<App>>,
+    Path((namespace, instance, uid, id)): Path<(String, String, String, String)>,
+    request: Request,
+) -> Answer<Written> {
+    let id = ScanId::parse(&id)?;
+    let home = scan_home(&app, &namespace, &instance, &uid, request.headers()).await?;
+    let (body, _memory) = receive(&app, request, MAX_MANIFEST_BYTES).await?;
+    let written = app.objects.put_manifest(&home, &id, body).await?;
+    tracing::info!(namespace, instance, scan = id.as_str(), new = written == Written::New, "snapshot stored");
+    Ok(written)
+}
+
+async fn list_snapshots(
+    State(app): State<Arc<App>>,
+    Path((namespace, uid)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    let home = read_home(&app, &namespace, &uid, &headers).await?;
+    Ok(axum::Json(app.objects.list_snapshots(&home).await?).into_response())
+}
+
+async fn get_manifest(
+    State(app): State<Arc<App>>,
+    Path((namespace, uid, id)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    let id = ScanId::parse(&id)?;
+    let home = read_home(&app, &namespace, &uid, &headers).await?;
+    send(&app, &home.snapshot(&id)).await
+}
+
+async fn get_part(
+    State(app): State<Arc<App>>,
+    Path((namespace, uid, sha256)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Answer {
+    let sha256 = Sha256::parse(&sha256)?;
+    let home = read_home(&app, &namespace, &uid, &headers).await?;
+    send(&app, &home.part(&sha256)).await
+}
+
+async fn get_pack(state: State<Arc<App>>, path: Path<(String, String)>, headers: HeaderMap) -> Answer {
+    get_blob(state, path, headers, Blob::Pack).await
+}
+
+async fn get_ledger(state: State<Arc<App>>, path: Path<(String, String)>, headers: HeaderMap) -> Answer {
+    get_blob(state, path, headers, Blob::Ledger).await
+}
+
+async fn put_pack(state: State<Arc<App>>, path: Path<(String, String)>, request: Request) -> Answer<Written> {
+    put_blob(state, path, request, Blob::Pack).await
+}
+
+async fn put_ledger(state: State<Arc<App>>, path: Path<(String, String)>, request: Request) -> Answer<Written> {
+    put_blob(state, path, request, Blob::Ledger).await
+}
+
+async fn get_blob(
+    State(app): State<Arc<App>>,
+    Path((namespace, sha256)): Path<(String, String)>,
+    headers: HeaderMap,
+    blob: Blob,
+) -> Answer {
+    let sha256 = Sha256::parse(&sha256)?;
+    let access = Access::EstateRead(Namespace::parse(&namespace)?);
+    let estate = app.gate.admit(&access, bearer(&headers)).await?;
+    send(&app, &Home::blobs(&estate, blob).blob(&sha256)).await
+}
+
+async fn put_blob(
+    State(app): State<Arc<App>>,
+    Path((namespace, sha256)): Path<(String, String)>,
+    request: Request,
+    blob: Blob,
+) -> Answer<Written> {
+    let sha256 = Sha256::parse(&sha256)?;
+    let access = Access::EstateWrite(Namespace::parse(&namespace)?);
+    let estate = app.gate.admit(&access, bearer(request.headers())).await?;
+    let (body, _memory) = receive(&app, request, MAX_OBJECT_BYTES).await?;
+    Ok(app.objects.put_blob(&estate, blob, &sha256, body).await?)
+}
+
+/// Admits a scan and gives the home of its instance.
+async fn scan_home(app: &App, namespace: &str, instance: &str, uid: &str, headers: &HeaderMap) -> Answer<Home> {
+    let instance_uid = Uid::parse(uid)?;
+    let access = Access::Scan {
+        namespace: Namespace::parse(namespace)?,
+        instance: Instance::parse(instance)?,
+        instance_uid: instance_uid.clone(),
+    };
+    Ok(Home::instance(&app.gate.admit(&access, bearer(headers)).await?, &instance_uid))
+}
+
+/// Admits a reader and gives the home of the instance that it reads.
+async fn read_home(app: &App, namespace: &str, uid: &str, headers: &HeaderMap) -> Answer<Home> {
+    let instance_uid = Uid::parse(uid)?;
+    let access = Access::EstateRead(Namespace::parse(namespace)?);
+    Ok(Home::instance(&app.gate.admit(&access, bearer(headers)).await?, &instance_uid))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Reads the whole body into borrowed memory.
+async fn receive(app: &App, request: Request, limit: u64) -> Answer<(Bytes, SemaphorePermit<'_>)> {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let length = length.ok_or(Failure::NoLength)?;
+    if length > limit {
+        return Err(Failure::TooLong);
+    }
+    let units = u32::try_from(length.div_ceil(UNIT)).map_err(|_| Failure::TooLong)?;
+    let memory = timeout(MEMORY_PATIENCE, app.memory.acquire_many(units)).await;
+    let memory = memory.ok().and_then(Result::ok).ok_or(Failure::Busy)?;
+    let body = timeout(BODY_PATIENCE, read_body(request.into_body(), length)).await;
+    let body = body.map_err(|_| Failure::BrokenBody)??;
+    app.metrics.received.inc_by(length);
+    Ok((body, memory))
+}
+
+async fn read_body(mut body: Body, length: u64) -> Answer<Bytes> {
+    let mut all = BytesMut::with_capacity(usize::try_from(length).map_err(|_| Failure::TooLong)?);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Failure::BrokenBody)?.into_data() else { continue };
+        all.extend_from_slice(&data);
+        if all.len() as u64 > length {
+            return Err(Failure::TooLong);
+        }
+    }
+    if all.len() as u64 == length { Ok(all.freeze()) } else { Err(Failure::BrokenBody) }
+}
+
+/// Streams an object out.
+async fn send(app: &App, key: &Key) -> Answer {
+    let object = app.objects.open(key).await?;
+    let length = HeaderValue::from(object.meta.size);
+    let mut response = Response::new(Body::from_stream(object.into_stream().map_err(std::io::Error::other)));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    Ok(response)
+}
+
+/// Refuses what would be too much at a time, and counts every request.
+async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let operation = operation(request.method().as_str(), request.uri().path());
+    let response = match app.requests.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => Failure::Busy.into_response(),
+    };
+    app.metrics.requests.with_label_values(&[operation, response.status().as_str()]).inc();
+    response
+}
+
+/// The metric's label: a closed list, whatever the path holds.
+fn operation(method: &str, path: &str) -> &'static str {
+    let kind = path.rsplit('/').nth(1).unwrap_or_default();
+    match (method, kind, path.ends_with("/snapshots")) {
+        ("GET", _, true) => "list_snapshots",
+        ("GET", "snapshots", _) => "get_manifest",
+        ("PUT", "snapshots", _) => "put_manifest",
+        ("GET", "parts", _) => "get_part",
+        ("PUT", "parts", _) => "put_part",
+        ("GET", "packs", _) => "get_pack",
+        ("PUT", "packs", _) => "put_pack",
+        ("GET", "ledgers", _) => "get_ledger",
+        ("PUT", "ledgers", _) => "put_ledger",
+        _ => "other",
+    }
+}
