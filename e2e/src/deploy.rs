@@ -94,6 +94,11 @@ pub fn values(env: &Env, kubectl: &Kubectl, options: &Options) -> Result<Value> 
             "hostAliases": [{"ip": vendor_address(kubectl)?, "hostnames": hosts}],
         },
         "evaluation": {"quietSeconds": 1, "maxDelaySeconds": 30},
+        // The vendor lives inside the cluster, where scans may otherwise go nowhere.
+        "networkPolicy": {"extraScanEgress": [{
+            "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": VENDOR}}}],
+            "ports": [{"protocol": "TCP", "port": 443}],
+        }]},
     });
     merge(&mut values, &options.values);
     Ok(values)

@@ -28,7 +28,9 @@ impl TokenError {
             StatusCode::BAD_REQUEST,
             "invalid_request",
             90002,
-            format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant."),
+            format!(
+                "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant."
+            ),
         )
     }
 
@@ -64,7 +66,9 @@ impl TokenError {
             StatusCode::BAD_REQUEST,
             "invalid_scope",
             1_002_012,
-            format!("The provided value for scope {scope} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."),
+            format!(
+                "The provided value for scope {scope} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."
+            ),
         )
     }
 
@@ -73,7 +77,9 @@ impl TokenError {
             StatusCode::BAD_REQUEST,
             "invalid_resource",
             500_011,
-            format!("The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant."),
+            format!(
+                "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant."
+            ),
         )
     }
 
@@ -82,7 +88,9 @@ impl TokenError {
             StatusCode::BAD_REQUEST,
             "unauthorized_client",
             700_016,
-            format!("Application with identifier '{app}' was not found in the directory '{tenant}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant."),
+            format!(
+                "Application with identifier '{app}' was not found in the directory '{tenant}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant."
+            ),
         )
     }
 
@@ -109,7 +117,9 @@ impl TokenError {
             StatusCode::UNAUTHORIZED,
             "invalid_client",
             7_000_215,
-            format!("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{app}'."),
+            format!(
+                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{app}'."
+            ),
         )
     }
 
@@ -118,7 +128,9 @@ impl TokenError {
             StatusCode::UNAUTHORIZED,
             "invalid_client",
             7_000_222,
-            format!("The provided client secret keys for app '{app}' are expired. Visit the Azure portal to create new keys for your app, or consider using certificate credentials for added security."),
+            format!(
+                "The provided client secret keys for app '{app}' are expired. Visit the Azure portal to create new keys for your app, or consider using certificate credentials for added security."
+            ),
         )
     }
 
@@ -132,12 +144,7 @@ impl TokenError {
     }
 
     pub(crate) fn assertion_malformed() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "invalid_client",
-            50027,
-            "JWT token is invalid or malformed.".to_owned(),
-        )
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_client", 50027, "JWT token is invalid or malformed.".to_owned())
     }
 
     pub(crate) fn assertion_signature() -> Self {
@@ -145,7 +152,8 @@ impl TokenError {
             StatusCode::UNAUTHORIZED,
             "invalid_client",
             50013,
-            "Assertion failed signature validation. [Reason - The key was not found or did not sign this token.]".to_owned(),
+            "Assertion failed signature validation. [Reason - The key was not found or did not sign this token.]"
+                .to_owned(),
         )
     }
 
@@ -163,7 +171,9 @@ impl TokenError {
             StatusCode::UNAUTHORIZED,
             "invalid_client",
             700_027,
-            format!("The certificate with identifier used to sign the client assertion is not registered on application '{app}'."),
+            format!(
+                "The certificate with identifier used to sign the client assertion is not registered on application '{app}'."
+            ),
         )
     }
 
@@ -182,7 +192,9 @@ impl TokenError {
             StatusCode::UNAUTHORIZED,
             "invalid_client",
             code,
-            format!("No matching federated identity record found for presented assertion {what} '{value}'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion."),
+            format!(
+                "No matching federated identity record found for presented assertion {what} '{value}'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion."
+            ),
         )
     }
 

@@ -337,7 +337,9 @@ impl Estate {
         let (kind, id) = self.lookup(object).ok_or_else(dangling)?;
         let (secrets, certificates) = match kind {
             Kind::Application => self.application(id).map(|app| (&app.password_credentials, &app.key_credentials)),
-            Kind::ServicePrincipal => self.service_principal(id).map(|sp| (&sp.password_credentials, &sp.key_credentials)),
+            Kind::ServicePrincipal => {
+                self.service_principal(id).map(|sp| (&sp.password_credentials, &sp.key_credentials))
+            }
             Kind::User => None,
         }
         .ok_or_else(dangling)?;
@@ -378,9 +380,7 @@ fn name(names: &mut HashMap<String, (Kind, String)>, kind: Kind, key: &str, id: 
     Ok(())
 }
 
-fn resolve_in(
-    names: &HashMap<String, (Kind, String)>, place: &str, reference: &mut String,
-) -> Result<(), EstateError> {
+fn resolve_in(names: &HashMap<String, (Kind, String)>, place: &str, reference: &mut String) -> Result<(), EstateError> {
     let (_, id) = names
         .get(reference.as_str())
         .ok_or_else(|| EstateError::Dangling { place: place.to_owned(), name: reference.clone() })?;

@@ -2,7 +2,7 @@
 //!
 //! A fault names a route (`applications`, `applications+owners`, `token`, ... or `*`). Nothing here does I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -64,9 +64,9 @@ pub(crate) enum LostPage {
 /// All faults switched on.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) errors: Vec<Fault>,
     pub(crate) lost_pages: BTreeMap<String, LostPage>,
-    pub(crate) halved: BTreeMap<String, ()>,
+    pub(crate) halved: BTreeSet<String>,
     pub(crate) redirect: Option<String>,
     pub(crate) hostile: Option<(Hostile, String)>,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Faults {
 impl Faults {
     /// The fault that strikes this request, if any. Counts it.
     pub(crate) fn strike(&mut self, route: &str) -> Option<Fault> {
-        let found = self.faults.iter_mut().find(|fault| {
+        let found = self.errors.iter_mut().find(|fault| {
             (fault.route == route || (fault.route == "*" && route != "token")) && fault.times != Some(0)
         })?;
         if found.after > 0 {
@@ -98,7 +98,7 @@ impl Faults {
     }
 
     pub(crate) fn is_halved(&self, route: &str) -> bool {
-        self.halved.contains_key(route)
+        self.halved.contains(route)
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn strikes_so_often_and_no_more() {
-        let mut faults = Faults { faults: vec![fault("applications", Some(2), 1)], ..Faults::default() };
+        let mut faults = Faults { errors: vec![fault("applications", Some(2), 1)], ..Faults::default() };
         let struck: Vec<bool> = (0..5).map(|_| faults.strike("applications").is_some()).collect();
         assert_eq!(struck, [false, true, true, false, false]);
         assert!(faults.strike("servicePrincipals").is_none());
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_star_spares_the_token_endpoint() {
-        let mut faults = Faults { faults: vec![fault("*", None, 0)], ..Faults::default() };
+        let mut faults = Faults { errors: vec![fault("*", None, 0)], ..Faults::default() };
         assert!(faults.strike("token").is_none());
         assert!(faults.strike("users").is_some());
     }

@@ -81,7 +81,7 @@ pub(crate) struct Issuers {
     extra: Vec<Issuer>,
     kubernetes: bool,
     fetched: Mutex<HashMap<String, JwkSet>>,
-    discovered: Mutex<Option<String>>,
+    discovered: std::sync::Mutex<Option<String>>,
 }
 
 impl Issuers {
@@ -99,17 +99,28 @@ impl Issuers {
         if issuer != KUBERNETES || !self.kubernetes {
             return issuer.to_owned();
         }
-        let mut discovered = self.discovered.lock().await;
-        if let Some(known) = &*discovered {
-            return known.clone();
+        if let Some(known) = self.discovered().clone() {
+            return known;
         }
         match discover().await {
-            Ok(found) => discovered.insert(found).clone(),
+            Ok(found) => {
+                *self.discovered() = Some(found.clone());
+                found
+            }
             Err(error) => {
                 tracing::warn!(%error, "the cluster's issuer cannot be discovered");
                 issuer.to_owned()
             }
         }
+    }
+
+    /// The cluster's issuer as far as it is known, for showing.
+    pub(crate) fn shown(&self) -> String {
+        self.discovered().clone().unwrap_or_else(|| API_SERVER.to_owned())
+    }
+
+    fn discovered(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.discovered.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Verifies signature and time of an assertion against the keys of the issuer that it names.

@@ -47,14 +47,26 @@ pub(crate) const GRAPH_PERMISSIONS: &[(&str, &str)] = &[
 
 /// Built-in directory roles: name, template id, one telling action.
 pub(crate) const DIRECTORY_ROLES: &[(&str, &str, &str)] = &[
-    ("Global Administrator", "62e90394-69f5-4237-9190-012177145e10", "microsoft.directory/applications/allProperties/allTasks"),
-    ("Privileged Role Administrator", "e8611ab8-c189-46e8-94e1-60213ab1f814", "microsoft.directory/roleAssignments/allProperties/allTasks"),
+    (
+        "Global Administrator",
+        "62e90394-69f5-4237-9190-012177145e10",
+        "microsoft.directory/applications/allProperties/allTasks",
+    ),
+    (
+        "Privileged Role Administrator",
+        "e8611ab8-c189-46e8-94e1-60213ab1f814",
+        "microsoft.directory/roleAssignments/allProperties/allTasks",
+    ),
     (
         "Privileged Authentication Administrator",
         "7be44c8a-adaf-4e2a-84d6-ab2649e08a13",
         "microsoft.directory/users/authenticationMethods/create",
     ),
-    ("Application Administrator", "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3", "microsoft.directory/applications/credentials/update"),
+    (
+        "Application Administrator",
+        "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3",
+        "microsoft.directory/applications/credentials/update",
+    ),
     (
         "Cloud Application Administrator",
         "158c047a-c907-4556-b7ef-446551a6b5f7",
@@ -62,7 +74,11 @@ pub(crate) const DIRECTORY_ROLES: &[(&str, &str, &str)] = &[
     ),
     ("User Administrator", "fe930be7-5e62-47db-91af-98c3a49a38b1", "microsoft.directory/users/create"),
     ("Groups Administrator", "fdd7a751-b60b-444a-984c-02652fe8fa1c", "microsoft.directory/groups/create"),
-    ("Exchange Administrator", "29232cdf-9323-42fd-ade2-1d097af3e4de", "microsoft.office365.exchange/allEntities/basic/allTasks"),
+    (
+        "Exchange Administrator",
+        "29232cdf-9323-42fd-ade2-1d097af3e4de",
+        "microsoft.office365.exchange/allEntities/basic/allTasks",
+    ),
     ("Helpdesk Administrator", "729827e3-9c14-49f7-bb1b-9608f156bbb8", "microsoft.directory/users/password/update"),
     ("Directory Writers", "9360feb5-f418-4baa-8175-e2a00bac4301", "microsoft.directory/groups/members/update"),
     ("Directory Readers", "88d8e3e3-8f55-4a1e-953a-9b9898b8876b", "microsoft.directory/users/standard/read"),

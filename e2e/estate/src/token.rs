@@ -33,9 +33,10 @@ pub(crate) async fn handle(state: &Arc<State>, request: Request<Body>) -> Respon
             token(state, &tenant, request).await
         }
         (&Method::GET, ["common", "discovery", "instance"]) => wire::json(StatusCode::OK, &instance_discovery()),
-        (&Method::GET, [tenant, ".well-known", "openid-configuration"] | [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
-            openid_configuration(state, tenant)
-        }
+        (
+            &Method::GET,
+            [tenant, ".well-known", "openid-configuration"] | [tenant, "v2.0", ".well-known", "openid-configuration"],
+        ) => openid_configuration(state, tenant),
         (&Method::GET, [_, "discovery", "v2.0", "keys"]) => wire::json(StatusCode::OK, &json!(state.signing.jwks())),
         _ => wire::json(StatusCode::NOT_FOUND, &json!({"error": "not_found"})),
     }
@@ -114,7 +115,9 @@ fn refuse(state: &State, error: &TokenError, correlation: Uuid) -> Response<Body
 fn known_tenant(state: &State, name: &str) -> Result<String, TokenError> {
     let estate = state.estate();
     let tenant = &estate.file.tenant;
-    if name.eq_ignore_ascii_case(&tenant.id) || tenant.verified_domains.iter().any(|domain| name.eq_ignore_ascii_case(domain)) {
+    if name.eq_ignore_ascii_case(&tenant.id)
+        || tenant.verified_domains.iter().any(|domain| name.eq_ignore_ascii_case(domain))
+    {
         return Ok(tenant.id.clone());
     }
     if Uuid::parse_str(name).is_ok() || name.contains('.') {
@@ -238,7 +241,10 @@ fn resource(state: &State, scope: &str, tenant: &str) -> Result<String, TokenErr
 }
 
 fn access_token(
-    state: &State, tenant: &str, audience: &str, (app_id, sp_id, name): (&str, &str, &str),
+    state: &State,
+    tenant: &str,
+    audience: &str,
+    (app_id, sp_id, name): (&str, &str, &str),
 ) -> Result<Value, TokenError> {
     let (lifetime, roles) = {
         let estate = state.estate();

@@ -29,7 +29,9 @@ impl When {
 
 /// A point in time that could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no point in time: write an RFC 3339 instant, `now`, or a distance such as `now-400d` or `now+12h` (units y, d, h, m, s)")]
+#[error(
+    "`{0}` is no point in time: write an RFC 3339 instant, `now`, or a distance such as `now-400d` or `now+12h` (units y, d, h, m, s)"
+)]
 pub struct BadWhen(String);
 
 impl FromStr for When {
@@ -67,7 +69,11 @@ impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(instant) => instant.fmt(f),
-            Self::Relative(distance) => write!(f, "now{:+}s", distance.as_secs()),
+            Self::Relative(distance) if distance.is_zero() => f.write_str("now"),
+            Self::Relative(distance) => match distance.as_secs() {
+                seconds if seconds % 86_400 == 0 => write!(f, "now{:+}d", seconds / 86_400),
+                seconds => write!(f, "now{seconds:+}s"),
+            },
         }
     }
 }
@@ -108,7 +114,7 @@ mod tests {
 
     #[test]
     fn written_form_reads_back() {
-        for text in ["now-400d", "now+1h", "2026-01-01T00:00:00Z"] {
+        for text in ["now", "now-400d", "now+1h", "2026-01-01T00:00:00Z"] {
             let when: When = text.parse().unwrap();
             assert_eq!(when.to_string().parse::<When>().unwrap(), when);
         }

@@ -76,3 +76,34 @@ pub fn condition(type_: &str, status: &str, reason: &str, message: &str, observe
         last_transition_time: observed.at.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: &str) -> Observed {
+        let at = serde_json::from_value(serde_json::json!(format!("2026-01-01T00:00:{second}Z"))).unwrap();
+        Observed { generation: Some(1), at }
+    }
+
+    #[test]
+    fn the_transition_time_moves_with_the_status_only() {
+        let mut list = vec![condition(READY, FALSE, "Scanning", "a", &at("01"))];
+        assert!(set(&mut list, condition(READY, FALSE, "Waiting", "b", &at("02"))), "another reason is a change");
+        assert_eq!(find(&list, READY).unwrap().last_transition_time, at("01").at);
+        assert!(!set(&mut list, condition(READY, FALSE, "Waiting", "c", &at("03"))), "another message is none");
+        assert!(set(&mut list, condition(READY, TRUE, "Complete", "d", &at("04"))));
+        assert_eq!(find(&list, READY).unwrap().last_transition_time, at("04").at);
+        assert!(is_true(&list, READY) && !is_true(&list, STALLED));
+    }
+
+    #[test]
+    fn the_list_is_sorted_by_type() {
+        let mut list = Vec::new();
+        for name in [STALLED, AUTHENTICATED, READY] {
+            assert!(set(&mut list, condition(name, TRUE, "R", "m", &at("01"))));
+        }
+        let names: Vec<&str> = list.iter().map(|condition| condition.type_.as_str()).collect();
+        assert_eq!(names, [AUTHENTICATED, READY, STALLED]);
+    }
+}

@@ -42,6 +42,8 @@ pub struct EstateSpec {
 
     /// Tenants, by the source system's id, whose identities are your own organisation's although they live elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(validation = Rule::new("self.all(tenant, tenant.matches('^[A-Za-z0-9][A-Za-z0-9._:/-]*$'))")
+        .message("spec.trustedTenants holds tenant ids of source systems, such as a directory (tenant) ID; letters, digits and . _ : / - only"))]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     pub trusted_tenants: Vec<String>,
 

@@ -8,33 +8,68 @@ pub const FINDING_BYTES: usize = 3_900;
 /// Most bytes of its spec as JSON. The rest of [`FINDING_BYTES`] is metadata: names, labels, UID, managed fields.
 pub const FINDING_SPEC_BYTES: usize = 2_900;
 
-/// Cuts `spec` until it takes at most [`FINDING_SPEC_BYTES`] as JSON, always in this order: evidence from its end (one
-/// entry stays; `evidenceOmitted` counts the rest), standards from their end, parties from their end (`total` still
-/// counts them), hops from the middle of the path, remediation from its end (one stays), and last the explanation.
-/// Returns whether it fits. Compute `contentDigest` after this.
-pub fn fit(spec: &mut FindingSpec) -> bool {
-    while size(spec) > FINDING_SPEC_BYTES {
-        if !cut_one(spec) {
-            return false;
-        }
-    }
-    true
+/// A list of the spec that can be cut.
+#[derive(Clone, Copy)]
+enum Part {
+    Parties,
+    Standards,
+    Evidence,
+    Path,
+    Remediation,
 }
 
-fn cut_one(spec: &mut FindingSpec) -> bool {
-    if spec.evidence.len() > 1 {
-        spec.evidence.pop();
-        spec.evidence_omitted += 1;
-    } else if spec.standards.pop().is_some() || spec.accountable.parties.pop().is_some() {
-    } else if spec.path.len() > 2 {
-        spec.path.remove(spec.path.len() / 2);
-    } else if spec.remediation.len() > 1 {
-        spec.remediation.pop();
-    } else if spec.why.is_empty() {
-        return false;
-    } else {
+/// What is cut, in this order, each down to the number beside it: what repeats goes before what is alone.
+const ORDER: [(Part, usize); 10] = [
+    (Part::Parties, 2),
+    (Part::Standards, 2),
+    (Part::Evidence, 4),
+    (Part::Path, 4),
+    (Part::Parties, 1),
+    (Part::Evidence, 1),
+    (Part::Path, 2),
+    (Part::Remediation, 1),
+    (Part::Standards, 0),
+    (Part::Parties, 0),
+];
+
+/// Cuts `spec` until it takes at most [`FINDING_SPEC_BYTES`] as JSON, always in the same order: accountable parties
+/// (`total` still counts them), standards, evidence from its end (`evidenceOmitted` counts what is gone, one entry always
+/// stays), hops from the middle of the path, steps of remediation, and last the explanation. Returns whether it fits.
+/// Compute `contentDigest` after this.
+pub fn fit(spec: &mut FindingSpec) -> bool {
+    for (part, least) in ORDER {
+        while size(spec) > FINDING_SPEC_BYTES && cut(spec, part, least) {}
+    }
+    while size(spec) > FINDING_SPEC_BYTES && !spec.why.is_empty() {
         let keep = spec.why.chars().count() / 2;
         spec.why = spec.why.chars().take(keep).collect();
+    }
+    size(spec) <= FINDING_SPEC_BYTES
+}
+
+/// Takes one entry away, unless only `least` are left. Returns whether it did.
+fn cut(spec: &mut FindingSpec, part: Part, least: usize) -> bool {
+    let left = match part {
+        Part::Parties => spec.accountable.parties.len(),
+        Part::Standards => spec.standards.len(),
+        Part::Evidence => spec.evidence.len(),
+        Part::Path => spec.path.len(),
+        Part::Remediation => spec.remediation.len(),
+    };
+    if left <= least {
+        return false;
+    }
+    match part {
+        Part::Parties => spec.accountable.parties.truncate(left - 1),
+        Part::Standards => spec.standards.truncate(left - 1),
+        Part::Evidence => {
+            spec.evidence.truncate(left - 1);
+            spec.evidence_omitted += 1;
+        }
+        Part::Path => {
+            spec.path.remove(left / 2);
+        }
+        Part::Remediation => spec.remediation.truncate(left - 1),
     }
     true
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sv0_graph::{Coverage, CoverageState};
 
-use crate::{Cause, Failure};
+use crate::Failure;
 
 /// The account. Complete until something is reported.
 #[derive(Debug, Default)]
@@ -83,6 +83,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::Cause;
 
     #[rstest]
     #[case(Cause::PermissionMissing, false, CoverageState::Denied)]

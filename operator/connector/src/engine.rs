@@ -153,10 +153,7 @@ impl Engine {
 
     /// What was sent so far.
     pub fn usage(&self) -> Usage {
-        Usage {
-            requests: self.requests.load(Ordering::Relaxed),
-            throttled: self.throttled.load(Ordering::Relaxed),
-        }
+        Usage { requests: self.requests.load(Ordering::Relaxed), throttled: self.throttled.load(Ordering::Relaxed) }
     }
 
     /// A refusal of the guard as a failure: not accepted yet, a lying vendor, or a defect of ours.
@@ -256,7 +253,8 @@ impl Engine {
         request: &Prepared,
         token: Arc<Secret>,
     ) -> Result<Attempt<T>, Failure> {
-        let mut sent = self.client.request(request.method.clone(), request.url.clone()).headers(self.headers(request, &token)?);
+        let mut sent =
+            self.client.request(request.method.clone(), request.url.clone()).headers(self.headers(request, &token)?);
         if let Some(body) = &request.body {
             sent = sent.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
@@ -282,7 +280,8 @@ impl Engine {
     fn headers(&self, request: &Prepared, token: &Secret) -> Result<HeaderMap, Failure> {
         let mut headers = request.headers.clone();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| Cause::TokenRejected)?;
+        let mut bearer =
+            HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| Cause::TokenRejected)?;
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
         let name = self.guard.manifest().request_id_header.as_ref();
@@ -303,10 +302,8 @@ impl Engine {
 
     async fn not_success<T>(&self, request: &Prepared, response: Response) -> Result<Attempt<T>, Failure> {
         let status = response.status();
-        let wait = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
+        let wait =
+            response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.throttled.fetch_add(1, Ordering::Relaxed);
             self.gate.slow_down();
@@ -382,7 +379,8 @@ fn error_code(bytes: &[u8]) -> String {
     serde_json::from_slice::<ErrorBody>(bytes).map(|body| body.error.code).unwrap_or_default()
 }
 
-fn leads_inside(error: &reqwest::Error) -> bool {
+/// Whether a request was not sent since the name led to an address that is not allowed.
+pub fn leads_inside(error: &reqwest::Error) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = source {
         if inner.is::<AddressRefused>() {

@@ -56,6 +56,14 @@ pub struct Prepared {
     followed: bool,
 }
 
+/// A request before the last look.
+struct Draft {
+    method: Method,
+    url: Url,
+    body: Option<Vec<u8>>,
+    followed: bool,
+}
+
 impl Prepared {
     /// Path and query below the API's version, as an envelope wants it.
     fn relative(&self, version: &str) -> Option<String> {
@@ -103,7 +111,7 @@ impl Guard {
             query.push(format!("{key}={}", encode(&value)));
         }
         let url = self.address(operation, &path, &query.join("&"))?;
-        self.finish(index, Method::GET, url, None, false)
+        self.finish(index, Draft { method: Method::GET, url, body: None, followed: false })
     }
 
     /// The next page of a list, by the vendor's own link: same origin, same path.
@@ -117,7 +125,8 @@ impl Guard {
         if url.path() != from.url.path() {
             return Err(foreign("its path is another one"));
         }
-        self.finish(from.operation, Method::GET, url, None, true).map_err(|refusal| match refusal {
+        let draft = Draft { method: Method::GET, url, body: None, followed: true };
+        self.finish(from.operation, draft).map_err(|refusal| match refusal {
             Refusal::Differs(_, why) => foreign(why),
             other => other,
         })
@@ -142,7 +151,7 @@ impl Guard {
         }
         let body = serde_json::json!({ "requests": requests }).to_string().into_bytes();
         let url = self.address(operation, &operation.path, "")?;
-        self.finish(index, Method::POST, url, Some(body), false)
+        self.finish(index, Draft { method: Method::POST, url, body: Some(body), followed: false })
     }
 
     /// Compares a finished request with the manifest: method, origin, path and query keys.
@@ -194,14 +203,7 @@ impl Guard {
         Ok(url)
     }
 
-    fn finish(
-        &self,
-        operation: usize,
-        method: Method,
-        url: Url,
-        body: Option<Vec<u8>>,
-        followed: bool,
-    ) -> Result<Prepared, Refusal> {
+    fn finish(&self, operation: usize, draft: Draft) -> Result<Prepared, Refusal> {
         let listed = &self.manifest.operations[operation];
         let mut headers = HeaderMap::new();
         for (name, value) in self.manifest.headers.iter().chain(&listed.headers) {
@@ -209,6 +211,7 @@ impl Guard {
             let (name, value) = pair.ok_or_else(|| Refusal::Differs(listed.id.clone(), "a header is not valid"))?;
             headers.insert(name, value);
         }
+        let Draft { method, url, body, followed } = draft;
         let request = Prepared { operation, method, url, headers, body, followed };
         self.admits(&request)?;
         Ok(request)
@@ -241,10 +244,13 @@ fn fill(template: &str, params: &[(&str, Param<'_>)]) -> Option<String> {
 fn encode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => out.push(char::from(byte)),
-            b'-' | b'_' | b'.' | b'~' | b'$' | b',' | b'(' | b')' | b'/' | b':' | b'=' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
+        if byte.is_ascii_alphanumeric() || b"-_.~$,()/:=".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.extend(char::from_digit(u32::from(digit), 16).map(|digit| digit.to_ascii_uppercase()));
+            }
         }
     }
     out
@@ -264,10 +270,7 @@ fn path_matches(template: &str, path: &str) -> bool {
 fn segment_matches(wanted: &str, given: &str) -> bool {
     let Some((before, rest)) = wanted.split_once('{') else { return wanted == given };
     let after = rest.split_once('}').map_or("", |(_, after)| after);
-    given
-        .strip_prefix(before)
-        .and_then(|g| g.strip_suffix(after))
-        .is_some_and(|value| text::opaque_id(value).is_some())
+    given.strip_prefix(before).and_then(|g| g.strip_suffix(after)).is_some_and(|value| text::opaque_id(value).is_some())
 }
 
 #[cfg(test)]

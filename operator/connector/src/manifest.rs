@@ -168,9 +168,9 @@ impl Manifest {
     fn check(&self) -> Result<(), ManifestError> {
         let mut seen = BTreeSet::new();
         for operation in &self.operations {
-            let problem = self.problem_of(operation).or_else(|| {
-                (!seen.insert(operation.id.as_str())).then_some("another operation has the same id")
-            });
+            let problem = self
+                .problem_of(operation)
+                .or_else(|| (!seen.insert(operation.id.as_str())).then_some("another operation has the same id"));
             if let Some(problem) = problem {
                 return Err(ManifestError::Inconsistent { operation: operation.id.clone(), problem });
             }
@@ -192,15 +192,13 @@ impl Manifest {
         match operation.method.as_str() {
             "GET" if !operation.inner.is_empty() => return Some("a GET has no inner operations"),
             "GET" if operation.collection.is_none() => return Some("a GET feeds a collection"),
-            "GET" => {}
             "POST" if operation.inner.is_empty() => return Some("a POST is allowed as an envelope of GETs only"),
-            "POST" => {}
+            "GET" | "POST" => {}
             _ => return Some("its method is neither GET nor an enveloping POST"),
         }
-        let inner_are_gets = operation
-            .inner
-            .iter()
-            .all(|id| self.operation(id).is_some_and(|(_, inner)| inner.method == "GET" && inner.host == operation.host));
+        let inner_are_gets = operation.inner.iter().all(|id| {
+            self.operation(id).is_some_and(|(_, inner)| inner.method == "GET" && inner.host == operation.host)
+        });
         (!inner_are_gets).then_some("an inner operation is not a listed GET of the same host")
     }
 
@@ -279,7 +277,10 @@ operations:
     }
 
     #[rstest]
-    #[case::unknown_permission("permission: Thing.Read, collection: things", "permission: Thing.Write, collection: things")]
+    #[case::unknown_permission(
+        "permission: Thing.Read, collection: things",
+        "permission: Thing.Write, collection: things"
+    )]
     #[case::write("id: newer, method: GET", "id: newer, method: DELETE")]
     #[case::plain_post("id: newer, method: GET", "id: newer, method: POST")]
     #[case::twice("id: newer", "id: listThings")]

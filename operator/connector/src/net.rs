@@ -45,8 +45,8 @@ pub fn client(policy: &NetworkPolicy, origins: &[&Url]) -> Result<reqwest::Clien
         .retry(reqwest::retry::never())
         .no_proxy()
         .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(60))
-        .pool_idle_timeout(Duration::from_secs(60))
+        .read_timeout(Duration::from_mins(1))
+        .pool_idle_timeout(Duration::from_mins(1))
         .user_agent(concat!("securityv0-scan/", env!("CARGO_PKG_VERSION")));
     if let Some(proxy) = &policy.proxy {
         let url = Url::parse(proxy).map_err(|_| Cause::NetworkNotAllowed)?;
@@ -142,10 +142,10 @@ fn is_private_v4(ip: Ipv4Addr) -> bool {
 fn is_private_v6(ip: Ipv6Addr) -> bool {
     let segments = ip.segments();
     let embedded = match segments {
-        // ::ffff:a.b.c.d, ::a.b.c.d and 64:ff9b::a.b.c.d
-        [0, 0, 0, 0, 0, 0xffff | 0, hi, lo] | [0x64, 0xff9b, 0, 0, 0, 0, hi, lo] => Some((hi, lo)),
-        // 2002:a.b.c.d::
-        [0x2002, hi, lo, ..] => Some((hi, lo)),
+        // ::ffff:a.b.c.d, ::a.b.c.d, 64:ff9b::a.b.c.d and 2002:a.b.c.d::
+        [0, 0, 0, 0, 0, 0xffff | 0, hi, lo] | [0x64, 0xff9b, 0, 0, 0, 0, hi, lo] | [0x2002, hi, lo, ..] => {
+            Some((hi, lo))
+        }
         _ => None,
     };
     let embedded = embedded.map(|(hi, lo)| {

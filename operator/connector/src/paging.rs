@@ -33,7 +33,7 @@ pub async fn walk<T: DeserializeOwned>(
 ) {
     let mut restarted = false;
     loop {
-        match read_through(engine, first.clone(), tally, &mut each).await {
+        match from_the_start(engine, &first, tally, &mut each).await {
             Ok(()) => return,
             Err(failure) if failure.cause == Cause::PageExpired && !restarted => restarted = true,
             Err(failure) => return tally.report(failure),
@@ -41,36 +41,55 @@ pub async fn walk<T: DeserializeOwned>(
     }
 }
 
-async fn read_through<T: DeserializeOwned>(
+/// Goes on after `page`, which answered `first` by another way (inside an envelope).
+pub async fn walk_on<T: DeserializeOwned>(
     engine: &Engine,
     first: Prepared,
+    page: Page<T>,
+    tally: &mut Tally,
+    mut each: impl FnMut(T) -> Result<Option<String>, SinkError>,
+) {
+    if let Err(failure) = from_page(engine, first, page, tally, &mut each).await {
+        tally.report(failure);
+    }
+}
+
+async fn from_the_start<T: DeserializeOwned>(
+    engine: &Engine,
+    first: &Prepared,
     tally: &mut Tally,
     each: &mut impl FnMut(T) -> Result<Option<String>, SinkError>,
 ) -> Result<(), Failure> {
-    let mut cursors = HashSet::new();
-    let mut declared = None;
-    let mut request = first;
-    loop {
-        if tally.pages() >= engine.limits().max_pages {
-            return Err(Cause::ResponseRefused.into());
-        }
-        let page: Page<T> = engine.json(&request).await?;
-        declared = declared.or(page.count);
-        let next = accept_page(page, tally, &mut *each)?;
-        let Some(link) = next else { break };
-        if !cursors.insert(link.clone()) {
-            return Err(Cause::ResponseRefused.into());
-        }
-        request = engine.guard().follow(&request, &link).map_err(|refusal| engine.refused(&refusal))?;
-    }
+    let page: Page<T> = engine.json(first).await?;
+    let declared = page.count;
+    from_page(engine, first.clone(), page, tally, each).await?;
     if declared.is_some_and(|declared| tally.items() < declared) {
         return Err(Cause::LastPageLost.into());
     }
     Ok(())
 }
 
+async fn from_page<T: DeserializeOwned>(
+    engine: &Engine,
+    mut request: Prepared,
+    mut page: Page<T>,
+    tally: &mut Tally,
+    each: &mut impl FnMut(T) -> Result<Option<String>, SinkError>,
+) -> Result<(), Failure> {
+    let mut cursors = HashSet::new();
+    loop {
+        let Some(link) = accept_page(page, tally, &mut *each)? else { return Ok(()) };
+        // A list may neither run in circles nor go on for ever.
+        if !cursors.insert(link.clone()) || cursors.len() as u64 >= engine.limits().max_pages {
+            return Err(Cause::ResponseRefused.into());
+        }
+        request = engine.guard().follow(&request, &link).map_err(|refusal| engine.refused(&refusal))?;
+        page = engine.json(&request).await?;
+    }
+}
+
 /// Takes one page into the account and gives the link to the next.
-pub fn accept_page<T>(
+fn accept_page<T>(
     page: Page<T>,
     tally: &mut Tally,
     mut each: impl FnMut(T) -> Result<Option<String>, SinkError>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// The longest wait that a vendor can impose on a scan; a longer `Retry-After` ends the collection instead.
-pub const MAX_WAIT: Duration = Duration::from_secs(120);
+pub const MAX_WAIT: Duration = Duration::from_mins(2);
 
 /// Reads `Retry-After`: seconds, or an HTTP date relative to `now`. Unreadable values are as if absent.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {

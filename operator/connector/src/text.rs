@@ -29,6 +29,13 @@ pub fn guid(text: &str) -> Option<String> {
     shape.then(|| text.to_ascii_lowercase())
 }
 
+/// Text that is compared and so must stay as it is: kept whole, or not at all when it is longer than `most` bytes or
+/// holds control characters.
+pub fn exact(text: &str, most: usize) -> Option<String> {
+    let fits = !text.is_empty() && text.len() <= most && !text.chars().any(is_unsafe);
+    fits.then(|| text.to_owned())
+}
+
 /// A vendor's opaque identifier: 1 to 128 characters that need no escaping anywhere.
 pub fn opaque_id(text: &str) -> Option<&str> {
     let fits = (1..=128).contains(&text.len())
@@ -57,6 +64,14 @@ mod tests {
     }
 
     #[test]
+    fn compared_text_is_whole_or_absent() {
+        assert_eq!(exact("repo:a/b:ref", 20).as_deref(), Some("repo:a/b:ref"));
+        for bad in ["", "a\nb", "aaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            assert_eq!(exact(bad, 20), None);
+        }
+    }
+
+    #[test]
     fn guids_are_lower_cased_and_everything_else_is_refused() {
         assert_eq!(
             guid("9A5D68DD-52B0-4CC2-BD40-ABCF44AC3A30").as_deref(),
@@ -69,7 +84,7 @@ mod tests {
 
     #[test]
     fn opaque_ids_cannot_leave_their_path_segment() {
-        assert_eq!(opaque_id("41W1zT6z1U-kJxf62svfp1HFE8pMZhxDun-ThPczmJE").is_some(), true);
+        assert!(opaque_id("41W1zT6z1U-kJxf62svfp1HFE8pMZhxDun-ThPczmJE").is_some());
         for bad in ["", "..", "a/b", "a%2fb", "a?b", "a b"] {
             assert_eq!(opaque_id(bad), None, "{bad}");
         }

@@ -10,13 +10,13 @@ use jiff::{SignedDuration, Timestamp};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_graph::{Graph, Snapshot, TooManyRows};
 
-use crate::convert;
 use crate::gaps::{Gap, gaps};
 use crate::history::{InstanceMemory, View, observe};
 use crate::ledger::{Ledger, LedgerError, RememberedInstance};
 use crate::load::Input;
 use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
 use crate::pack::{PackError, write_pack};
+use crate::{convert, fire};
 
 /// Evaluations happen at least this often.
 const BACKSTOP: SignedDuration = SignedDuration::from_hours(24);
@@ -114,6 +114,9 @@ pub enum EngineError {
     /// The estate is too large for one graph.
     #[error(transparent)]
     TooManyRows(#[from] TooManyRows),
+    /// A finding cannot be encoded.
+    #[error("a finding cannot be written as JSON")]
+    Convert(#[from] serde_json::Error),
     /// The next ledger cannot be encoded.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -134,11 +137,11 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let snapshots: Vec<Snapshot> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
     let graph = Graph::build(snapshots)?;
     let gaps = gaps(&graph, &notes, &views, &config.waiting, &remembered);
-    let fired = convert::fire(&graph, config);
+    let fired = fire::fire(&graph, config)?;
     drop(graph);
 
     let settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
-    let rules = convert::rule_majors();
+    let rules = fire::rule_majors();
     let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, rules: &rules };
     let merged = merge(fired.drafts, earlier, &situation);
 
@@ -166,7 +169,7 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
 }
 
 /// Resources hold whole seconds; anything finer would make a fresh object differ from the one read back.
-fn whole_seconds(instant: Timestamp) -> Timestamp {
+pub(crate) fn whole_seconds(instant: Timestamp) -> Timestamp {
     Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }
 
@@ -222,7 +225,7 @@ fn tally(merged: &Merged, kept: usize) -> Tally {
         tally.unseen += usize::from(*basis == crate::merge::Basis::Unseen);
         if spec.state != FindingState::Resolved {
             *tally.by_rank.entry(spec.severity_rank).or_default() += 1;
-            *tally.by_family.entry(convert::family_word(spec.family)).or_default() += 1;
+            *tally.by_family.entry(convert::word(&spec.family)).or_default() += 1;
             *tally.by_rule.entry(spec.rule.id.clone()).or_default() += 1;
         }
     }

@@ -132,7 +132,8 @@ mod tests {
         reads
             .iter()
             .map(|(snapshot, items)| {
-                let view = observe(snapshot, &[row("apps", "tenant", CoverageState::Complete, *items)], memory.as_ref());
+                let view =
+                    observe(snapshot, &[row("apps", "tenant", CoverageState::Complete, *items)], memory.as_ref());
                 memory = Some(view.memory);
                 view.settled.contains("apps")
             })
@@ -167,9 +168,7 @@ mod tests {
     #[test]
     fn one_incomplete_scope_unsettles_the_collection_and_keeps_its_memory() {
         let first = observe("1", &[row("apps", "a", CoverageState::Complete, 10)], None);
-        for state in
-            [CoverageState::Partial, CoverageState::Denied, CoverageState::Throttled, CoverageState::Skipped]
-        {
+        for state in [CoverageState::Partial, CoverageState::Denied, CoverageState::Throttled, CoverageState::Skipped] {
             let rows = [row("apps", "a", CoverageState::Complete, 10), row("apps", "b", state, 0)];
             let second = observe("2", &rows, Some(&first.memory));
             assert!(second.settled.is_empty() && second.shrunk.is_empty(), "{state:?}");

@@ -107,7 +107,8 @@ impl Ledger {
 
     /// The bytes to store, and their digest.
     pub fn write(&self) -> Result<(Vec<u8>, String), LedgerError> {
-        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(|_| LedgerError::Unwritable)?;
+        let mut encoder =
+            zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(|_| LedgerError::Unwritable)?;
         serde_json::to_writer(&mut encoder, self).map_err(|_| LedgerError::Unwritable)?;
         let bytes = encoder.finish().map_err(|_| LedgerError::Unwritable)?;
         let digest = canonical::digest(&bytes);

@@ -9,6 +9,7 @@ pub mod apply;
 pub mod cluster;
 pub mod convert;
 pub mod engine;
+pub mod fire;
 pub mod gaps;
 pub mod history;
 pub mod ledger;

@@ -24,7 +24,10 @@ use tracing_subscriber::EnvFilter;
 /// instant that stands for "now", so running the same order again gives the same bytes. Talks to the store and to the
 /// Kubernetes API server, and to nothing else.
 #[derive(Parser)]
-#[command(version, after_help = "Exit codes: 0 done, 10 the cause must be mended first, 11 trying again may help, 12 a defect of this program.\nLogs are JSON lines on standard error; RUST_LOG sets the level.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 10 the cause must be mended first, 11 trying again may help, 12 a defect of this program.\nLogs are JSON lines on standard error; RUST_LOG sets the level."
+)]
 struct Args {
     /// The order as JSON (the manager writes it).
     #[arg(long, env = "SECURITYV0_EVALUATE_REQUEST", hide_env_values = true, value_name = "JSON")]
@@ -78,8 +81,9 @@ async fn evaluate(args: &Args) -> Result<EvaluateReport, RunError> {
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).max(1);
     // As process 1 of its container this program would not die of a signal that it does not handle.
     let mut terminate = signal(SignalKind::terminate()).map_err(|_| RunError::Worker)?;
+    let pace = Pace::polite();
     tokio::select! {
-        result = run(&order, &vault, &cluster, &Pace::polite(), threads) => result,
+        result = run(&order, &vault, &cluster, &pace, threads) => result,
         _ = terminate.recv() => Err(RunError::Interrupted),
     }
 }

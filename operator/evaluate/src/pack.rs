@@ -5,15 +5,14 @@
 //! too that were cut off as resources, with all evidence. Equal evaluations give equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use sv0_api::{EstateSpec, FindingSpec};
 use sv0_graph::canonical::{digest, to_canonical_json};
 
-use crate::convert;
 use crate::engine::{Config, InputNote};
+use crate::fire;
 use crate::gaps::Gap;
 use crate::merge::Merged;
 
@@ -118,7 +117,7 @@ pub fn write_pack(
         waiting: config.waiting.iter().map(String::as_str).collect(),
         ledger: config.ledger.as_deref(),
         next_ledger,
-        rule_pack: PackRules::current(),
+        rule_pack: PackRules::current()?,
         estate_spec: &config.estate,
         max_findings: config.max_findings,
         gaps: gaps.iter().map(PackGap::of).collect(),
@@ -162,12 +161,12 @@ impl<'a> PackInput<'a> {
 }
 
 impl PackRules {
-    fn current() -> Self {
-        Self {
-            version: convert::rule_pack_version(),
-            digest: convert::rule_pack_digest(),
-            reference_data_digest: convert::reference_data_digest(),
-        }
+    fn current() -> Result<Self, PackError> {
+        Ok(Self {
+            version: fire::rule_pack_version(),
+            digest: fire::rule_pack_digest()?,
+            reference_data_digest: fire::reference_data_digest()?,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! repeated from the same ledger with the same order, and ends in the same state.
 
 use bytes::Bytes;
+use serde::Deserialize as _;
 use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
 use sv0_protocol::EvaluateRequest;
 
@@ -25,10 +26,10 @@ pub async fn run<V: Vault, C: FindingSink + EstateSink>(
     threads: usize,
 ) -> Result<EvaluateReport, RunError> {
     let result = attempt(order, vault, cluster, pace, threads).await;
-    if let Err(error) = &result {
-        if let Err(second) = report_failure(order, cluster, error).await {
-            tracing::warn!("the failure could not be written to the Estate's status: {second}");
-        }
+    if let Err(error) = &result
+        && let Err(second) = report_failure(order, cluster, error).await
+    {
+        tracing::warn!("the failure could not be written to the Estate's status: {second}");
     }
     result
 }
@@ -48,13 +49,13 @@ async fn attempt<V: Vault, C: FindingSink + EstateSink>(
     if history_lost && !everything_readable(order, &inputs) {
         return Err(RunError::HistoryLost);
     }
-    let evaluation = tokio::task::spawn_blocking(move || evaluate(inputs, previous, &config))
+    let mut evaluation = tokio::task::spawn_blocking(move || evaluate(inputs, previous, &config))
         .await
         .map_err(|_| RunError::Worker)??;
     log(&evaluation);
 
-    vault.put_pack(Bytes::from(evaluation.pack.bytes.clone())).await?;
-    vault.put_ledger(Bytes::from(evaluation.ledger.bytes.clone())).await?;
+    vault.put_pack(Bytes::from(std::mem::take(&mut evaluation.pack.bytes))).await?;
+    vault.put_ledger(Bytes::from(std::mem::take(&mut evaluation.ledger.bytes))).await?;
     let desired: Vec<Desired> = evaluation.findings.iter().map(desired).collect::<Result<_, _>>()?;
     let Written { created, replaced, deleted } = apply(cluster, &desired, pace).await?;
     tracing::info!(created, replaced, deleted, "findings written");
@@ -71,8 +72,11 @@ async fn attempt<V: Vault, C: FindingSink + EstateSink>(
 }
 
 fn config(order: &EvaluateRequest, threads: usize) -> Result<Config, RunError> {
-    let estate: EstateSpec =
-        serde_json::from_value(order.estate_spec.clone()).map_err(|_| RunError::EstateSpec)?;
+    let estate = match &order.estate_spec {
+        // An Estate without a spec is one with all defaults.
+        serde_json::Value::Null => EstateSpec::default(),
+        spec => EstateSpec::deserialize(spec).map_err(|_| RunError::EstateSpec)?,
+    };
     Ok(Config {
         as_of: order.as_of,
         estate,

@@ -65,7 +65,9 @@ pub enum SinkError {
     #[error("the object is not there")]
     NotFound,
     /// The API server refuses: rights, admission policy or schema.
-    #[error("the API server refused with status {0}: check that the chart lists this namespace as an estate and that chart, CRDs and image are of one release")]
+    #[error(
+        "the API server refused with status {0}: check that the chart lists this namespace as an estate and that chart, CRDs and image are of one release"
+    )]
     Refused(u16),
     /// The API server cannot be reached or fails.
     #[error("the API server cannot be reached; the evaluation will be tried again")]

@@ -3,12 +3,12 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use sv0_api::conditions::{EVALUATED, FALSE, FINDINGS_TRUNCATED, TRUE, condition, set};
+use sv0_api::conditions::{EVALUATED, FALSE, FINDINGS_TRUNCATED, Observed, TRUE, condition, set};
 use sv0_api::{EstateGap, EstateStatus, EvaluatedInput, FindingCounts, SeverityCounts, StateCounts};
 use sv0_protocol::Reason;
 
-use crate::convert;
-use crate::engine::{Evaluation, InputNote, Tally};
+use crate::engine::{Evaluation, InputNote, Tally, whole_seconds};
+use crate::fire;
 
 /// Most gaps that the status lists; the condition counts all.
 const MAX_GAPS: usize = 32;
@@ -28,23 +28,28 @@ pub struct Ordered {
     pub history_lost: bool,
 }
 
+impl Ordered {
+    fn observed(self) -> Observed {
+        Observed { generation: Some(self.generation), at: Time(whole_seconds(self.as_of)) }
+    }
+}
+
 /// The status after a finished evaluation.
 pub fn finished(evaluation: &Evaluation, ordered: Ordered, before: Option<&EstateStatus>) -> EstateStatus {
     let mut conditions = before.map(|status| status.conditions.clone()).unwrap_or_default();
-    let now = Time(ordered.as_of);
-    let generation = Some(ordered.generation);
+    let observed = ordered.observed();
     let (reason, message) = evaluated(evaluation, ordered);
-    set(&mut conditions, condition(EVALUATED, TRUE, reason, &cut(&message), generation, now.clone()));
+    set(&mut conditions, condition(EVALUATED, TRUE, reason, &cut(&message), &observed));
     let (status, reason, message) = truncated(evaluation);
-    set(&mut conditions, condition(FINDINGS_TRUNCATED, status, reason, &message, generation, now.clone()));
+    set(&mut conditions, condition(FINDINGS_TRUNCATED, status, reason, &message, &observed));
     EstateStatus {
         conditions,
-        observed_generation: generation,
-        as_of: Some(now),
+        observed_generation: observed.generation,
+        as_of: Some(observed.at),
         inputs: evaluation.inputs.iter().take(MAX_INPUTS).map(input).collect(),
         ledger: Some(evaluation.ledger.digest.clone()),
         pack_digest: Some(evaluation.pack.digest.clone()),
-        rule_pack: Some(convert::rule_pack_version()),
+        rule_pack: Some(fire::rule_pack_version()),
         next_transition: Some(Time(evaluation.next_transition)),
         counts: Some(counts(&evaluation.tally)),
         coverage_gaps: evaluation.gaps.iter().take(MAX_GAPS).map(gap).collect(),
@@ -55,33 +60,26 @@ pub fn finished(evaluation: &Evaluation, ordered: Ordered, before: Option<&Estat
 pub fn failed(reason: Reason, sentence: &str, ordered: Ordered, before: Option<&EstateStatus>) -> EstateStatus {
     let mut status = before.cloned().unwrap_or_default();
     let message = format!("The Findings are those of the last finished evaluation: {sentence}.");
-    let generation = Some(ordered.generation);
-    let now = Time(ordered.as_of);
-    set(&mut status.conditions, condition(EVALUATED, FALSE, reason.as_str(), &cut(&message), generation, now));
+    let observed = ordered.observed();
+    set(&mut status.conditions, condition(EVALUATED, FALSE, reason.as_str(), &cut(&message), &observed));
     status
 }
 
 fn evaluated(evaluation: &Evaluation, ordered: Ordered) -> (&'static str, String) {
-    let Tally { open, resolved, unseen, .. } = evaluation.tally;
-    let mut message = format!("{open} findings hold, {resolved} are resolved.");
     let quarantined: Vec<&InputNote> = evaluation.inputs.iter().filter(|note| note.quarantined.is_some()).collect();
-    for note in &quarantined {
-        let instead = if note.used.is_some() {
-            "the last good one before it was evaluated"
-        } else {
-            "none before it can be read either, so its findings stay as they were"
-        };
-        let why = note.quarantined.unwrap_or_default();
-        message += &format!(" The newest snapshot of {} cannot be used ({why}): {instead}.", note.instance);
-    }
+    let Tally { open, resolved, unseen, .. } = evaluation.tally;
+    let mut sentences = vec![format!("{} and {resolved} resolved.", counted(open, "open finding"))];
+    sentences.extend(quarantined.iter().map(|note| set_aside(note)));
     if !evaluation.gaps.is_empty() {
-        message += &format!(
-            " {} gaps in coverage: nothing that rests on them was resolved, and {unseen} findings stay from earlier evaluations.",
-            evaluation.gaps.len()
-        );
+        sentences.push(format!(
+            "{} in coverage: nothing that rests on what was not seen was resolved, and {} as before.",
+            counted(evaluation.gaps.len(), "gap"),
+            if unseen == 1 { "1 finding stays".to_owned() } else { format!("{unseen} findings stay") }
+        ));
     }
     if ordered.history_lost {
-        message += " The store no longer had the last evaluation's ledger: first observations and resolved findings start anew.";
+        let lost = "The store no longer had the last evaluation's ledger: first observations and resolved findings start anew.";
+        sentences.push(lost.to_owned());
     }
     let reason = match (ordered.history_lost, quarantined.is_empty(), evaluation.gaps.is_empty()) {
         (true, ..) => "HistoryLost",
@@ -89,13 +87,28 @@ fn evaluated(evaluation: &Evaluation, ordered: Ordered) -> (&'static str, String
         (.., false) => "PartialCoverage",
         _ => "Complete",
     };
-    (reason, message)
+    (reason, sentences.join(" "))
+}
+
+fn set_aside(note: &InputNote) -> String {
+    let instead = if note.used.is_some() {
+        "the last good one before it was evaluated"
+    } else {
+        "none before it can be read either, so its findings stay as they were"
+    };
+    let why = note.quarantined.unwrap_or_default();
+    format!("The newest snapshot of {} cannot be used ({why}): {instead}.", note.instance)
+}
+
+/// `1 gap`, `3 gaps`.
+fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 fn truncated(evaluation: &Evaluation) -> (&'static str, &'static str, String) {
     let kept = evaluation.findings.len();
     match evaluation.tally.truncated {
-        0 => (FALSE, "AllKept", format!("All {kept} findings stand as resources.")),
+        0 => (FALSE, "AllKept", format!("No finding is left out: {} as resources.", counted(kept, "finding"))),
         more => (
             TRUE,
             "LimitReached",

@@ -6,9 +6,13 @@
 
 pub mod canonical;
 mod graph;
+#[cfg(test)]
+mod graph_tests;
 mod model;
 mod predicate;
 pub mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 

@@ -11,7 +11,7 @@ use crate::model::{
 use crate::snapshot::{Row, Snapshot};
 
 /// The collections that an Entra connector reports.
-pub const ENTRA_COLLECTIONS: [&str; 12] = [
+pub const ENTRA_COLLECTIONS: [&str; 13] = [
     "organization",
     "applications",
     "applicationOwners",
@@ -23,6 +23,7 @@ pub const ENTRA_COLLECTIONS: [&str; 12] = [
     "appRoleAssignments",
     "federatedCredentials",
     "deletedUsers",
+    "ownerRoles",
     "selfCheck",
 ];
 

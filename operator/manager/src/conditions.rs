@@ -8,53 +8,145 @@ use sv0_protocol::Reason;
 #[allow(clippy::too_many_lines, reason = "one line for each reason: a table, not a procedure")]
 pub const fn sentence(reason: Reason) -> &'static str {
     match reason {
-        Reason::CredentialInvalid => "The source system does not accept the client secret. Put a current secret value (not its ID) into the Secret, or use workload identity.",
-        Reason::CredentialExpired => "The client secret or certificate has expired. Create a new one at the source system and put it into the Secret, or use workload identity.",
-        Reason::CredentialMissing => "The Secret named in spec.entra.auth.clientSecret, or its key 'clientSecret' or 'target', does not exist. Create it in this namespace.",
-        Reason::CertificateNotRegistered => "The certificate is not registered on the application. Upload its public part to the application, or configure another certificate.",
-        Reason::AssertionTimeInvalid => "The source system finds the token's times invalid. Synchronise the clocks of the cluster's nodes.",
-        Reason::TenantNotFound => "The source system knows no such tenant. Check the tenant ID; it cannot be changed here, so create a new ConnectorInstance with the right one.",
-        Reason::AppNotInTenant => "The application is not present in the tenant. Check clientId, or register the application in this tenant.",
-        Reason::AppDisabled => "The application is disabled in the tenant. Enable it, or name another application in clientId.",
-        Reason::ServicePrincipalMissing => "The application has no service principal in the tenant: it was removed or consent was revoked. Grant admin consent again.",
-        Reason::ConsentRequired => "Consent has not been given for the application. Have an administrator of the tenant grant it.",
-        Reason::FederationMismatch => "No federated credential of the application matches this ServiceAccount. Set issuer to the cluster's issuer, subject to system:serviceaccount:<namespace>:<serviceAccountName>, and audience as documented.",
-        Reason::FederationIssuerUnreachable => "The source system cannot fetch the cluster's issuer keys. Publish the issuer's discovery document and keys at an address reachable from the internet.",
-        Reason::WrongCloud => "The tenant lives in another of the vendor's clouds. Create a new ConnectorInstance with the right value of cloud.",
-        Reason::ResourceNotInTenant => "The API that is to be read does not exist in the tenant. Check cloud, and that the tenant is provisioned for this API.",
-        Reason::BlockedByConditionalAccess => "A conditional access policy for workload identities refuses the sign-in. Allow the cluster's outbound addresses for this application.",
-        Reason::AuthThrottled => "The identity provider throttles sign-ins. Nothing needs to change: the scan is tried again later.",
-        Reason::IdentityProviderUnavailable => "The identity provider does not answer properly. Nothing needs to change: the scan is tried again later.",
-        Reason::AuthenticationFailed => "Sign-in failed; the vendor's code is in status.lastScan.vendorCode. Check the application, its credential and its consent.",
-        Reason::TokenRejected => "The source system's API refuses the token that its own identity provider issued. Check that the application was not changed or blocked; the scan is tried again.",
-        Reason::PermissionMissing => "A permission is not granted. Grant the permissions listed in status.permissionsMissing and give admin consent.",
-        Reason::LicenseMissing => "The tenant's licence does not include some of the data. Add the licence, or accept that these collections stay unread.",
-        Reason::TargetMismatch => "The Secret's key 'target' does not name the tenant in the spec. Use the Secret that belongs to this tenant, or correct the key.",
-        Reason::ForeignTenant => "The tenant that answered is not the tenant in the spec. Check tenantId and clientId; nothing was stored.",
-        Reason::NotAnEstate => "This namespace is not an estate, so nothing is scanned here. Add it to 'estates' in the chart's values, or create the resource in an estate.",
+        Reason::CredentialInvalid => {
+            "The source system does not accept the client secret. Put a current secret value (not its ID) into the Secret, or use workload identity."
+        }
+        Reason::CredentialExpired => {
+            "The client secret or certificate has expired. Create a new one at the source system and put it into the Secret, or use workload identity."
+        }
+        Reason::CredentialMissing => {
+            "The Secret named in spec.entra.auth.clientSecret, or its key 'clientSecret' or 'target', does not exist. Create it in this namespace."
+        }
+        Reason::CertificateNotRegistered => {
+            "The certificate is not registered on the application. Upload its public part to the application, or configure another certificate."
+        }
+        Reason::AssertionTimeInvalid => {
+            "The source system finds the token's times invalid. Synchronise the clocks of the cluster's nodes."
+        }
+        Reason::TenantNotFound => {
+            "The source system knows no such tenant. Check the tenant ID; it cannot be changed here, so create a new ConnectorInstance with the right one."
+        }
+        Reason::AppNotInTenant => {
+            "The application is not present in the tenant. Check clientId, or register the application in this tenant."
+        }
+        Reason::AppDisabled => {
+            "The application is disabled in the tenant. Enable it, or name another application in clientId."
+        }
+        Reason::ServicePrincipalMissing => {
+            "The application has no service principal in the tenant: it was removed or consent was revoked. Grant admin consent again."
+        }
+        Reason::ConsentRequired => {
+            "Consent has not been given for the application. Have an administrator of the tenant grant it."
+        }
+        Reason::FederationMismatch => {
+            "No federated credential of the application matches this ServiceAccount. Set issuer to the cluster's issuer, subject to system:serviceaccount:<namespace>:<serviceAccountName>, and audience as documented."
+        }
+        Reason::FederationIssuerUnreachable => {
+            "The source system cannot fetch the cluster's issuer keys. Publish the issuer's discovery document and keys at an address reachable from the internet."
+        }
+        Reason::WrongCloud => {
+            "The tenant lives in another of the vendor's clouds. Create a new ConnectorInstance with the right value of cloud."
+        }
+        Reason::ResourceNotInTenant => {
+            "The API that is to be read does not exist in the tenant. Check cloud, and that the tenant is provisioned for this API."
+        }
+        Reason::BlockedByConditionalAccess => {
+            "A conditional access policy for workload identities refuses the sign-in. Allow the cluster's outbound addresses for this application."
+        }
+        Reason::AuthThrottled => {
+            "The identity provider throttles sign-ins. Nothing needs to change: the scan is tried again later."
+        }
+        Reason::IdentityProviderUnavailable => {
+            "The identity provider does not answer properly. Nothing needs to change: the scan is tried again later."
+        }
+        Reason::AuthenticationFailed => {
+            "Sign-in failed; the vendor's code is in status.lastScan.vendorCode. Check the application, its credential and its consent."
+        }
+        Reason::TokenRejected => {
+            "The source system's API refuses the token that its own identity provider issued. Check that the application was not changed or blocked; the scan is tried again."
+        }
+        Reason::PermissionMissing => {
+            "A permission is not granted. Grant the permissions listed in status.permissionsMissing and give admin consent."
+        }
+        Reason::LicenseMissing => {
+            "The tenant's licence does not include some of the data. Add the licence, or accept that these collections stay unread."
+        }
+        Reason::TargetMismatch => {
+            "The Secret's key 'target' does not name the tenant in the spec. Use the Secret that belongs to this tenant, or correct the key."
+        }
+        Reason::ForeignTenant => {
+            "The tenant that answered is not the tenant in the spec. Check tenantId and clientId; nothing was stored."
+        }
+        Reason::NotAnEstate => {
+            "This namespace is not an estate, so nothing is scanned here. Add it to 'estates' in the chart's values, or create the resource in an estate."
+        }
         Reason::InvalidSchedule => "The schedule can never fire. Correct spec.schedule, spec.timeZone or spec.jitter.",
-        Reason::InvalidConfiguration => "The spec cannot be carried out as written. Compare it with the samples and correct it.",
-        Reason::ServiceAccountMissing => "The ServiceAccount in spec.serviceAccountName does not exist. Create it in this namespace with the label securityv0.com/scan: \"true\".",
-        Reason::ServiceAccountNotAllowed => "The ServiceAccount in spec.serviceAccountName is not meant for scans. Label it securityv0.com/scan: \"true\", or name another one.",
-        Reason::QuotaExceeded => "A ResourceQuota of the namespace leaves no room for the pod. Raise the quota or free some of it.",
-        Reason::PodRefused => "The cluster refused the Job's pod. Look at the events of the namespace and at its admission policies and limits, and allow the pod.",
-        Reason::ImagePullFailed => "The operator's image cannot be pulled. Correct 'image' or 'imagePullSecrets' in the chart's values, or make the registry reachable.",
-        Reason::Unschedulable => "No node takes the pod. Add room, or adjust the resources, nodeSelector and tolerations for scan pods in the chart's values.",
-        Reason::Lost => "The pod vanished before it could report: it was deleted, evicted or ran out of memory. The scan is tried again; if this repeats, raise the memory limit of scan pods.",
-        Reason::DeadlineExceeded => "The scan did not end before its deadline. Raise spec.limits.deadlineSeconds, within the operator's own limit.",
-        Reason::ReportUnreadable => "The pod ended without a report that can be believed. Check that nothing else writes into the operator's pods; the scan is tried again.",
-        Reason::RateLimited => "The source system throttles. Nothing needs to change; if this repeats, scan less often or raise the limit at the source system.",
-        Reason::UpstreamUnavailable => "The source system's API cannot be reached or fails. Check that the estate's pods may reach it (network policy, proxy); the scan is tried again.",
-        Reason::NetworkNotAllowed => "The source system's name resolves to a private or forbidden address. List the host in 'network.privateHosts' of the chart's values if that is intended.",
-        Reason::ResponseRefused => "The source system's answer broke a bound (size, pages, redirect or origin) and was not used. Check what stands between the cluster and the source system.",
-        Reason::ResponseMalformed => "The source system's answer could not be understood and was not used. The scan is tried again; if this repeats, check proxies on the way.",
-        Reason::LastPageLost => "A list ended before its end, so it counts as incomplete. Nothing needs to change: the next scan reads it again.",
-        Reason::CollectionNotAccepted => "A newer collection revision is not accepted. Read what it adds and raise spec.acceptedCollectionRevision to switch it on.",
-        Reason::PartialCoverage => "Some collections are incomplete; status.coverage.gaps names them, and what would close each gap.",
-        Reason::StoreUnavailable => "The operator's store cannot be reached or refuses. Check the StatefulSet securityv0-store and the network policies; the scan is tried again.",
-        Reason::StoreFull => "The store has no room left for this instance. Enlarge its volume or quota, or keep fewer snapshots.",
-        Reason::Suspended => "Suspended by spec.suspend. Set it to false to scan again; findings stay as they are until then.",
-        Reason::InternalError => "The operator failed in a way that is its own fault. The work is tried again; if this repeats, report it with the pod's log.",
+        Reason::InvalidConfiguration => {
+            "The spec cannot be carried out as written. Compare it with the samples and correct it."
+        }
+        Reason::ServiceAccountMissing => {
+            "The ServiceAccount in spec.serviceAccountName does not exist. Create it in this namespace with the label securityv0.com/scan: \"true\"."
+        }
+        Reason::ServiceAccountNotAllowed => {
+            "The ServiceAccount in spec.serviceAccountName is not meant for scans. Label it securityv0.com/scan: \"true\", or name another one."
+        }
+        Reason::QuotaExceeded => {
+            "A ResourceQuota of the namespace leaves no room for the pod. Raise the quota or free some of it."
+        }
+        Reason::PodRefused => {
+            "The cluster refused the Job's pod. Look at the events of the namespace and at its admission policies and limits, and allow the pod."
+        }
+        Reason::ImagePullFailed => {
+            "The operator's image cannot be pulled. Correct 'image' or 'imagePullSecrets' in the chart's values, or make the registry reachable."
+        }
+        Reason::Unschedulable => {
+            "No node takes the pod. Add room, or adjust the resources, nodeSelector and tolerations for scan pods in the chart's values."
+        }
+        Reason::Lost => {
+            "The pod vanished before it could report: it was deleted, evicted or ran out of memory. The scan is tried again; if this repeats, raise the memory limit of scan pods."
+        }
+        Reason::DeadlineExceeded => {
+            "The scan did not end before its deadline. Raise spec.limits.deadlineSeconds, within the operator's own limit."
+        }
+        Reason::ReportUnreadable => {
+            "The pod ended without a report that can be believed. Check that nothing else writes into the operator's pods; the scan is tried again."
+        }
+        Reason::RateLimited => {
+            "The source system throttles. Nothing needs to change; if this repeats, scan less often or raise the limit at the source system."
+        }
+        Reason::UpstreamUnavailable => {
+            "The source system's API cannot be reached or fails. Check that the estate's pods may reach it (network policy, proxy); the scan is tried again."
+        }
+        Reason::NetworkNotAllowed => {
+            "The source system's name resolves to a private or forbidden address. List the host in 'network.privateHosts' of the chart's values if that is intended."
+        }
+        Reason::ResponseRefused => {
+            "The source system's answer broke a bound (size, pages, redirect or origin) and was not used. Check what stands between the cluster and the source system."
+        }
+        Reason::ResponseMalformed => {
+            "The source system's answer could not be understood and was not used. The scan is tried again; if this repeats, check proxies on the way."
+        }
+        Reason::LastPageLost => {
+            "A list ended before its end, so it counts as incomplete. Nothing needs to change: the next scan reads it again."
+        }
+        Reason::CollectionNotAccepted => {
+            "A newer collection revision is not accepted. Read what it adds and raise spec.acceptedCollectionRevision to switch it on."
+        }
+        Reason::PartialCoverage => {
+            "Some collections are incomplete; status.coverage.gaps names them, and what would close each gap."
+        }
+        Reason::StoreUnavailable => {
+            "The operator's store cannot be reached or refuses. Check the StatefulSet securityv0-store and the network policies; the scan is tried again."
+        }
+        Reason::StoreFull => {
+            "The store has no room left for this instance. Enlarge its volume or quota, or keep fewer snapshots."
+        }
+        Reason::Suspended => {
+            "Suspended by spec.suspend. Set it to false to scan again; findings stay as they are until then."
+        }
+        Reason::InternalError => {
+            "The operator failed in a way that is its own fault. The work is tried again; if this repeats, report it with the pod's log."
+        }
     }
 }
 
@@ -108,9 +200,36 @@ mod tests {
 
     /// Something to do, or the explicit word that nothing is to be done.
     const ACTS: [&str; 30] = [
-        "Put ", "Create ", "Upload ", "Synchronise ", "Check ", "Enable ", "Grant ", "Have ", "Set ", "Publish ",
-        "Allow ", "Nothing needs", "Add ", "Use ", "Correct ", "Compare ", "Label ", "Raise ", "Look ", "List ",
-        "Read ", "Enlarge ", "allow ", "raise ", "create ", "report ", "names them", "check ", "correct", "Adjust ",
+        "Put ",
+        "Create ",
+        "Upload ",
+        "Synchronise ",
+        "Check ",
+        "Enable ",
+        "Grant ",
+        "Have ",
+        "Set ",
+        "Publish ",
+        "Allow ",
+        "Nothing needs",
+        "Add ",
+        "Use ",
+        "Correct ",
+        "Compare ",
+        "Label ",
+        "Raise ",
+        "Look ",
+        "List ",
+        "Read ",
+        "Enlarge ",
+        "allow ",
+        "raise ",
+        "create ",
+        "report ",
+        "names them",
+        "check ",
+        "correct",
+        "Adjust ",
     ];
 
     #[test]

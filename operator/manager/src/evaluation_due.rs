@@ -9,7 +9,7 @@ use sv0_protocol::{EvaluateInput, EvaluateRequest, StoreAccess};
 
 use crate::scan_due::wait_after;
 
-/// A live ConnectorInstance of the estate, as far as an evaluation cares.
+/// A live `ConnectorInstance` of the estate, as far as an evaluation cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     /// Name.
@@ -369,8 +369,7 @@ mod tests {
 
     fn ordered(instances: &[Instance], now: Timestamp) -> EvaluateRequest {
         let status = settled();
-        let facts =
-            EvaluationFacts { generation: 4, status: Some(&status), instances, rule_pack: None, failed: None };
+        let facts = EvaluationFacts { generation: 4, status: Some(&status), instances, rule_pack: None, failed: None };
         let context = OrderContext {
             namespace: "team-a",
             estate_spec: serde_json::json!({"thresholds": {"rotateDays": 90}}),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub struct Key {
     /// The estate's namespace.
     pub estate: String,
-    /// The ConnectorInstance's name.
+    /// Name of the `ConnectorInstance`.
     pub name: String,
 }
 

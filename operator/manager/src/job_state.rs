@@ -75,7 +75,8 @@ const fn patience(reason: Reason) -> SignedDuration {
 }
 
 fn ending(pod: &Pod) -> Option<Ending> {
-    let over = pod.status.as_ref()?.container_statuses.iter().flatten().find_map(|c| c.state.as_ref()?.terminated.as_ref())?;
+    let over =
+        pod.status.as_ref()?.container_statuses.iter().flatten().find_map(|c| c.state.as_ref()?.terminated.as_ref())?;
     let ContainerStateTerminated { exit_code, message, .. } = over;
     Some(Ending { exit_code: *exit_code, message: message.clone() })
 }
@@ -114,9 +115,17 @@ fn pod_state(pod: &Pod, age: SignedDuration) -> JobState {
 }
 
 fn waiting(status: &PodStatus) -> Option<Reason> {
-    let word = status.container_statuses.iter().flatten().find_map(|c| c.state.as_ref()?.waiting.as_ref()?.reason.as_deref())?;
+    let word = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .find_map(|c| c.state.as_ref()?.waiting.as_ref()?.reason.as_deref())?;
     match word {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "ImageInspectError"
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
         | "RegistryUnavailable" => Some(Reason::ImagePullFailed),
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Some(Reason::PodRefused),
         _ => None,
@@ -124,9 +133,11 @@ fn waiting(status: &PodStatus) -> Option<Reason> {
 }
 
 fn unschedulable(status: &PodStatus) -> bool {
-    status.conditions.iter().flatten().any(|c| {
-        c.type_ == "PodScheduled" && c.status == "False" && c.reason.as_deref() == Some("Unschedulable")
-    })
+    status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|c| c.type_ == "PodScheduled" && c.status == "False" && c.reason.as_deref() == Some("Unschedulable"))
 }
 
 fn latest_refusal(events: &[Event]) -> Option<Reason> {
@@ -155,6 +166,7 @@ mod tests {
 
     const CREATED: &str = "2026-05-05T10:00:00Z";
 
+    #[allow(clippy::needless_pass_by_value, reason = "called with json!")]
     fn job(status: Value) -> Job {
         serde_json::from_value(json!({
             "metadata": {"name": "sv0-scan-x", "creationTimestamp": CREATED},
@@ -164,8 +176,10 @@ mod tests {
         .unwrap()
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "called with json!")]
     fn pod(status: Value) -> Pod {
-        serde_json::from_value(json!({"metadata": {"name": "p", "creationTimestamp": CREATED}, "status": status})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "p", "creationTimestamp": CREATED}, "status": status}))
+            .unwrap()
     }
 
     fn refused(message: &str) -> Event {
@@ -209,7 +223,10 @@ mod tests {
 
     #[rstest]
     #[case::quota("pods \"x\" is forbidden: exceeded quota: small, requested: pods=1", Reason::QuotaExceeded)]
-    #[case::account("pods \"x\" is forbidden: error looking up service account ns/scan: serviceaccount \"scan\" not found", Reason::ServiceAccountMissing)]
+    #[case::account(
+        "pods \"x\" is forbidden: error looking up service account ns/scan: serviceaccount \"scan\" not found",
+        Reason::ServiceAccountMissing
+    )]
     #[case::admission("pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\"", Reason::PodRefused)]
     fn by_the_event(#[case] message: &str, #[case] expected: Reason) {
         let events = [refused(message)];

@@ -75,7 +75,9 @@ fn times_hold(report: &ScanReport, not_before: Timestamp, now: Timestamp) -> boo
 fn outcome_holds(report: &ScanReport, exit_code: i32) -> bool {
     let stored = report.snapshot.is_some();
     match report.outcome {
-        Outcome::Complete => stored && report.reason.is_none() && report.gaps.is_empty() && exit_code == names::exit::DONE,
+        Outcome::Complete => {
+            stored && report.reason.is_none() && report.gaps.is_empty() && exit_code == names::exit::DONE
+        }
         Outcome::Partial => stored && exit_code == names::exit::DONE,
         Outcome::Failed => !stored && report.reason.is_some() && exit_code != names::exit::DONE,
     }
@@ -133,6 +135,7 @@ mod tests {
         })
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "called with json!")]
     fn with(changes: Value) -> String {
         let mut report = complete();
         for (key, value) in changes.as_object().unwrap() {

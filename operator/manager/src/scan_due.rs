@@ -1,4 +1,4 @@
-//! Decides whether a ConnectorInstance is owed a scan: facts in, decision out.
+//! Decides whether a `ConnectorInstance` is owed a scan: facts in, decision out.
 //!
 //! Pure: no clock, no cluster. It decides only *whether* and *why*; whether the scan can run (account, limit on
 //! parallel scans) is asked afterwards.

@@ -1,4 +1,4 @@
-//! A ScanSchedule's timetable: from the text a user wrote to the ticks before and after an instant.
+//! A `ScanSchedule`'s timetable: from the text a user wrote to the ticks before and after an instant.
 //!
 //! Pure: the instant is a parameter and the time zone database is the one inside the binary, so that two machines
 //! never disagree about a tick. Nothing here knows Kubernetes.
@@ -16,16 +16,22 @@ const MAX_JITTER_SECONDS: i64 = 3600;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// The five fields do not parse.
-    #[error("spec.schedule is not a cron expression of five fields (minute hour day month weekday), such as \"0 2 * * *\"; correct it")]
+    #[error(
+        "spec.schedule is not a cron expression of five fields (minute hour day month weekday), such as \"0 2 * * *\"; correct it"
+    )]
     Cron,
     /// The fields parse, but no date fits them.
     #[error("spec.schedule names a date that does not exist, such as 31 February; choose a day that the month has")]
     NeverFires,
     /// No such zone.
-    #[error("spec.timeZone is not a time zone of the IANA database; write a name such as \"Europe/Berlin\" or \"Etc/UTC\"")]
+    #[error(
+        "spec.timeZone is not a time zone of the IANA database; write a name such as \"Europe/Berlin\" or \"Etc/UTC\""
+    )]
     TimeZone,
     /// Not a duration, or too long.
-    #[error("spec.jitter is not a duration from \"0s\" to \"1h\"; write a whole number with one unit, such as \"90s\" or \"5m\"")]
+    #[error(
+        "spec.jitter is not a duration from \"0s\" to \"1h\"; write a whole number with one unit, such as \"90s\" or \"5m\""
+    )]
     Jitter,
 }
 
@@ -131,7 +137,13 @@ mod tests {
 
     #[rstest]
     #[case::daily("0 2 * * *", "Etc/UTC", "2026-03-01T02:00:00Z", "2026-03-01T02:00:00Z", "2026-03-02T02:00:00Z")]
-    #[case::berlin_winter("0 2 * * *", "Europe/Berlin", "2026-01-10T12:00:00Z", "2026-01-10T01:00:00Z", "2026-01-11T01:00:00Z")]
+    #[case::berlin_winter(
+        "0 2 * * *",
+        "Europe/Berlin",
+        "2026-01-10T12:00:00Z",
+        "2026-01-10T01:00:00Z",
+        "2026-01-11T01:00:00Z"
+    )]
     #[case::names("30 6 * JAN MON", "Etc/UTC", "2026-01-06T00:00:00Z", "2026-01-05T06:30:00Z", "2026-01-12T06:30:00Z")]
     // 29 March 2026: 02:00 becomes 03:00 in Berlin; the tick of 02:30 happens once, at the first instant after the gap.
     #[case::gap("30 2 * * *", "Europe/Berlin", "2026-03-29T12:00:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z")]

@@ -5,10 +5,11 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
-use object_store::{Certificate, ClientOptions, ObjectStore};
+use object_store::{Certificate, ClientOptions, ObjectStore, RetryConfig};
 
 /// Where objects lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,10 @@ impl Backend {
             Self::S3 { bucket, trusted_ca } => {
                 let options = client_options(trusted_ca.as_deref())?;
                 let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_client_options(options);
+                // A caller waits at most a minute for an answer, and repeats by itself.
+                let retry =
+                    RetryConfig { max_retries: 4, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() };
+                let builder = builder.with_retry(retry);
                 Ok(Arc::new(builder.build()?))
             }
         }

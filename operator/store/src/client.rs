@@ -27,7 +27,9 @@ pub const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address or the certificate cannot be used.
-    #[error("the store's address or certificate cannot be used: {0}; check storeUrl and the ConfigMap securityv0-store-ca")]
+    #[error(
+        "the store's address or certificate cannot be used: {0}; check storeUrl and the ConfigMap securityv0-store-ca"
+    )]
     Configuration(String),
     /// The projected token cannot be read.
     #[error("the token for the store cannot be read: {0}; mount the projected volume store-token")]
@@ -35,6 +37,9 @@ pub enum ClientError {
     /// No answer, or only server errors, after all attempts. May pass by itself.
     #[error("the store cannot be reached: {0}")]
     Unreachable(String),
+    /// The answer came under a certificate of another authority, or for another name.
+    #[error("what answers at the store's address is not the store: {0}; check the ConfigMap securityv0-store-ca")]
+    Untrusted(String),
     /// The store answered and refuses (401, 403, 400, 422 ...). Repeating does not help.
     #[error("the store refuses with status {status}: {sentence}")]
     Refused {
@@ -80,7 +85,7 @@ impl ClientError {
 pub struct ScanTarget {
     /// The estate.
     pub namespace: String,
-    /// Name of the ConnectorInstance.
+    /// Name of the `ConnectorInstance`.
     pub instance: String,
     /// Its UID.
     pub instance_uid: String,
@@ -113,8 +118,8 @@ impl StoreClient {
             .no_proxy()
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(60))
-            .timeout(Duration::from_secs(300))
+            .read_timeout(Duration::from_mins(1))
+            .timeout(Duration::from_mins(5))
             .build()
             .map_err(|e| ClientError::Configuration(causes(&e)))?;
         Ok(Self { http, base, token_path: token_path.into() })
@@ -220,19 +225,13 @@ impl StoreClient {
         }
     }
 
-    async fn attempt(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Bytes>,
-        limit: u64,
-    ) -> Result<Bytes, ClientError> {
+    async fn attempt(&self, method: Method, path: &str, body: Option<Bytes>, limit: u64) -> Result<Bytes, ClientError> {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         request = request.header(header::AUTHORIZATION, self.bearer().await?);
         if let Some(body) = body {
             request = request.header(header::CONTENT_TYPE, "application/octet-stream").body(body);
         }
-        let response = request.send().await.map_err(|e| ClientError::Unreachable(causes(&e)))?;
+        let response = request.send().await.map_err(|e| failure(&e))?;
         let status = response.status();
         if status.is_success() {
             return read_capped(response, limit).await;
@@ -281,7 +280,7 @@ async fn read_capped(mut response: Response, limit: u64) -> Result<Bytes, Client
         return Err(ClientError::TooLarge { bytes, limit });
     }
     let mut all = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|e| ClientError::Unreachable(causes(&e)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|e| failure(&e))? {
         let bytes = (all.len() + chunk.len()) as u64;
         if bytes > limit {
             return Err(ClientError::TooLarge { bytes, limit });
@@ -289,6 +288,20 @@ async fn read_capped(mut response: Response, limit: u64) -> Result<Bytes, Client
         all.extend_from_slice(&chunk);
     }
     Ok(all.freeze())
+}
+
+/// A failed exchange. A certificate that is not the store's is told apart: repeating would not help.
+fn failure(error: &reqwest::Error) -> ClientError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref() {
+            return ClientError::Untrusted(reason.to_string());
+        }
+        // An I/O error does not name what it wraps as its source.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = wrapped.map(|w| w as _).or_else(|| error.source());
+    }
+    ClientError::Unreachable(causes(error))
 }
 
 /// An error and its causes without the URL, which names the estate and the instance.

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::keys::{Instance, Namespace, Uid};
 
 /// For how long a positive review is believed, unless the token ends before.
-pub const VERDICT_LIFE: Duration = Duration::from_secs(60);
+pub const VERDICT_LIFE: Duration = Duration::from_mins(1);
 /// For how long a negative review is believed.
 const REFUSAL_LIFE: Duration = Duration::from_secs(5);
 /// For how long a namespace's UID is believed.
@@ -109,10 +109,9 @@ impl Access {
             Self::EstateWrite(namespace) | Self::EstateRead(namespace) => {
                 let estate = namespace.as_str();
                 let accounts = [names::evaluate_account(estate), names::reader_account(estate)];
-                self.audiences()
-                    .iter()
-                    .zip(accounts)
-                    .any(|(a, name)| for_audience(a) && account(&reviewed.username) == Some((operator_namespace, &name)))
+                self.audiences().iter().zip(accounts).any(|(a, name)| {
+                    for_audience(a) && account(&reviewed.username) == Some((operator_namespace, &name))
+                })
             }
         }
     }

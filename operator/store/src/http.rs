@@ -30,7 +30,7 @@ use crate::objects::{ObjectError, Objects, Written};
 /// Requests served at a time; more are asked to come back.
 const MAX_REQUESTS: usize = 64;
 /// Longest time that a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(120);
+const BODY_PATIENCE: Duration = Duration::from_mins(2);
 /// Longest wait for memory.
 const MEMORY_PATIENCE: Duration = Duration::from_secs(30);
 /// Memory is lent in units of this many bytes.

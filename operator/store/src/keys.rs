@@ -37,7 +37,7 @@ name!(
     Namespace, "namespace", "a DNS label", is_dns_label
 );
 name!(
-    /// Name of a ConnectorInstance.
+    /// Name of a `ConnectorInstance`.
     Instance, "instance", "a DNS label", is_dns_label
 );
 name!(
@@ -55,10 +55,7 @@ name!(
 
 fn is_dns_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&text.len())
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 fn is_lower_hex(b: u8) -> bool {
@@ -67,7 +64,10 @@ fn is_lower_hex(b: u8) -> bool {
 
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
-        && text.bytes().enumerate().all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { is_lower_hex(b) })
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(i, b)| if matches!(i, 8 | 13 | 18 | 23) { b == b'-' } else { is_lower_hex(b) })
 }
 
 fn is_sha256(text: &str) -> bool {
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn names_that_could_leave_their_place_are_refused() {
-        for bad in ["", ".", "..", "a/b", "a%2fb", "A", "-a", "a-", "a.b", "a\0", "a#1", "é", &"a".repeat(64)] {
+        for bad in ["", ".", "..", "a/b", "a%2fb", "A", "-a", "a-", "a.b", "a\0", "a#1", "é", &"g".repeat(64)] {
             assert!(Namespace::parse(bad).is_err(), "{bad:?}");
             assert!(Uid::parse(bad).is_err(), "{bad:?}");
             assert!(Sha256::parse(bad).is_err(), "{bad:?}");

@@ -44,7 +44,7 @@ struct Arguments {
 enum Command {
     /// Serve (the default).
     Serve,
-    /// Run one pass of the collector and end. The running store does this by itself once an hour.
+    /// Run one pass of the collector and end. A running store does this by itself; use it while the store is stopped.
     Gc,
 }
 
@@ -129,7 +129,7 @@ impl Storage {
             snapshots: self.keep_snapshots,
             packs: self.keep_packs,
             ledgers: self.keep_ledgers,
-            blob_age: Duration::from_secs(24 * 3600),
+            blob_age: Duration::from_hours(24),
         }
     }
 }
@@ -185,6 +185,7 @@ async fn serve(arguments: &Arguments, back_end: Arc<dyn ObjectStore>, objects: A
     let stop = stop_on_signal()?;
 
     let plain = serve::bind(service.listen_plain).await?;
+    let plain_address = plain.local_addr()?;
     let probes = serve::probes(Probes { ready: is_ready, objects: Arc::clone(&objects), metrics: metrics.clone() });
     let plain = axum::serve(plain, probes).with_graceful_shutdown(stop.clone().cancelled_owned());
     let plain = tokio::spawn(plain.into_future());
@@ -201,7 +202,7 @@ async fn serve(arguments: &Arguments, back_end: Arc<dyn ObjectStore>, objects: A
     let gate = Gate::new(Arc::new(cluster), &operator_namespace);
     let app = App::new(gate, objects, metrics, service.memory_bytes);
     let listener = serve::bind(service.listen).await?;
-    tracing::info!(https = %service.listen, plain = %service.listen_plain, "the store serves");
+    tracing::info!(https = %listener.local_addr()?, plain = %plain_address, "the store serves");
     serve::tls(listener, current.server_config()?, router(app), stop.cancelled()).await;
     // A write that is cut off here is cut off as by a kill: the next start finds it in order.
     collector.abort();
@@ -242,7 +243,7 @@ impl Keeper {
             let pause = match published {
                 Ok(()) => {
                     self.ready.send_replace(true);
-                    Duration::from_secs(60)
+                    Duration::from_mins(1)
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the certificate is not published; trying again");

@@ -56,9 +56,7 @@ impl Metrics {
     pub fn count(&self, collected: &Collected) {
         let result = if collected.failed == 0 { "ok" } else { "partial" };
         self.passes.with_label_values(&[result]).inc();
-        for (kind, n) in
-            [("snapshot", collected.snapshots), ("part", collected.parts), ("blob", collected.blobs)]
-        {
+        for (kind, n) in [("snapshot", collected.snapshots), ("part", collected.parts), ("blob", collected.blobs)] {
             self.collected.with_label_values(&[kind]).inc_by(n);
         }
     }

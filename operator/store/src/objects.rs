@@ -206,13 +206,7 @@ impl Objects {
         Ok(self.store.get(key).await?)
     }
 
-    async fn put_named(
-        &self,
-        home: &Home,
-        key: Path,
-        sha256: &Sha256,
-        body: Bytes,
-    ) -> Result<Written, ObjectError> {
+    async fn put_named(&self, home: &Home, key: Path, sha256: &Sha256, body: Bytes) -> Result<Written, ObjectError> {
         if sha256_hex(&body) != sha256.as_str() {
             return Err(ObjectError::Digest);
         }
@@ -267,14 +261,12 @@ impl Objects {
     }
 
     async fn require(&self, home: &Home, parts: &BTreeMap<Sha256, u64>) -> Result<(), ObjectError> {
-        let mut checks = stream::iter(parts.iter().map(|(sha256, bytes)| {
-            let key = home.part(sha256);
-            async move {
-                match self.store.head(&key).await.map_err(ObjectError::from) {
-                    Ok(meta) if meta.size == *bytes => Ok(()),
-                    Ok(_) | Err(ObjectError::Missing) => Err(ObjectError::PartMissing),
-                    Err(e) => Err(e),
-                }
+        let wanted: Vec<(Path, u64)> = parts.iter().map(|(sha256, bytes)| (home.part(sha256), *bytes)).collect();
+        let mut checks = stream::iter(wanted.into_iter().map(|(key, bytes)| async move {
+            match self.store.head(&key).await.map_err(ObjectError::from) {
+                Ok(meta) if meta.size == bytes => Ok(()),
+                Ok(_) | Err(ObjectError::Missing) => Err(ObjectError::PartMissing),
+                Err(e) => Err(e),
             }
         }))
         .buffer_unordered(LOOK_UPS);

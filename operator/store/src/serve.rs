@@ -50,18 +50,16 @@ pub async fn tls(listener: TcpListener, config: Arc<ServerConfig>, router: Route
     tokio::pin!(stop);
     loop {
         let accepted = async {
-            let permit = Arc::clone(&connections).acquire_owned().await;
-            (permit, listener.accept().await)
+            let permit = Arc::clone(&connections).acquire_owned().await.ok()?;
+            Some((permit, listener.accept().await.ok()?.0))
         };
-        let (permit, stream) = tokio::select! {
+        let accepted = tokio::select! {
             () = &mut stop => break,
-            (permit, accepted) = accepted => match (permit, accepted) {
-                (Ok(permit), Ok((stream, _))) => (permit, stream),
-                _ => {
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
+            accepted = accepted => accepted,
+        };
+        let Some((permit, stream)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
         };
         let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
         tokio::spawn(async move {

@@ -56,9 +56,20 @@ pub enum TlsError {
 }
 
 /// A private key as PEM: wiped from memory when dropped, never shown.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone)]
 struct KeyPem(Zeroizing<String>);
+
+impl Serialize for KeyPem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyPem {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Zeroizing::new(String::deserialize(deserializer)?)))
+    }
+}
 
 impl fmt::Debug for KeyPem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -197,7 +208,9 @@ pub async fn load_or_create(
         return match keep(store, &fresh, PutMode::Create).await {
             Ok(()) => Ok(fresh),
             // Another process was faster: its identity is the one.
-            Err(TlsError::Backend(object_store::Error::AlreadyExists { .. })) => load(store).await?.ok_or(TlsError::Pem),
+            Err(TlsError::Backend(object_store::Error::AlreadyExists { .. })) => {
+                load(store).await?.ok_or(TlsError::Pem)
+            }
             Err(e) => Err(e),
         };
     };

@@ -47,9 +47,12 @@ impl Usage {
             let completed_before = {
                 let mut homes = lock(&self.homes);
                 forget_idle(&mut homes);
-                let entry = homes
-                    .entry(home.as_str().to_owned())
-                    .or_insert(Entry { settled: 0, in_flight: 0, completed: 0, listed: None });
+                let entry = homes.entry(home.as_str().to_owned()).or_insert(Entry {
+                    settled: 0,
+                    in_flight: 0,
+                    completed: 0,
+                    listed: None,
+                });
                 if let Some(listed) = entry.listed {
                     let wanted = entry.settled.saturating_add(entry.in_flight).saturating_add(bytes);
                     if wanted <= quota {

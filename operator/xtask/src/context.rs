@@ -59,6 +59,18 @@ impl Context {
     }
 }
 
+/// A failure that the task has already explained; nothing more is printed about it.
+#[derive(Debug)]
+pub(crate) struct AlreadyReported;
+
+impl std::fmt::Display for AlreadyReported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the task failed, as reported above")
+    }
+}
+
+impl std::error::Error for AlreadyReported {}
+
 /// Prints one line of progress to standard error.
 pub(crate) fn note(line: &str) {
     eprintln!("  · {line}");

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::context::Context;
+use crate::context::{AlreadyReported, Context};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Development tasks of SecurityV0", max_term_width = 100)]
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<AlreadyReported>() => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn waiting_ends_early_when_there_is_no_hope() {
-        let error = wait_for("it", Duration::from_secs(60), || false, || Some("gone".into())).unwrap_err();
+        let error = wait_for("it", Duration::from_mins(1), || false, || Some("gone".into())).unwrap_err();
         assert!(error.to_string().contains("gone"));
     }
 

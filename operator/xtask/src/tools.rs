@@ -21,6 +21,8 @@ use crate::sh::Sh;
 #[derive(Debug)]
 pub(crate) struct Group {
     name: &'static str,
+    /// Folder of the Go module below `e2e/cluster/modules`.
+    module: &'static str,
     programs: &'static [Program],
 }
 
@@ -62,17 +64,27 @@ const fn kube(name: &'static str, package: &'static str) -> Program {
 /// versions of the large common libraries, and each further program costs seconds.
 pub(crate) const CONTROL: Group = Group {
     name: "control",
+    module: "control",
     programs: &[
         kube("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
         kube("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
         kube("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
         kube("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
         kube("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
-        kube("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
         program("etcd", "go.etcd.io/etcd/server/v3"),
         program("coredns", "./coredns"),
-        program("probe", "./probe"),
         program("kube-network-policies", "sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard"),
+    ],
+};
+
+/// What talks to any cluster, and the network tool of the test image. The same module, so that it costs nothing beside [`CONTROL`], and a group of its own,
+/// so that a cluster from elsewhere does not need the rest.
+pub(crate) const CLIENT: Group = Group {
+    name: "client",
+    module: "control",
+    programs: &[
+        kube("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+        program("probe", "./probe"),
         Program {
             name: "helm",
             package: "helm.sh/helm/v4/cmd/helm",
@@ -85,6 +97,7 @@ pub(crate) const CONTROL: Group = Group {
 /// The container runtime.
 pub(crate) const NODE: Group = Group {
     name: "node",
+    module: "node",
     programs: &[
         Program {
             name: "containerd",
@@ -110,6 +123,7 @@ pub(crate) const NODE: Group = Group {
 /// The pod network's plugins.
 pub(crate) const NETWORK: Group = Group {
     name: "cni",
+    module: "cni",
     programs: &[
         Program {
             name: "bridge",
@@ -135,17 +149,21 @@ pub(crate) const NETWORK: Group = Group {
 /// Dynamic volumes.
 pub(crate) const VOLUMES: Group = Group {
     name: "volumes",
+    module: "volumes",
     programs: &[program("local-path-provisioner", "github.com/rancher/local-path-provisioner")],
 };
 
 /// The manifest checker of the charts stage.
-pub(crate) const LINT: Group =
-    Group { name: "lint", programs: &[program("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform")] };
+pub(crate) const LINT: Group = Group {
+    name: "lint",
+    module: "lint",
+    programs: &[program("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform")],
+};
 
 /// A cluster in Docker.
-pub(crate) const KIND: Group = Group { name: "kind", programs: &[program("kind", "sigs.k8s.io/kind")] };
+pub(crate) const KIND: Group = Group { name: "kind", module: "kind", programs: &[program("kind", "sigs.k8s.io/kind")] };
 
-const ALL: &[&Group] = &[&CONTROL, &NODE, &NETWORK, &VOLUMES, &LINT, &KIND];
+const ALL: &[&Group] = &[&CLIENT, &CONTROL, &NODE, &NETWORK, &VOLUMES, &LINT, &KIND];
 
 /// Where the program `name` is. It is an error when its group has not been built yet.
 pub(crate) fn path(ctx: &Context, name: &str) -> Result<PathBuf> {
@@ -179,6 +197,7 @@ pub(crate) fn bin_dir(ctx: &Context, groups: &[&Group]) -> Result<PathBuf> {
     }
     let dir = ctx.cache.join("cluster").join(short(digest)).join("bin");
     if !dir.exists() {
+        let _lock = ctx.lock("links")?;
         let partial = dir.with_extension("partial");
         remove_dir(&partial)?;
         fs::create_dir_all(&partial)?;
@@ -187,6 +206,7 @@ pub(crate) fn bin_dir(ctx: &Context, groups: &[&Group]) -> Result<PathBuf> {
                 symlink(group.bin(ctx)?.join(program.name), partial.join(program.name))?;
             }
         }
+        remove_dir(&dir)?;
         fs::rename(&partial, &dir)?;
     }
     Ok(dir)
@@ -203,7 +223,7 @@ impl Group {
     }
 
     fn module(&self, ctx: &Context) -> PathBuf {
-        ctx.root.join("e2e/cluster/modules").join(self.name)
+        ctx.root.join("e2e/cluster/modules").join(self.module)
     }
 
     /// Digest of everything that decides what the programs are.
@@ -226,17 +246,18 @@ impl Group {
             Sh::new("go").arg("version").succeeds(),
             "Go is needed to build {}: install the version named in e2e/cluster/modules/{}/go.mod or newer",
             self.name,
-            self.name
+            self.module
         );
         let home = self.home(ctx)?;
         let (source, partial) = (home.join("source"), home.join("bin.partial"));
         remove_dir(&home)?;
         copy_dir(&self.module(ctx), &source)?;
         fs::create_dir_all(&partial)?;
-        if self.programs.iter().any(|program| program.package.starts_with(NETWORK_POLICIES)) {
-            patch_network_policies(&source)?;
-        }
         let go_mod = fs::read_to_string(source.join("go.mod"))?;
+        // The module file points to the patched copy, so it has to be there whichever program is built.
+        if let Ok(version) = pinned(&go_mod, NETWORK_POLICIES) {
+            patch_network_policies(&source, version)?;
+        }
         for program in self.programs {
             let start = Instant::now();
             program.build(&source, &go_mod, &partial)?;
@@ -292,13 +313,12 @@ fn major_minor(version: &str) -> Result<(&str, &str)> {
 
 /// Puts a patched copy of the network policy program's source where `go.mod` looks for it: some kernels lack the
 /// nftables expression that it queues packets with.
-fn patch_network_policies(source: &Path) -> Result<()> {
+fn patch_network_policies(source: &Path, version: &str) -> Result<()> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Downloaded {
         dir: PathBuf,
     }
-    let version = pinned(&fs::read_to_string(source.join("go.mod"))?, NETWORK_POLICIES)?.to_owned();
     let answer = Sh::new("go")
         .args(["mod", "download", "-json", &format!("{NETWORK_POLICIES}@{version}")])
         .dir(Path::new("/"))

@@ -56,7 +56,8 @@ fn single(state: &State, caller: &Caller, part: &Part) -> Value {
         Ok(_) if path.ends_with("$batch") => GraphError::bad_request("A batch cannot hold a batch.").into(),
         Ok(method) => {
             let eventual = part.headers.iter().any(|(name, value)| {
-                name.eq_ignore_ascii_case("consistencylevel") && value.as_str().is_some_and(|v| v.eq_ignore_ascii_case("eventual"))
+                name.eq_ignore_ascii_case("consistencylevel")
+                    && value.as_str().is_some_and(|v| v.eq_ignore_ascii_case("eventual"))
             });
             let body = part.body.as_ref().map(Value::to_string).unwrap_or_default();
             let path = super::decoded(path);

@@ -102,7 +102,16 @@ mod tests {
 
     #[test]
     fn unknown_forms() {
-        for text in ["", "id", "id eq a", "id gt 'a'", "id in 'a'", "startswith(id,'a')", "id eq 'a' or id eq 'b'", "id eq 'a'b'"] {
+        for text in [
+            "",
+            "id",
+            "id eq a",
+            "id gt 'a'",
+            "id in 'a'",
+            "startswith(id,'a')",
+            "id eq 'a' or id eq 'b'",
+            "id eq 'a'b'",
+        ] {
             assert!(Filter::parse(text).is_err(), "{text}");
         }
     }

@@ -60,6 +60,15 @@ pub(crate) struct Ask<'a> {
     body: &'a [u8],
 }
 
+/// A request that was understood: what it asks, of whom, by whom.
+pub(crate) struct Call<'a> {
+    caller: &'a Caller,
+    route: &'a Route,
+    name: &'a str,
+    options: &'a Options,
+    ask: &'a Ask<'a>,
+}
+
 /// Answers a request to Graph.
 pub(crate) async fn handle(state: &Arc<State>, request: Request<Body>) -> Response<Body> {
     let client_id = wire::header_uuid(&request, "client-request-id");
@@ -91,6 +100,7 @@ fn whole(state: &State, parts: &http::request::Parts, body: &[u8]) -> Reply {
         .get("consistencylevel")
         .and_then(|value| value.to_str().ok())
         .is_some_and(|level| level.eq_ignore_ascii_case("eventual"));
+    let path = decoded(path);
     let ask = Ask {
         method: &parts.method,
         path: path.trim_matches('/'),
@@ -99,6 +109,12 @@ fn whole(state: &State, parts: &http::request::Parts, body: &[u8]) -> Reply {
         body,
     };
     answer(state, &caller, &ask)
+}
+
+/// A path without percent escapes. (The form decoder would take a plus for a space.)
+fn decoded(path: &str) -> String {
+    let escaped = path.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    url::form_urlencoded::parse(escaped.as_bytes()).map(|(key, _)| key.into_owned()).collect()
 }
 
 fn authenticate(state: &State, parts: &http::request::Parts) -> Result<Caller, GraphError> {
@@ -149,9 +165,10 @@ fn attempt(state: &State, caller: &Caller, ask: &Ask<'_>) -> Result<Reply, Graph
     }
     let charge = spend(state, caller, &route, &options)?;
     let lie = state.faults().lie(&name);
+    let call = Call { caller, route: &route, name: &name, options: &options, ask };
     let payload = match lie {
-        Some(lie) => hostile::answer(state, caller, &route, &name, &options, ask, lie)?,
-        None => Payload::Json(content::answer(state, caller, &route, &name, &options, ask)?),
+        Some(lie) => hostile::answer(state, &call, lie)?,
+        None => Payload::Json(content::answer(state, &call)?),
     };
     Ok(Reply::ok(payload).charged(charge))
 }
@@ -166,12 +183,12 @@ fn spend(state: &State, caller: &Caller, route: &Route, options: &Options) -> Re
     let mut buckets = state.buckets();
     if route.lists_applications() && options.selects("keyCredentials") {
         let per_minute = server.key_credential_requests_per_minute;
-        let bucket = buckets.entry("keyCredentials".to_owned()).or_insert_with(|| throttle::Bucket::new(per_minute, 60, now));
+        let bucket =
+            buckets.entry("keyCredentials".to_owned()).or_insert_with(|| throttle::Bucket::new(per_minute, 60, now));
         bucket.take(1, now).map_err(GraphError::throttled)?;
     }
     let units = server.resource_units.unwrap_or_else(|| throttle::units_by_size(people));
     let window = server.throttle_window_seconds;
-    let bucket =
-        buckets.entry(caller.appid.clone()).or_insert_with(|| throttle::Bucket::new(units, window, now));
+    let bucket = buckets.entry(caller.appid.clone()).or_insert_with(|| throttle::Bucket::new(units, window, now));
     bucket.take(route.cost(options), now).map_err(GraphError::throttled)
 }

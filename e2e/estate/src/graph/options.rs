@@ -84,14 +84,21 @@ impl Options {
             return Err(GraphError::unsupported_query("$expand is not supported together with advanced queries."));
         }
         let allowed: &[&str] = match route {
-            Route::List(Set::Applications) | Route::Item(Set::Applications, _) => &["owners", "federatedIdentityCredentials"],
-            Route::List(Set::ServicePrincipals) | Route::Item(Set::ServicePrincipals, _) => &["owners", "appRoleAssignments"],
+            Route::List(Set::Applications) | Route::Item(Set::Applications, _) => {
+                &["owners", "federatedIdentityCredentials"]
+            }
+            Route::List(Set::ServicePrincipals) | Route::Item(Set::ServicePrincipals, _) => {
+                &["owners", "appRoleAssignments"]
+            }
             _ => &[],
         };
         if allowed.contains(&expand.navigation.as_str()) {
             return Ok(());
         }
-        Err(GraphError::bad_request(&format!("Could not find a navigation property named '{}' here.", expand.navigation)))
+        Err(GraphError::bad_request(&format!(
+            "Could not find a navigation property named '{}' here.",
+            expand.navigation
+        )))
     }
 
     pub(crate) fn selects(&self, property: &str) -> bool {
@@ -159,9 +166,19 @@ mod tests {
     #[test]
     fn refuses_what_graph_refuses() {
         for query in [
-            "$top=0", "$top=1000", "$top=x", "$foo=1", "top=5", "$select=id&$select=appId", "$select=", "$count=maybe",
-            "$expand=owners,appRoleAssignments", "$expand=owners($select=id),x($select=id)", "$expand=owners(",
-            "$orderby=id", "$filter=startswith(displayName,'a')",
+            "$top=0",
+            "$top=1000",
+            "$top=x",
+            "$foo=1",
+            "top=5",
+            "$select=id&$select=appId",
+            "$select=",
+            "$count=maybe",
+            "$expand=owners,appRoleAssignments",
+            "$expand=owners($select=id),x($select=id)",
+            "$expand=owners(",
+            "$orderby=id",
+            "$filter=startswith(displayName,'a')",
         ] {
             assert!(Options::parse(query).is_err(), "{query}");
         }

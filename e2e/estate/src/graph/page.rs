@@ -35,7 +35,13 @@ impl Cursor {
     }
 
     /// Opens a token of the list `list`; `life` is how long tokens live, `now` and `generation` are the present.
-    pub(crate) fn open(token: &str, secret: &[u8], list: &str, (now, life): (i64, i64), generation: u64) -> Result<Self, GraphError> {
+    pub(crate) fn open(
+        token: &str,
+        secret: &[u8],
+        list: &str,
+        (now, life): (i64, i64),
+        generation: u64,
+    ) -> Result<Self, GraphError> {
         let bad = || GraphError::bad_request("The specified page token value is not valid for this request.");
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| bad())?;
         let (signature, payload) = bytes.split_at_checked(SIGNATURE_BYTES).ok_or_else(bad)?;
@@ -66,7 +72,9 @@ mod tests {
     fn own_tokens_of_this_list_in_time() {
         let cursor = Cursor { list: "a".to_owned(), offset: 3, generation: 1, given: 100, salt: None };
         let token = cursor.seal(b"key");
-        let open = |token: &str, key: &[u8], list: &str, now, generation| Cursor::open(token, key, list, (now, 60), generation);
+        let open = |token: &str, key: &[u8], list: &str, now, generation| {
+            Cursor::open(token, key, list, (now, 60), generation)
+        };
         assert_eq!(open(&token, b"key", "a", 120, 1).unwrap(), cursor);
         assert!(open(&token, b"other", "a", 120, 1).is_err());
         assert!(open(&token, b"key", "b", 120, 1).is_err());

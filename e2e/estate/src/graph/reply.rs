@@ -41,9 +41,8 @@ impl GraphError {
     }
 
     pub(crate) fn not_found(id: &str) -> Self {
-        let message = format!(
-            "Resource '{id}' does not exist or one of its queried reference-property objects are not present."
-        );
+        let message =
+            format!("Resource '{id}' does not exist or one of its queried reference-property objects are not present.");
         Self::new(StatusCode::NOT_FOUND, "Request_ResourceNotFound", &message)
     }
 
@@ -72,7 +71,9 @@ impl GraphError {
         let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let (code, message) = match status {
             StatusCode::TOO_MANY_REQUESTS => ("TooManyRequests", "Too many requests. Please try again later."),
-            StatusCode::FORBIDDEN => ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
+            StatusCode::FORBIDDEN => {
+                ("Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+            }
             StatusCode::UNAUTHORIZED => ("InvalidAuthenticationToken", "Access token has expired or is not yet valid."),
             status if status.is_server_error() => ("serviceNotAvailable", "The service is temporarily unavailable."),
             _ => ("BadRequest", "The request cannot be processed."),
@@ -98,7 +99,11 @@ impl GraphError {
 /// Bytes of an answer, truthful or not.
 pub(crate) enum Payload {
     Json(Value),
-    Raw { content_type: &'static str, body: Vec<u8>, slowly: bool },
+    Raw {
+        content_type: &'static str,
+        body: Vec<u8>,
+        slowly: bool,
+    },
     /// So many bytes of a list that never closes.
     Endless(u64),
 }
@@ -172,10 +177,14 @@ impl Reply {
         let (status, headers) = (self.status(), self.headers());
         let mut response = match self.result {
             Ok(Payload::Json(value)) => wire::body(status, ODATA_JSON, Body::from(value.to_string())),
-            Ok(Payload::Raw { content_type, body, slowly: false }) => wire::body(status, content_type, Body::from(body)),
+            Ok(Payload::Raw { content_type, body, slowly: false }) => {
+                wire::body(status, content_type, Body::from(body))
+            }
             Ok(Payload::Raw { content_type, body, slowly: true }) => wire::body(status, content_type, dribble(body)),
             Ok(Payload::Endless(bytes)) => wire::body(status, ODATA_JSON, endless(bytes)),
-            Err(error) => wire::body(status, "application/json", Body::from(error.body((request_id, client_id)).to_string())),
+            Err(error) => {
+                wire::body(status, "application/json", Body::from(error.body((request_id, client_id)).to_string()))
+            }
         };
         wire::set(&mut response, "request-id", &request_id.to_string());
         wire::set(&mut response, "client-request-id", &client_id.to_string());
@@ -186,7 +195,8 @@ impl Reply {
     }
 }
 
-const ODATA_JSON: &str = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
+const ODATA_JSON: &str =
+    "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
 
 fn count(state: &State, status: StatusCode) {
     *state.counters().graph_statuses.entry(status.as_u16().to_string()).or_default() += 1;

@@ -13,8 +13,12 @@ const APPLICATIONS: &[&str] =
     &["Application.Read.All", "Application.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
 const FEDERATION: &[&str] = &["Application.Read.All", "Application.ReadWrite.All"];
 const ORGANIZATION: &[&str] = &["Organization.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"];
-const ROLES: &[&str] =
-    &["RoleManagement.Read.Directory", "RoleManagement.ReadWrite.Directory", "Directory.Read.All", "Directory.ReadWrite.All"];
+const ROLES: &[&str] = &[
+    "RoleManagement.Read.Directory",
+    "RoleManagement.ReadWrite.Directory",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
 const DIRECTORY: &[&str] = &["Directory.Read.All", "Directory.ReadWrite.All"];
 
 /// A set of directory objects.
@@ -201,12 +205,17 @@ mod tests {
             found("servicePrincipals(appId='x')/appRoleAssignments").as_deref(),
             Some("servicePrincipals/appRoleAssignments")
         );
-        assert_eq!(found("directory/deletedItems/microsoft.graph.user").as_deref(), Some("directory/deletedItems/user"));
+        assert_eq!(
+            found("directory/deletedItems/microsoft.graph.user").as_deref(),
+            Some("directory/deletedItems/user")
+        );
     }
 
     #[test]
     fn nothing_else() {
-        for path in ["", "me", "applications/", "users/x/owners", "users(appId='x')", "groups", "directory/deletedItems/user"] {
+        for path in
+            ["", "me", "applications/", "users/x/owners", "users(appId='x')", "groups", "directory/deletedItems/user"]
+        {
             let route = Route::find(&Method::GET, path);
             assert!(!matches!(route, Some(Route::Owners(..) | Route::Deleted(_))), "{path}");
             assert!(path == "applications/" || route.is_none(), "{path}");

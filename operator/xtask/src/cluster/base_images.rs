@@ -1,7 +1,8 @@
 //! The images that the cluster itself needs: the sandbox, cluster DNS, and a small shell with network tools for
 //! tests. They come from this machine, since nothing is ever pulled.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 
@@ -13,32 +14,27 @@ use crate::tools;
 
 /// Numeric, so that `runAsNonRoot` can be checked.
 const NOBODY: &str = "65532:65532";
+/// These images run where they are made.
+const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
 
 /// Writes the archives below `dir`.
-pub(super) fn build(ctx: &Context, dir: &std::path::Path) -> Result<Vec<PathBuf>> {
-    std::fs::create_dir_all(dir)?;
+pub(super) fn build(ctx: &Context, dir: &Path) -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(dir)?;
     let pause = dir.join("pause");
     Sh::new("gcc")
         .args(["-Os", "-static", "-s", "-o"])
         .arg(&pause)
         .arg(ctx.root.join("e2e/cluster/images/pause.c"))
         .quiet()?;
-    let pause = Archive {
-        names: vec!["securityv0.local/pause:1".into()],
-        entries: vec![Entry::program("pause", pause)],
-        entrypoint: vec!["/pause".into()],
-        user: NOBODY.into(),
-        architecture: "amd64",
-    };
-    let dns = Archive {
-        names: vec!["securityv0.local/coredns:1".into()],
-        entries: vec![Entry::program("coredns", tools::path(ctx, "coredns")?)],
-        entrypoint: vec!["/coredns".into()],
-        user: NOBODY.into(),
-        architecture: "amd64",
-    };
-    let mut written = Vec::new();
-    for (archive, name) in [(pause, "pause"), (dns, "coredns"), (shell(ctx)?, "busybox")] {
+    let mut written = vec![shell(ctx, dir)?];
+    for (name, program) in [("pause", pause), ("coredns", tools::path(ctx, "coredns")?)] {
+        let archive = Archive {
+            names: vec![format!("securityv0.local/{name}:1")],
+            entries: vec![Entry::program(name, program)],
+            entrypoint: vec![format!("/{name}")],
+            user: NOBODY.into(),
+            architecture: ARCHITECTURE,
+        };
         let path = dir.join(format!("{name}.tar"));
         archive.write(&path)?;
         written.push(path);
@@ -46,8 +42,10 @@ pub(super) fn build(ctx: &Context, dir: &std::path::Path) -> Result<Vec<PathBuf>
     Ok(written)
 }
 
-/// A shell with file tools (Debian's static busybox) and `probe` for the network.
-fn shell(ctx: &Context) -> Result<Archive> {
+/// Writes the archive of the test image: a shell with file tools (Debian's static busybox) and `probe` for the
+/// network.
+pub(super) fn shell(ctx: &Context, dir: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(dir)?;
     let busybox = packages::find("busybox").ok_or_else(|| anyhow!("busybox is missing: install busybox-static"))?;
     let applets = Sh::new(&busybox).arg("--list").read()?;
     let mut entries = vec![
@@ -63,11 +61,14 @@ fn shell(ctx: &Context) -> Result<Archive> {
             .filter(|applet| *applet != "busybox")
             .map(|applet| Entry::link(format!("bin/{applet}"), "busybox")),
     );
-    Ok(Archive {
+    let archive = Archive {
         names: vec!["securityv0.local/busybox:1".into()],
         entries,
         entrypoint: Vec::new(),
         user: String::new(),
-        architecture: "amd64",
-    })
+        architecture: ARCHITECTURE,
+    };
+    let path = dir.join("busybox.tar");
+    archive.write(&path)?;
+    Ok(path)
 }

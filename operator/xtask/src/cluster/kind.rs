@@ -6,13 +6,13 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::templates::Templates;
-use super::{Cluster, Provider, packages};
+use super::{Cluster, Provider, base_images, packages};
 use crate::context::{Context, Stages};
 use crate::sh::Sh;
-use crate::tools::{self, CONTROL, Group, KIND};
+use crate::tools::{self, CLIENT, Group, KIND};
 
 const NAME: &str = "securityv0";
-const GROUPS: [&Group; 2] = [&CONTROL, &KIND];
+const GROUPS: [&Group; 2] = [&CLIENT, &KIND];
 
 /// Whether a Docker daemon answers.
 pub(super) fn is_possible() -> bool {
@@ -22,7 +22,7 @@ pub(super) fn is_possible() -> bool {
 /// Makes the cluster.
 pub(super) fn up(ctx: &Context, stages: &mut Stages) -> Result<Cluster> {
     stages.run("tools", || {
-        packages::ensure(&packages::FOR_TOOLS)?;
+        packages::ensure(&packages::FOR_KIND)?;
         Ok(((), tools::ensure_built(ctx, &GROUPS)?))
     })?;
     let kubeconfig = ctx.state.join("kubeconfig");
@@ -39,6 +39,7 @@ pub(super) fn up(ctx: &Context, stages: &mut Stages) -> Result<Cluster> {
             .arg("--kubeconfig")
             .arg(&kubeconfig)
             .run()?;
+        load_image(ctx, &base_images::shell(ctx, &ctx.state.join("images"))?)?;
         Ok(((), "kind".into()))
     })?;
     Ok(Cluster {

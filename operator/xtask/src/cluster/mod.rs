@@ -150,6 +150,8 @@ pub(crate) fn up(ctx: &Context, options: &Options) -> Result<(Cluster, bool)> {
     if let Some(cluster) = Cluster::current(ctx)? {
         if cluster.answers() && options.context.is_none() {
             note("the cluster is up already");
+            // The tools may have been changed since it was started.
+            tools::ensure_built(ctx, &[&tools::CLIENT])?;
             return Ok((cluster, false));
         }
         if cluster.provider != Provider::Context {
@@ -211,7 +213,10 @@ fn status(ctx: &Context) -> Result<()> {
 fn print_status(cluster: &Cluster) {
     let answer = if cluster.answers() { "answers" } else { "does not answer" };
     println!("provider   {:?}, the API server {answer}", cluster.provider);
-    println!("audit log  {}", cluster.audit_log.as_ref().map_or("not available".into(), |path| path.display().to_string()));
+    println!(
+        "audit log  {}",
+        cluster.audit_log.as_ref().map_or("not available".into(), |path| path.display().to_string())
+    );
     println!("\nexport KUBECONFIG={}", cluster.kubeconfig.display());
     println!("export PATH={}:$PATH", cluster.bin.display());
 }

@@ -6,18 +6,15 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Cluster, Provider, TEST_CLUSTER_LABEL, packages};
+use super::{Cluster, Provider, TEST_CLUSTER_LABEL};
 use crate::context::{Context, Stages};
 use crate::sh::Sh;
-use crate::tools::{self, CONTROL};
+use crate::tools::{self, CLIENT};
 
 /// Checks the mark and records the cluster. The user's kubeconfig is copied, never changed.
 pub(super) fn up(ctx: &Context, name: &str, stages: &mut Stages) -> Result<Cluster> {
-    stages.run("tools", || {
-        packages::ensure(&packages::FOR_TOOLS)?;
-        Ok(((), tools::ensure_built(ctx, &[&CONTROL])?))
-    })?;
-    let bin = tools::bin_dir(ctx, &[&CONTROL])?;
+    stages.run("tools", || Ok(((), tools::ensure_built(ctx, &[&CLIENT])?)))?;
+    let bin = tools::bin_dir(ctx, &[&CLIENT])?;
     let marks = Sh::new(bin.join("kubectl"))
         .args(["--context", name, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.labels}"])
         .read()
@@ -27,9 +24,8 @@ pub(super) fn up(ctx: &Context, name: &str, stages: &mut Stages) -> Result<Clust
             "the cluster of context {name} is not marked as a test cluster. Tests create and delete things in it. If that is what you want, run: kubectl --context {name} label namespace kube-system {TEST_CLUSTER_LABEL}"
         );
     }
-    let own = Sh::new(bin.join("kubectl"))
-        .args(["--context", name, "config", "view", "--minify", "--flatten"])
-        .read()?;
+    let own =
+        Sh::new(bin.join("kubectl")).args(["--context", name, "config", "view", "--minify", "--flatten"]).read()?;
     fs::create_dir_all(&ctx.state)?;
     let kubeconfig = ctx.state.join("kubeconfig");
     fs::write(&kubeconfig, own)?;

@@ -2,7 +2,7 @@
 //! few kernel settings. Everything is undone by [`clear`].
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -38,11 +38,19 @@ const SETTINGS: [&str; 9] = [
 const TABLES: [&str; 5] =
     ["ip kube-proxy", "ip6 kube-proxy", "inet kube-network-policies", "inet sv0-guard", "inet cni_hostport"];
 
+/// The state directory of the cluster that runs on this machine, if one does. It is written on the node's
+/// interface, the first thing that is made and the last that is removed.
+pub(super) fn owner() -> Option<PathBuf> {
+    let alias = fs::read_to_string(format!("/sys/class/net/{NODE_DEVICE}/ifalias")).ok()?;
+    Some(PathBuf::from(alias.trim()))
+}
+
 /// Gives the node its address. A bridge without ports serves as the interface: not every kernel has dummies.
-pub(super) fn add_node_address() -> Result<()> {
+pub(super) fn add_node_address(state: &Path) -> Result<()> {
     if !ip(&["link", "show", NODE_DEVICE]).succeeds() {
         ip(&["link", "add", NODE_DEVICE, "type", "bridge"]).quiet()?;
     }
+    ip(&["link", "set", NODE_DEVICE, "alias", &state.display().to_string()]).quiet()?;
     ip(&["addr", "replace", &format!("{NODE_IP}/32"), "dev", NODE_DEVICE]).quiet()?;
     ip(&["link", "set", NODE_DEVICE, "up"]).quiet()
 }
@@ -76,9 +84,7 @@ pub(super) fn has_native_queue() -> bool {
 
 /// Removes interfaces and tables and restores the kernel settings. What is not there is no error.
 pub(super) fn clear(state: &Path) {
-    for device in [POD_BRIDGE, NODE_DEVICE] {
-        ip(&["link", "delete", device]).succeeds();
-    }
+    ip(&["link", "delete", POD_BRIDGE]).succeeds();
     for table in TABLES {
         Sh::new("nft").args(["delete", "table"]).args(table.split(' ')).succeeds();
     }
@@ -87,6 +93,7 @@ pub(super) fn clear(state: &Path) {
         // A setting that cannot be written back was not writable for the cluster either.
         fs::write(setting(name), value).ok();
     }
+    ip(&["link", "delete", NODE_DEVICE]).succeeds();
 }
 
 fn setting(name: &str) -> String {

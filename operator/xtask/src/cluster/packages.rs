@@ -10,8 +10,8 @@ use crate::sh::Sh;
 /// A needed program and the Debian package that has it.
 type Needed = (&'static str, &'static str);
 
-/// What every provider needs.
-pub(super) const FOR_TOOLS: [Needed; 1] = [("tar", "tar")];
+/// What the test image in a kind cluster needs.
+pub(super) const FOR_KIND: [Needed; 1] = [("busybox", "busybox-static")];
 
 /// What the cluster made of processes needs.
 pub(super) const FOR_BUILT: [Needed; 7] = [

@@ -47,18 +47,17 @@ impl Pki {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         }
         self.key("ca")?;
-        self.openssl(&[
-            "req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=sv0-test-ca", "-days", DAYS, "-out", "ca.crt",
-            "-addext", "basicConstraints=critical,CA:TRUE",
-            "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
-        ])?;
+        self.openssl(&format!(
+            "req -x509 -new -key ca.key -subj /CN=sv0-test-ca -days {DAYS} -out ca.crt \
+             -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign,digitalSignature"
+        ))?;
         let names = "DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,DNS:localhost";
         let addresses = format!("{names},IP:127.0.0.1,IP:{NODE_IP},IP:{API_SERVICE_IP}");
         self.certificate("apiserver", "/CN=kube-apiserver", "serverAuth", &addresses)?;
         self.certificate("kubelet-server", &format!("/CN={NODE}"), "serverAuth", &format!("DNS:{NODE},IP:{NODE_IP}"))?;
         self.certificate("apiserver-kubelet", "/O=system:masters/CN=kube-apiserver-kubelet", "clientAuth", "")?;
         self.key("sa")?;
-        self.openssl(&["ec", "-in", "sa.key", "-pubout", "-out", "sa.pub"])?;
+        self.openssl("ec -in sa.key -pubout -out sa.pub")?;
         for (user, common_name, organisation) in USERS {
             let organisation = if organisation.is_empty() { String::new() } else { format!("/O={organisation}") };
             self.certificate(user, &format!("{organisation}/CN={common_name}"), "clientAuth", "")?;
@@ -68,23 +67,17 @@ impl Pki {
     }
 
     fn key(&self, name: &str) -> Result<()> {
-        self.openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &format!("{name}.key")])
+        self.openssl(&format!("ecparam -name prime256v1 -genkey -noout -out {name}.key"))
     }
 
     fn certificate(&self, name: &str, subject: &str, usage: &str, names: &str) -> Result<()> {
         self.key(name)?;
-        let [key, certificate] = [format!("{name}.key"), format!("{name}.crt")];
-        let usage = format!("extendedKeyUsage={usage}");
-        let names = format!("subjectAltName={names}");
-        let mut arguments = vec![
-            "req", "-x509", "-new", "-CA", "ca.crt", "-CAkey", "ca.key", "-key", &key, "-subj", subject, "-days", DAYS,
-            "-out", &certificate, "-addext", "basicConstraints=critical,CA:FALSE",
-            "-addext", "keyUsage=digitalSignature", "-addext", &usage,
-        ];
-        if names != "subjectAltName=" {
-            arguments.extend(["-addext", &names]);
-        }
-        self.openssl(&arguments)
+        let names = if names.is_empty() { String::new() } else { format!("-addext subjectAltName={names}") };
+        self.openssl(&format!(
+            "req -x509 -new -CA ca.crt -CAkey ca.key -key {name}.key -subj {subject} -days {DAYS} -out {name}.crt \
+             -addext basicConstraints=critical,CA:FALSE -addext keyUsage=digitalSignature \
+             -addext extendedKeyUsage={usage} {names}"
+        ))
     }
 
     fn write_kubeconfig(&self, user: &str) -> Result<()> {
@@ -107,8 +100,9 @@ impl Pki {
         Sh::new("openssl").args(["base64", "-A", "-in", file]).dir(&self.keys).read()
     }
 
-    fn openssl(&self, arguments: &[&str]) -> Result<()> {
-        Sh::new("openssl").args(arguments).dir(&self.keys).quiet()
+    /// Calls openssl beside the keys; `line` is its arguments, none of which contains a space.
+    fn openssl(&self, line: &str) -> Result<()> {
+        Sh::new("openssl").args(line.split_whitespace()).dir(&self.keys).quiet()
     }
 }
 
@@ -122,11 +116,20 @@ mod tests {
         let pki = Pki::new(dir.path());
         pki.create().unwrap();
         for name in ["apiserver", "kubelet-server", "apiserver-kubelet", "admin", "kubelet"] {
-            let file = format!("{name}.crt");
-            pki.openssl(&["verify", "-x509_strict", "-CAfile", "ca.crt", &file]).unwrap();
+            pki.openssl(&format!("verify -x509_strict -CAfile ca.crt {name}.crt")).unwrap();
         }
         let said = Sh::new("openssl")
-            .args(["x509", "-in", "kubelet.crt", "-noout", "-subject", "-nameopt", "RFC2253", "-ext", "extendedKeyUsage"])
+            .args([
+                "x509",
+                "-in",
+                "kubelet.crt",
+                "-noout",
+                "-subject",
+                "-nameopt",
+                "RFC2253",
+                "-ext",
+                "extendedKeyUsage",
+            ])
             .dir(&pki.keys)
             .read()
             .unwrap();

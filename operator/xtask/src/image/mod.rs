@@ -22,15 +22,24 @@ const USER: &str = "65532:65532";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Also build the image of the simulated estate.
-    #[arg(long)]
-    estate: bool,
+    /// What to build.
+    #[arg(value_enum, default_value = "operator")]
+    images: Vec<Which>,
     /// Import the images into the cluster in use.
     #[arg(long)]
     load: bool,
     /// The machine that the image is for.
-    #[arg(long, value_enum, default_value_t = Arch::Amd64)]
+    #[arg(long, value_enum, default_value_t = Arch::host())]
     arch: Arch,
+}
+
+/// The images of this repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// The operator's four programs.
+    Operator,
+    /// The simulated estate, for tests and the demonstration.
+    Estate,
 }
 
 /// Processor architectures that the image can be built for.
@@ -65,9 +74,13 @@ const ESTATE: [Source; 1] = [Source { package: "sv0-estate", program: "estate" }
 /// Runs the subcommand.
 pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let mut stages = Stages::default();
-    let mut images = vec![stages.run("operator image", || Ok((operator(ctx, args.arch)?, String::new())))?];
-    if args.estate {
-        images.push(stages.run("estate image", || Ok((estate(ctx, args.arch)?, String::new())))?);
+    let mut images = Vec::new();
+    for which in &args.images {
+        let (name, build): (_, fn(&Context, Arch) -> Result<Built>) = match which {
+            Which::Operator => ("operator image", operator),
+            Which::Estate => ("estate image", estate),
+        };
+        images.push(stages.run(name, || Ok((build(ctx, args.arch)?, String::new())))?);
     }
     if args.load {
         let cluster = Cluster::require(ctx)?;
@@ -115,7 +128,8 @@ pub(crate) fn build_archive(
         user: USER.to_owned(),
         architecture: arch.name(),
     };
-    let digest = image.write_named(&archive, |digest| vec![tagged(name, digest), format!("{REPOSITORY}/{name}:dev")])?;
+    let digest =
+        image.write_named(&archive, |digest| vec![tagged(name, digest), format!("{REPOSITORY}/{name}:dev")])?;
     let bytes = size(&archive)?;
     let built = Built { name: tagged(name, &digest), archive, bytes };
     note(&format!("{} ({:.1} MB)", built.name, megabytes(bytes)));
@@ -137,6 +151,11 @@ fn megabytes(bytes: u64) -> f64 {
 }
 
 impl Arch {
+    /// The architecture of this machine, as far as an image can be built for it.
+    pub(crate) fn host() -> Self {
+        if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::Amd64 }
+    }
+
     /// The name in images.
     fn name(self) -> &'static str {
         match self {

@@ -26,7 +26,7 @@ pub(super) fn build(ctx: &Context, sources: &[Source], arch: Arch) -> Result<Vec
     let target = arch.target();
     let variable = |suffix: &str| format!("CARGO_TARGET_{}_{suffix}", target.to_uppercase().replace('-', "_"));
     let mut cargo = Sh::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--quiet", "--target", target])
+        .args(["build", "--release", "--locked", "--target", target])
         .dir(&ctx.root)
         // For the target alone: build scripts and macros are not linked statically.
         .env(&variable("RUSTFLAGS"), "-C target-feature=+crt-static");
@@ -110,7 +110,10 @@ fn check_toolchain(ctx: &Context, arch: Arch) -> Result<()> {
     if let Some(linker) = arch.cross_linker()
         && !Sh::new(linker).arg("--version").succeeds()
     {
-        bail!("the linker {linker} is not installed: on Debian run `apt-get install gcc-{}`", linker.replace("-gcc", ""));
+        bail!(
+            "the linker {linker} is not installed: on Debian run `apt-get install gcc-{}`",
+            linker.replace("-gcc", "")
+        );
     }
     Ok(())
 }

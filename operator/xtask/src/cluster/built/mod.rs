@@ -17,9 +17,9 @@ use super::templates::Templates;
 use super::{Cluster, Provider, base_images, network, packages};
 use crate::context::{Context, Stages};
 use crate::sh::Sh;
-use crate::tools::{self, CONTROL, Group, LINT, NETWORK, NODE as RUNTIME, VOLUMES};
+use crate::tools::{self, CLIENT, CONTROL, Group, LINT, NETWORK, NODE as RUNTIME, VOLUMES};
 
-const GROUPS: [&Group; 5] = [&CONTROL, &RUNTIME, &NETWORK, &VOLUMES, &LINT];
+const GROUPS: [&Group; 6] = [&CLIENT, &CONTROL, &RUNTIME, &NETWORK, &VOLUMES, &LINT];
 
 /// The parts that starting and stopping share.
 struct Machine {
@@ -56,6 +56,16 @@ impl Machine {
         })
     }
 
+    /// The machine whose cluster is up. The module files may have changed since it was started: what runs is talked
+    /// to with the programs that it was made of.
+    fn running(ctx: &Context) -> Result<Self> {
+        let mut machine = Self::new(ctx)?;
+        if let Ok(Some(cluster)) = Cluster::current(ctx) {
+            machine.bin = cluster.bin;
+        }
+        Ok(machine)
+    }
+
     fn config(&self) -> PathBuf {
         self.state.join("config")
     }
@@ -86,7 +96,7 @@ impl Machine {
 
     /// Waits for `probe`, and not longer than the process `name` lives.
     fn wait(&self, what: &str, name: &str, probe: impl FnMut() -> bool) -> Result<()> {
-        crate::sh::wait_for(what, Duration::from_secs(120), probe, || self.processes.why_dead(name))
+        crate::sh::wait_for(what, Duration::from_mins(2), probe, || self.processes.why_dead(name))
     }
 }
 
@@ -97,12 +107,14 @@ pub(super) fn up(ctx: &Context, stages: &mut Stages) -> Result<Cluster> {
             "no Docker daemon answers, and a cluster made of processes needs root on Linux: start Docker, run as root, or name a test cluster with --context"
         );
     }
+    refuse_company(ctx)?;
     stages.run("tools", || {
         packages::ensure(&packages::FOR_BUILT)?;
         Ok(((), tools::ensure_built(ctx, &GROUPS)?))
     })?;
     let machine = Machine::new(ctx)?;
-    let images = stages.run("base images", || Ok((base_images::build(ctx, &ctx.state.join("images"))?, String::new())))?;
+    let images =
+        stages.run("base images", || Ok((base_images::build(ctx, &ctx.state.join("images"))?, String::new())))?;
     stages.run("control plane", || {
         start::control_plane(&machine)?;
         start::runtime(&machine, &images)?;
@@ -122,17 +134,33 @@ pub(super) fn up(ctx: &Context, stages: &mut Stages) -> Result<Cluster> {
 
 /// Stops everything and removes what it left on this machine.
 pub(super) fn down(ctx: &Context) -> Result<()> {
-    let mut machine = Machine::new(ctx)?;
-    if let Ok(Some(running)) = Cluster::current(ctx) {
-        // The module files may have changed since: what runs is ended with the programs that started it.
-        machine.bin = running.bin;
+    let machine = Machine::running(ctx)?;
+    // What belongs to the whole machine is touched only if it is this cluster's.
+    if network::owner().is_some_and(|owner| owner == machine.state) {
+        stop::everything(&machine);
+        network::clear(&machine.state);
     }
-    stop::everything(&machine);
-    network::clear(&machine.state);
     stop::clear_files(&machine)
+}
+
+/// One machine can be one node: refuses where another cluster already uses it.
+fn refuse_company(ctx: &Context) -> Result<()> {
+    if let Some(owner) = network::owner().filter(|owner| *owner != ctx.state) {
+        bail!(
+            "a test cluster with the state directory {} runs on this machine: use it (SECURITYV0_STATE), or remove it first",
+            owner.display()
+        );
+    }
+    if let Some(group) = stop::pod_groups().first() {
+        bail!(
+            "pods of another Kubernetes node run on this machine ({} exists): label it as a test cluster and name it with --context",
+            group.display()
+        );
+    }
+    Ok(())
 }
 
 /// Imports an OCI archive into the node.
 pub(super) fn load_image(ctx: &Context, archive: &Path) -> Result<()> {
-    Machine::new(ctx)?.import(archive)
+    Machine::running(ctx)?.import(archive)
 }

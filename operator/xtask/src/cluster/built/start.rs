@@ -16,7 +16,7 @@ const FAST: [&str; 3] = ["--leader-elect=false", "--kube-api-qps=300", "--kube-a
 
 /// Keys, the node's address, etcd and the API server. Does not wait for them.
 pub(super) fn control_plane(machine: &Machine) -> Result<()> {
-    network::add_node_address()?;
+    network::add_node_address(&machine.state)?;
     machine.pki.create()?;
     let mut etcd = command(machine, "etcd");
     etcd.args(["--name=sv0", "--unsafe-no-fsync", "--log-level=warn"])

@@ -91,12 +91,11 @@ fn is_shim(line: &[u8], ours: &str) -> bool {
 }
 
 /// The control groups of the node's pods: one tree with version 2, one per controller with version 1.
-fn pod_groups() -> Vec<PathBuf> {
+pub(super) fn pod_groups() -> Vec<PathBuf> {
     let root = PathBuf::from("/sys/fs/cgroup");
     let mut trees = vec![root.clone()];
     trees.extend(fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()));
-    let groups = trees.iter().flat_map(|tree| ["kubepods", "k8s.io"].map(|name| tree.join(name)));
-    groups.filter(|group| group.is_dir()).collect()
+    trees.iter().map(|tree| tree.join("kubepods")).filter(|group| group.is_dir()).collect()
 }
 
 /// Kills what runs in a control group and removes it with everything below.
@@ -182,7 +181,8 @@ mod tests {
 
     #[test]
     fn mounts_come_deepest_first_and_only_ours() {
-        let info = "1 0 0:1 / /tmp/sv0 rw\n2 0 0:1 / /tmp/sv0/a rw\n3 0 0:1 / /tmp/sv0/a/b rw\n4 0 0:1 / /tmp/sv0x/a rw\n";
+        let info =
+            "1 0 0:1 / /tmp/sv0 rw\n2 0 0:1 / /tmp/sv0/a rw\n3 0 0:1 / /tmp/sv0/a/b rw\n4 0 0:1 / /tmp/sv0x/a rw\n";
         assert_eq!(mounts_below(info, Path::new("/tmp/sv0")), ["/tmp/sv0/a/b", "/tmp/sv0/a"]);
     }
 }

@@ -2,99 +2,13 @@
 //! completed by the next.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use rstest::rstest;
 use serde_json::json;
 use sv0_evaluate::apply::{Pace, Write, Written, apply, diff};
-use sv0_evaluate::sink::{Desired, FindingSink, SinkError, Stored};
+use sv0_evaluate::sink::{Desired, SinkError, Stored};
 
-#[derive(Default)]
-struct World {
-    objects: BTreeMap<String, Stored>,
-    version: u64,
-    writes: usize,
-    /// Writes that are still carried out; afterwards the server is gone.
-    fuse: Option<usize>,
-    /// Called before each write: another writer.
-    meddler: Option<fn(&mut BTreeMap<String, Stored>)>,
-}
-
-#[derive(Default)]
-struct Memory(Mutex<World>);
-
-impl Memory {
-    fn holding(objects: impl IntoIterator<Item = Stored>) -> Self {
-        let objects = objects.into_iter().map(|stored| (stored.name.clone(), stored)).collect();
-        Self(Mutex::new(World { objects, ..World::default() }))
-    }
-
-    fn write(&self, act: impl FnOnce(&mut World) -> Result<(), SinkError>) -> Result<(), SinkError> {
-        let mut world = self.0.lock().unwrap();
-        match &mut world.fuse {
-            Some(0) => return Err(SinkError::Unreachable),
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        if let Some(meddler) = world.meddler.take() {
-            meddler(&mut world.objects);
-        }
-        world.version += 1;
-        act(&mut world)?;
-        world.writes += 1;
-        Ok(())
-    }
-
-    fn end_state(&self) -> Vec<(String, BTreeMap<String, String>, serde_json::Value)> {
-        let world = self.0.lock().unwrap();
-        world.objects.values().map(|s| (s.name.clone(), s.labels.clone(), s.spec.clone())).collect()
-    }
-}
-
-impl FindingSink for Memory {
-    async fn list(&self) -> Result<Vec<Stored>, SinkError> {
-        Ok(self.0.lock().unwrap().objects.values().cloned().collect())
-    }
-
-    async fn get(&self, name: &str) -> Result<Option<Stored>, SinkError> {
-        Ok(self.0.lock().unwrap().objects.get(name).cloned())
-    }
-
-    async fn create(&self, desired: &Desired) -> Result<(), SinkError> {
-        self.write(|world| {
-            if world.objects.contains_key(&desired.name) {
-                return Err(SinkError::AlreadyExists);
-            }
-            let stored = Stored {
-                name: desired.name.clone(),
-                resource_version: world.version.to_string(),
-                labels: desired.labels.clone(),
-                annotations: BTreeMap::new(),
-                spec: desired.spec.clone(),
-            };
-            world.objects.insert(desired.name.clone(), stored);
-            Ok(())
-        })
-    }
-
-    async fn replace(&self, desired: &Desired, over: &Stored) -> Result<(), SinkError> {
-        self.write(|world| {
-            let version = world.version.to_string();
-            let stored = world.objects.get_mut(&desired.name).ok_or(SinkError::NotFound)?;
-            if stored.resource_version != over.resource_version {
-                return Err(SinkError::Conflict);
-            }
-            stored.labels = over.merged_labels(desired);
-            stored.spec = desired.spec.clone();
-            stored.resource_version = version;
-            Ok(())
-        })
-    }
-
-    async fn delete(&self, name: &str) -> Result<(), SinkError> {
-        self.write(|world| world.objects.remove(name).map(drop).ok_or(SinkError::NotFound))
-    }
-}
+use crate::world::{Meddler, Memory};
 
 fn desired(name: &str, value: i64) -> Desired {
     Desired {
@@ -161,7 +75,7 @@ fn vanished(objects: &mut BTreeMap<String, Stored>) {
 #[tokio::test]
 async fn another_writer_does_not_change_the_end(
     #[case] before: Option<i64>,
-    #[case] meddler: fn(&mut BTreeMap<String, Stored>),
+    #[case] meddler: Meddler,
     #[case] written: Written,
 ) {
     let sink = Memory::holding(before.map(|value| stored("a", value)));

@@ -1,0 +1,79 @@
+"""Signs in with azure-identity, by secret and by federated assertion, and reads Graph with plain requests.
+
+Prints one JSON object; the test that runs this compares it with the estate.
+"""
+
+import json
+import os
+import re
+import sys
+
+import names
+
+names.install()
+
+import requests  # noqa: E402
+from azure.core.exceptions import ClientAuthenticationError  # noqa: E402
+from azure.identity import ClientAssertionCredential, ClientSecretCredential  # noqa: E402
+
+SCOPE = "https://graph.microsoft.com/.default"
+GRAPH = "https://graph.microsoft.com/v1.0"
+TENANT = os.environ["ESTATE_TENANT"]
+CLIENT = os.environ["ESTATE_CLIENT"]
+
+
+def refusal(credential):
+    """The vendor's code, as the client library reports it."""
+    try:
+        credential.get_token(SCOPE)
+    except ClientAuthenticationError as error:
+        found = re.search(r"AADSTS\d+", error.message)
+        return found.group() if found else error.message
+    except ValueError as error:  # the library refuses an unknown tenant while reading its discovery document
+        return f"ValueError: {str(error).splitlines()[0][:60]}"
+    return "accepted"
+
+
+def pages(session, path):
+    """All rows of a list."""
+    url, rows, count = f"{GRAPH}/{path}", [], 0
+    while url:
+        answer = session.get(url, timeout=30)
+        answer.raise_for_status()
+        body = answer.json()
+        rows += body["value"]
+        count += 1
+        url = body.get("@odata.nextLink")
+    return rows, count
+
+
+def main():
+    by_secret = ClientSecretCredential(TENANT, CLIENT, os.environ["ESTATE_SECRET"])
+    by_assertion = ClientAssertionCredential(TENANT, CLIENT, func=lambda: os.environ["ESTATE_ASSERTION"])
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {by_assertion.get_token(SCOPE).token}"
+    organisation, _ = pages(session, "organization")
+    session.headers["Authorization"] = f"Bearer {by_secret.get_token(SCOPE).token}"
+    applications, application_pages = pages(session, "applications?$select=id,appId,displayName&$top=999")
+    principals, _ = pages(session, "servicePrincipals?$select=id,appId,servicePrincipalType&$top=999")
+    expanded, _ = pages(session, "applications?$select=id&$expand=owners($select=id,accountEnabled)&$top=250")
+    parts = [{"id": str(n), "method": "GET", "url": f"/applications/{row['id']}/owners?$select=id"} for n, row in enumerate(applications[:20])]
+    batch = session.post(f"{GRAPH}/$batch", json={"requests": parts}, timeout=30).json()["responses"]
+    json.dump(
+        {
+            "organisation": organisation[0]["id"],
+            "applications": len({row["id"] for row in applications}),
+            "applicationPages": application_pages,
+            "servicePrincipals": len({row["id"] for row in principals}),
+            "owners": sum(len(row["owners"]) for row in expanded),
+            "batch": sorted({part["status"] for part in batch}),
+            "batchParts": len(batch),
+            "wrongSecret": refusal(ClientSecretCredential(TENANT, CLIENT, "wrong")),
+            "wrongTenant": refusal(ClientSecretCredential("99999999-1111-4222-8333-944455566677", CLIENT, "wrong")),
+            "wrongAssertion": refusal(ClientAssertionCredential(TENANT, CLIENT, func=lambda: "no.token.here")),
+        },
+        sys.stdout,
+    )
+
+
+main()

@@ -1,0 +1,100 @@
+//! The self check: which permissions the scan's own identity holds, compared with what the manifest needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sv0_connector::{Manifest, Param, Tally, text};
+use sv0_graph::{NodeKind, Value, attr};
+
+use crate::client::list;
+use crate::collect::Walk;
+use crate::collect::identities::Principals;
+use crate::model::{AppRoleAssignment, OwnPrincipal};
+
+/// The identity that the scan signs in as.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// Object id of its service principal.
+    principal: Option<String>,
+    /// Role id and resource of each permission that was granted.
+    roles: BTreeSet<(String, String)>,
+}
+
+/// Own service principal and its permissions.
+pub(crate) async fn held(walk: &Walk<'_>, tally: &mut Tally) -> Held {
+    let mut held = Held::default();
+    let request =
+        walk.engine.guard().prepare("getOwnServicePrincipal", &[("appId", Param::Id(&walk.config.client_id))]);
+    let own: OwnPrincipal = match request {
+        Err(refusal) => {
+            tally.report(walk.engine.refused(&refusal));
+            return held;
+        }
+        Ok(request) => match walk.engine.json(&request).await {
+            Ok(own) => own,
+            Err(failure) => {
+                tally.report(failure);
+                return held;
+            }
+        },
+    };
+    let Some(id) = text::guid(&own.id) else {
+        tally.report(sv0_connector::Cause::ResponseMalformed);
+        return held;
+    };
+    held.principal = Some(id.clone());
+    let params = [("id", Param::Id(id.as_str()))];
+    list(walk.engine, "listOwnAppRoleAssignments", &params, tally, |wire: AppRoleAssignment| {
+        let role = text::guid(&wire.app_role_id);
+        let resource = wire.resource_id.as_deref().and_then(text::guid);
+        let (Some(role), Some(resource)) = (role, resource) else { return Ok(None) };
+        held.roles.insert((role, resource));
+        Ok(Some(wire.id))
+    })
+    .await;
+    held
+}
+
+/// Marks the scan's own identity in the graph.
+pub(crate) fn mark(walk: &Walk<'_>, held: &Held, principals: &Principals, tally: &mut Tally) {
+    let Some(id) = &held.principal else { return };
+    let kind = principals.kinds.get(id).copied().unwrap_or(NodeKind::ServicePrincipal);
+    let attrs = BTreeMap::from([(attr::OWN_IDENTITY.to_owned(), Value::Bool(true))]);
+    if walk.node(walk.map.node(kind, id, "getOwnServicePrincipal", attrs)).is_err() {
+        tally.report(sv0_connector::Cause::Internal);
+    }
+}
+
+/// Permissions that are needed and not held, and that are held and not needed. A broader permission makes a needed
+/// one not missing, and is itself not needed.
+pub(crate) fn compare(manifest: &Manifest, held: &Held, principals: &Principals) -> (Vec<String>, Vec<String>) {
+    let has = |role: &str| held.roles.iter().any(|(held, _)| held.as_str() == role);
+    let needed: BTreeSet<&str> = manifest.operations.iter().filter_map(|o| o.permission.as_deref()).collect();
+    let missing = manifest
+        .permissions
+        .iter()
+        .filter(|p| needed.contains(p.id.as_str()))
+        .filter(|p| !has(&p.role) && !p.included_in.iter().any(|broader| has(&broader.role)))
+        .map(|p| p.id.clone())
+        .collect::<BTreeSet<_>>();
+    let excess = held
+        .roles
+        .iter()
+        // The all-zero role is plain access to the resource, no permission.
+        .filter(|(role, _)| role.bytes().any(|b| b != b'0' && b != b'-'))
+        .filter(|(role, _)| !manifest.permissions.iter().any(|p| p.role == *role))
+        .map(|(role, resource)| name_of(manifest, principals, role, resource))
+        .collect::<BTreeSet<_>>();
+    (missing.into_iter().collect(), excess.into_iter().collect())
+}
+
+fn name_of(manifest: &Manifest, principals: &Principals, role: &str, resource: &str) -> String {
+    let broader = manifest.permissions.iter().flat_map(|p| &p.included_in).find(|broader| broader.role == role);
+    let offered = || principals.offers.get(resource)?.get(role)?.clone();
+    // A vendor string is kept only when it looks like a permission; its id is kept otherwise.
+    let offered =
+        || offered().filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')));
+    broader
+        .map(|b| b.id.clone())
+        .or_else(offered)
+        .map_or_else(|| role.to_owned(), |name| name.chars().take(80).collect())
+}

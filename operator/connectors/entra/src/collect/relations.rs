@@ -1,0 +1,216 @@
+//! What belongs to each application or service principal: owners and federated credentials. Read as one list with
+//! everything expanded; what that list left out, cut at its limit or lost is asked for one by one, in envelopes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::de::DeserializeOwned;
+use sv0_connector::{Cause, Lenient, Page, Param, Prepared, SinkError, Tally, text, walk_on};
+use sv0_graph::{EdgeKind, NodeKind, Value, attr};
+
+use crate::client::{batch, list};
+use crate::collect::Walk;
+use crate::map::readable;
+use crate::model::{FederatedCredential, Owner, WithFederatedCredentials, WithOwners};
+
+/// An expansion ends here without a word.
+const EXPAND_LIMIT: usize = 20;
+
+/// An object with what was expanded.
+pub(crate) trait Expanded: DeserializeOwned {
+    /// What belongs to it.
+    type Item: DeserializeOwned + Send + Sync;
+    /// Its id, and the items if they came.
+    fn split(self) -> (String, Option<Vec<Lenient<Self::Item>>>);
+    /// How many items mean that there may be more.
+    const CUT_AT: usize;
+}
+
+impl Expanded for WithOwners {
+    type Item = Owner;
+    fn split(self) -> (String, Option<Vec<Lenient<Owner>>>) {
+        (self.id, self.owners)
+    }
+    const CUT_AT: usize = EXPAND_LIMIT;
+}
+
+impl Expanded for WithFederatedCredentials {
+    type Item = FederatedCredential;
+    fn split(self) -> (String, Option<Vec<Lenient<FederatedCredential>>>) {
+        (self.id, self.federated_identity_credentials)
+    }
+    // An application has at most 20 of them: a full list is a whole list.
+    const CUT_AT: usize = usize::MAX;
+}
+
+/// Which list, which single read, and of whom.
+pub(crate) struct Relation<'a> {
+    pub(crate) list: &'a str,
+    pub(crate) single: &'a str,
+    /// Object ids that must each be accounted for.
+    pub(crate) holders: &'a [String],
+}
+
+/// Reads a relation. `each` takes all items of one holder, the operation that told them, and whether they are all.
+pub(crate) async fn read<E: Expanded>(
+    walk: &Walk<'_>,
+    relation: &Relation<'_>,
+    tally: &mut Tally,
+    mut each: impl FnMut(&str, &str, &[Lenient<E::Item>], bool) -> Result<(), SinkError> + Send,
+) {
+    // The expansion's own failure is kept apart: what it did not give is asked for singly.
+    let mut listed = Tally::default();
+    list(walk.engine, relation.list, &[], &mut listed, |wire: E| {
+        let (id, items) = wire.split();
+        let (Some(id), Some(items)) = (text::guid(&id), items) else { return Ok(None) };
+        if items.len() < E::CUT_AT {
+            each(&id, relation.list, &items, true)?;
+            tally.item(&id);
+        }
+        Ok(Some(id))
+    })
+    .await;
+    (0..listed.pages()).for_each(|_| tally.page());
+    if let Some(flaw) = listed.flaw().filter(|flaw| is_final(&flaw.cause)) {
+        return tally.report(flaw.clone());
+    }
+    let open: Vec<&String> = relation.holders.iter().filter(|id| !tally.has(id)).collect();
+    singly::<E>(walk, relation, &open, tally, each).await;
+}
+
+/// Causes that single reads would meet again, or make worse.
+fn is_final(cause: &Cause) -> bool {
+    !matches!(
+        cause,
+        Cause::BadRequest
+            | Cause::LastPageLost
+            | Cause::PageExpired
+            | Cause::ResponseMalformed
+            | Cause::ResponseRefused
+    )
+}
+
+async fn singly<E: Expanded>(
+    walk: &Walk<'_>,
+    relation: &Relation<'_>,
+    open: &[&String],
+    tally: &mut Tally,
+    mut each: impl FnMut(&str, &str, &[Lenient<E::Item>], bool) -> Result<(), SinkError> + Send,
+) {
+    let prepared: Result<Vec<Prepared>, _> =
+        open.iter().map(|id| walk.engine.guard().prepare(relation.single, &[("id", Param::Id(id.as_str()))])).collect();
+    let requests = match prepared {
+        Ok(requests) => requests,
+        Err(refusal) => return tally.report(walk.engine.refused(&refusal)),
+    };
+    let mut answers = batch::<Page<E::Item>>(walk.engine, &requests);
+    while let Some((at, answer)) = answers.next().await {
+        let holder = open[at].as_str();
+        let page = match answer {
+            Ok(page) => page,
+            // Deleted since it was listed: it has nothing any more.
+            Err(failure) if failure.cause == Cause::NotFound => continue,
+            Err(failure) => {
+                tally.report(failure);
+                continue;
+            }
+        };
+        let mut rest = Tally::default();
+        let mut items = Vec::new();
+        walk_on(walk.engine, requests[at].clone(), page, &mut rest, |item: E::Item| {
+            items.push(Lenient::Item(item));
+            Ok(Some(String::new()))
+        })
+        .await;
+        (0..rest.pages()).for_each(|_| tally.page());
+        if each(holder, relation.single, &items, rest.is_complete()).is_err() {
+            tally.report(Cause::Internal);
+        }
+        match rest.flaw() {
+            Some(flaw) => tally.report(flaw.clone()),
+            None => {
+                tally.item(holder);
+            }
+        }
+    }
+}
+
+/// Owners of applications or service principals; gives the people among them.
+pub(crate) async fn owners(
+    walk: &Walk<'_>,
+    relation: &Relation<'_>,
+    holder_kind: NodeKind,
+    kinds: &HashMap<String, NodeKind>,
+    tally: &mut Tally,
+) -> BTreeSet<String> {
+    let mut people = BTreeSet::new();
+    let mut flawed = false;
+    let ours: BTreeSet<&str> = relation.holders.iter().map(String::as_str).collect();
+    read::<WithOwners>(walk, relation, tally, |holder, operation, owners, whole| {
+        // Managed and agent identities have no recorded owners by design: nothing is said of them.
+        if !ours.contains(holder) {
+            return Ok(());
+        }
+        let (readable, broken) = readable(owners);
+        flawed |= broken;
+        if whole && !broken {
+            let count = i64::try_from(owners.len()).unwrap_or(i64::MAX);
+            let attrs = BTreeMap::from([(attr::OWNER_COUNT.to_owned(), Value::Int(count))]);
+            walk.node(walk.map.node(holder_kind, holder, operation, attrs))?;
+        }
+        for owner in readable {
+            let Some((kind, id)) = owner_kind(owner, kinds) else { continue };
+            if kind == NodeKind::Human {
+                people.insert(id.clone());
+            }
+            let owner = walk.map.node(kind, &id, operation, BTreeMap::new());
+            let held = walk.map.id(holder_kind, holder);
+            walk.edge(walk.map.edge(owner.id.clone(), EdgeKind::Owns, held, operation))?;
+            walk.node(owner)?;
+        }
+        Ok(())
+    })
+    .await;
+    if flawed {
+        tally.report(Cause::ResponseMalformed);
+    }
+    people
+}
+
+/// An owner of a type that is not known stays in the count and gives no edge: who it is, is then not known.
+fn owner_kind(owner: &Owner, kinds: &HashMap<String, NodeKind>) -> Option<(NodeKind, String)> {
+    let id = text::guid(&owner.id)?;
+    let kind = match owner.kind.as_deref()? {
+        "#microsoft.graph.user" => NodeKind::Human,
+        "#microsoft.graph.group" => NodeKind::Group,
+        "#microsoft.graph.servicePrincipal" => kinds.get(&id).copied().unwrap_or(NodeKind::ServicePrincipal),
+        _ => return None,
+    };
+    Some((kind, id))
+}
+
+/// Federated credentials of applications.
+pub(crate) async fn federated_credentials(walk: &Walk<'_>, applications: &[String], tally: &mut Tally) {
+    let relation = Relation {
+        list: "listApplicationFederatedCredentials",
+        single: "listFederatedCredentialsOfApplication",
+        holders: applications,
+    };
+    let mut flawed = false;
+    read::<WithFederatedCredentials>(walk, &relation, tally, |holder, operation, items, _| {
+        let (readable, broken) = readable(items);
+        flawed |= broken;
+        for item in readable {
+            match walk.map.federated_credential(holder, item, operation) {
+                Some(rows) => {
+                    walk.keep(rows)?;
+                }
+                None => flawed = true,
+            }
+        }
+        Ok(())
+    })
+    .await;
+    if flawed {
+        tally.report(Cause::ResponseMalformed);
+    }
+}

@@ -1,0 +1,93 @@
+//! Builders that several tests share.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use sv0_api::{
+    Accountable, AccountableState, Claim, Evidence, EvidenceClass, EvidenceSource, Family, FindingSpec, FindingState,
+    RuleRef, Severity, Subject,
+};
+use sv0_evaluate::convert::content_digest;
+use sv0_evaluate::ledger::{Dependency, Remembered};
+use sv0_evaluate::merge::Draft;
+
+/// An instant.
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// Noon of the n-th of January 2026.
+pub(crate) fn day(n: u8) -> Timestamp {
+    at(&format!("2026-01-{n:02}T12:00:00Z"))
+}
+
+/// A small, complete spec of rule `rule` about an identity that instance `uid` saw.
+pub(crate) fn spec(rule: &str, uid: &str, severity: Severity) -> FindingSpec {
+    let mut spec = FindingSpec {
+        rule: RuleRef { id: rule.into(), version: "1.0".into(), claim: Claim::Full },
+        family: Family::CredentialLifecycle,
+        category: "Lifetime".into(),
+        severity,
+        severity_rank: severity.rank(),
+        title: "A title".into(),
+        why: "A reason.".into(),
+        subject: Subject {
+            id: "entra:t:ServicePrincipal:1".into(),
+            kind: "ServicePrincipal".into(),
+            name: "bot".into(),
+            system: "entra".into(),
+            tenant: "t".into(),
+            instance: format!("entra-{uid}"),
+            instance_uid: uid.into(),
+        },
+        accountable: Accountable { state: AccountableState::NotRecorded, parties: vec![], total: 0, reason: None },
+        path: vec![],
+        evidence: vec![Evidence {
+            class: EvidenceClass::Direct,
+            claim: "It is so.".into(),
+            source: EvidenceSource {
+                connector: "entra/1".into(),
+                api: "Microsoft Graph".into(),
+                version: "v1.0".into(),
+                object: "1".into(),
+                field: "x".into(),
+            },
+            value: None,
+        }],
+        evidence_omitted: 0,
+        narrowed: vec![],
+        remediation: vec![],
+        standards: vec![],
+        state: FindingState::Open,
+        first_observed: Time(Timestamp::UNIX_EPOCH),
+        resolved_at: None,
+        content_digest: String::new(),
+    };
+    spec.content_digest = content_digest(&spec).unwrap();
+    spec
+}
+
+/// Depends on `collections` of instance `uid`.
+pub(crate) fn depends(uid: &str, collections: &[&str]) -> Vec<Dependency> {
+    collections.iter().map(|name| Dependency { instance_uid: uid.into(), collection: (*name).into() }).collect()
+}
+
+/// What fires now.
+pub(crate) fn draft(name: &str, uid: &str) -> Draft {
+    Draft {
+        name: name.into(),
+        spec: spec("CRED-002", uid, Severity::High),
+        depends_on: depends(uid, &["applications"]),
+        full: serde_json::json!({}),
+    }
+}
+
+/// What is remembered, first seen on the first of January.
+pub(crate) fn remembered(uid: &str, resolved_at: Option<Timestamp>) -> Remembered {
+    let mut spec = spec("CRED-002", uid, Severity::High);
+    spec.first_observed = Time(day(1));
+    if let Some(at) = resolved_at {
+        spec.state = FindingState::Resolved;
+        spec.resolved_at = Some(Time(at));
+    }
+    Remembered { depends_on: depends(uid, &["applications"]), spec }
+}

@@ -1,0 +1,14 @@
+//! Tests of the evaluation from the outside, in one program so that it is linked once.
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod apply;
+mod cluster;
+mod common;
+mod convert;
+mod estate;
+mod life;
+mod load;
+mod order;
+mod whole;
+mod world;

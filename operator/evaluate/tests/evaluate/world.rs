@@ -1,0 +1,212 @@
+//! Store and API server in memory, with a fuse: after so many writes both are gone, as if the program had been killed.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use sv0_api::EstateStatus;
+use sv0_evaluate::load::{FetchError, Vault};
+use sv0_evaluate::sink::{Desired, EstateSink, FindingSink, SinkError, Stored};
+use sv0_graph::canonical::digest;
+use sv0_graph::testing::SnapshotBuilder;
+use sv0_graph::write_snapshot;
+use sv0_protocol::EvaluateInput;
+
+/// Another writer.
+pub(crate) type Meddler = fn(&mut BTreeMap<String, Stored>);
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) objects: BTreeMap<String, Stored>,
+    pub(crate) estate: EstateStatus,
+    /// Manifests by instance UID and snapshot id.
+    pub(crate) manifests: BTreeMap<(String, String), Bytes>,
+    /// Parts by SHA-256.
+    pub(crate) parts: BTreeMap<String, Bytes>,
+    /// Ledgers and packs by digest.
+    pub(crate) ledgers: BTreeMap<String, Bytes>,
+    pub(crate) packs: BTreeMap<String, Bytes>,
+    /// The store does not answer.
+    pub(crate) store_down: bool,
+    version: u64,
+    /// Writes on Findings that were carried out.
+    pub(crate) writes: usize,
+    /// What was written, in order, repetitions left out.
+    pub(crate) kinds: Vec<&'static str>,
+    /// Writes of any kind that are still carried out.
+    pub(crate) fuse: Option<usize>,
+    /// Acts once, before the next write on a Finding.
+    pub(crate) meddler: Option<Meddler>,
+}
+
+#[derive(Default)]
+pub(crate) struct Memory(pub(crate) Mutex<World>);
+
+impl World {
+    /// Whether the program is dead before this write of `kind`.
+    fn burns(&mut self, kind: &'static str) -> bool {
+        if self.kinds.last() != Some(&kind) {
+            self.kinds.push(kind);
+        }
+        match &mut self.fuse {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+impl Memory {
+    pub(crate) fn holding(objects: impl IntoIterator<Item = Stored>) -> Self {
+        let objects = objects.into_iter().map(|stored| (stored.name.clone(), stored)).collect();
+        Self(Mutex::new(World { objects, ..World::default() }))
+    }
+
+    /// Stores a snapshot and gives the order for it.
+    pub(crate) fn scan(&self, builder: &SnapshotBuilder) -> EvaluateInput {
+        let snapshot = builder.build();
+        let encoded = write_snapshot(snapshot.header.clone(), builder.rows()).unwrap();
+        let header = snapshot.header;
+        let mut world = self.0.lock().unwrap();
+        for part in encoded.parts {
+            world.parts.insert(part.info.sha256, part.bytes.into());
+        }
+        let key = (header.instance_uid.clone(), header.scan_id.clone());
+        world.manifests.insert(key, encoded.manifest_bytes.into());
+        EvaluateInput {
+            instance: header.instance,
+            instance_uid: header.instance_uid,
+            system: header.system,
+            tenant: header.tenant,
+            snapshot_id: header.scan_id,
+            snapshot_digest: encoded.digest,
+        }
+    }
+
+    fn write(&self, act: impl FnOnce(&mut World) -> Result<(), SinkError>) -> Result<(), SinkError> {
+        let mut world = self.0.lock().unwrap();
+        if world.burns("finding") {
+            return Err(SinkError::Unreachable);
+        }
+        if let Some(meddler) = world.meddler.take() {
+            meddler(&mut world.objects);
+        }
+        world.version += 1;
+        act(&mut world)?;
+        world.writes += 1;
+        Ok(())
+    }
+
+    fn put(&self, kind: &'static str, act: impl FnOnce(&mut World)) -> Result<(), FetchError> {
+        let mut world = self.0.lock().unwrap();
+        if world.store_down || world.burns(kind) {
+            return Err(FetchError::Unavailable("the store does not answer".into()));
+        }
+        act(&mut world);
+        Ok(())
+    }
+
+    fn fetch(&self, get: impl FnOnce(&World) -> Option<Bytes>) -> Result<Bytes, FetchError> {
+        let world = self.0.lock().unwrap();
+        if world.store_down {
+            return Err(FetchError::Unavailable("the store does not answer".into()));
+        }
+        get(&world).ok_or(FetchError::Damaged)
+    }
+
+    /// What people see of the Findings.
+    pub(crate) fn end_state(&self) -> Vec<(String, BTreeMap<String, String>, serde_json::Value)> {
+        let world = self.0.lock().unwrap();
+        world.objects.values().map(|s| (s.name.clone(), s.labels.clone(), s.spec.clone())).collect()
+    }
+}
+
+impl Vault for Memory {
+    async fn manifest(&self, instance_uid: &str, snapshot: &str) -> Result<Bytes, FetchError> {
+        self.fetch(|world| world.manifests.get(&(instance_uid.to_owned(), snapshot.to_owned())).cloned())
+    }
+
+    async fn part(&self, _: &str, sha256: &str) -> Result<Bytes, FetchError> {
+        self.fetch(|world| world.parts.get(sha256).cloned())
+    }
+
+    async fn list(&self, instance_uid: &str) -> Result<Vec<String>, FetchError> {
+        let world = self.0.lock().unwrap();
+        Ok(world.manifests.keys().filter(|(uid, _)| uid == instance_uid).map(|(_, id)| id.clone()).collect())
+    }
+
+    async fn ledger(&self, digest: &str) -> Result<Bytes, FetchError> {
+        self.fetch(|world| world.ledgers.get(digest).cloned())
+    }
+
+    async fn put_ledger(&self, bytes: Bytes) -> Result<(), FetchError> {
+        self.put("ledger", |world| drop(world.ledgers.insert(digest(&bytes), bytes)))
+    }
+
+    async fn put_pack(&self, bytes: Bytes) -> Result<(), FetchError> {
+        self.put("pack", |world| drop(world.packs.insert(digest(&bytes), bytes)))
+    }
+}
+
+impl EstateSink for Memory {
+    async fn estate_status(&self) -> Result<Option<EstateStatus>, SinkError> {
+        Ok(Some(self.0.lock().unwrap().estate.clone()))
+    }
+
+    async fn write_estate_status(&self, status: &EstateStatus) -> Result<(), SinkError> {
+        let mut world = self.0.lock().unwrap();
+        if world.burns("status") {
+            return Err(SinkError::Unreachable);
+        }
+        world.estate = status.clone();
+        Ok(())
+    }
+}
+
+impl FindingSink for Memory {
+    async fn list(&self) -> Result<Vec<Stored>, SinkError> {
+        Ok(self.0.lock().unwrap().objects.values().cloned().collect())
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Stored>, SinkError> {
+        Ok(self.0.lock().unwrap().objects.get(name).cloned())
+    }
+
+    async fn create(&self, desired: &Desired) -> Result<(), SinkError> {
+        self.write(|world| {
+            if world.objects.contains_key(&desired.name) {
+                return Err(SinkError::AlreadyExists);
+            }
+            let stored = Stored {
+                name: desired.name.clone(),
+                resource_version: world.version.to_string(),
+                labels: desired.labels.clone(),
+                annotations: BTreeMap::new(),
+                spec: desired.spec.clone(),
+            };
+            world.objects.insert(desired.name.clone(), stored);
+            Ok(())
+        })
+    }
+
+    async fn replace(&self, desired: &Desired, over: &Stored) -> Result<(), SinkError> {
+        self.write(|world| {
+            let version = world.version.to_string();
+            let stored = world.objects.get_mut(&desired.name).ok_or(SinkError::NotFound)?;
+            if stored.resource_version != over.resource_version {
+                return Err(SinkError::Conflict);
+            }
+            stored.labels = over.merged_labels(desired);
+            stored.spec = desired.spec.clone();
+            stored.resource_version = version;
+            Ok(())
+        })
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), SinkError> {
+        self.write(|world| world.objects.remove(name).map(drop).ok_or(SinkError::NotFound))
+    }
+}

@@ -1,0 +1,184 @@
+use super::*;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn draft(status: Option<&ConnectorInstanceStatus>, time: &str) -> Draft {
+    Draft::new(status, Some(3), at(time))
+}
+
+fn ordered() -> ConnectorInstanceStatus {
+    draft(None, "2026-05-05T10:00:00.7Z").ordered("id".into(), "sv0-scan-x".into(), "Initial", Some("r1")).finish()
+}
+
+fn report(changes: &Value) -> ScanReport {
+    let mut report = json!({
+        "scanId": "id", "outcome": "Complete", "requests": 12, "tokenRequests": 1, "items": 99,
+        "startedAt": "2026-05-05T10:00:01Z", "finishedAt": "2026-05-05T10:00:09Z", "completeCollections": 12,
+        "snapshot": {"id": "id", "digest": "sha256:aa"},
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        report[key] = value.clone();
+    }
+    serde_json::from_value(report).unwrap()
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "called with json!")]
+fn harvested(changes: Value) -> ConnectorInstanceStatus {
+    draft(Some(&ordered()), "2026-05-05T10:00:10Z").harvested(Ok(report(&changes))).finish()
+}
+
+fn condition(status: &ConnectorInstanceStatus, type_: &str) -> (String, String) {
+    conditions::find(&status.conditions, type_)
+        .map_or(("-".into(), "-".into()), |c| (c.status.clone(), c.reason.clone()))
+}
+
+fn is(status: &ConnectorInstanceStatus, type_: &str, value: &str, reason: &str) {
+    assert_eq!(condition(status, type_), (value.to_owned(), reason.to_owned()), "{type_}");
+}
+
+#[test]
+fn an_order_is_recorded_with_everything_needed_to_find_it_again() {
+    let status = ordered();
+    let active = status.active_scan.as_ref().unwrap();
+    assert_eq!((active.id.as_str(), active.job_name.as_str()), ("id", "sv0-scan-x"));
+    assert_eq!(active.started_at.0, at("2026-05-05T10:00:00Z"), "whole seconds");
+    assert_eq!(status.last_handled_scan_request.as_deref(), Some("r1"));
+    assert_eq!(status.observed_generation, Some(3));
+    is(&status, READY, "Unknown", "ScanUnderWay");
+    is(&status, RECONCILING, "True", SCAN_ORDERED);
+}
+
+#[test]
+fn a_complete_scan() {
+    let status = harvested(json!({}));
+    is(&status, READY, "True", "ScanComplete");
+    is(&status, SCAN_SUCCEEDED, "True", "Complete");
+    is(&status, AUTHENTICATED, "True", "SignedIn");
+    is(&status, PERMISSIONS_SUFFICIENT, "True", "Granted");
+    is(&status, RECONCILING, "False", "Idle");
+    is(&status, COLLECTION_CHANGE_PENDING, "False", "UpToDate");
+    assert_eq!(status.active_scan, None);
+    assert_eq!(status.coverage.unwrap().summary, "12/12");
+    let snapshot = status.snapshot.unwrap();
+    assert_eq!((snapshot.digest.as_str(), snapshot.collected_at.0), ("sha256:aa", at("2026-05-05T10:00:00Z")));
+}
+
+#[test]
+fn a_partial_scan_names_what_is_missing_and_keeps_a_snapshot() {
+    let status = harvested(json!({"outcome": "Partial", "reason": "PermissionMissing", "completeCollections": 11,
+        "gaps": [{"collection": "appRoleAssignments", "state": "denied", "reason": "PermissionMissing", "permission": "Application.Read.All"}],
+        "permissionsMissing": ["User.Read.All", "Application.Read.All"]}));
+    is(&status, READY, "False", "PermissionMissing");
+    is(&status, SCAN_SUCCEEDED, "True", "Partial");
+    is(&status, PERMISSIONS_SUFFICIENT, "False", "PermissionMissing");
+    is(&status, STALLED, "False", "Progressing");
+    assert_eq!(status.permissions_missing, ["Application.Read.All", "User.Read.All"]);
+    assert_eq!(status.coverage.as_ref().unwrap().summary, "11/12");
+    assert!(status.snapshot.is_some());
+    let text = &conditions::find(&status.conditions, PERMISSIONS_SUFFICIENT).unwrap().message;
+    assert!(text.contains("Application.Read.All, User.Read.All"), "{text}");
+}
+
+#[test]
+fn a_collection_that_waits_for_consent_is_not_a_fault() {
+    let status =
+        harvested(json!({"outcome": "Partial", "reason": "CollectionNotAccepted", "pendingCollectionRevision": 2,
+        "gaps": [{"collection": "signIns", "state": "skipped", "reason": "CollectionNotAccepted"}]}));
+    is(&status, READY, "True", "ScanComplete");
+    is(&status, COLLECTION_CHANGE_PENDING, "True", "CollectionNotAccepted");
+}
+
+#[rstest]
+#[case::credential("CredentialInvalid", "True", "CredentialInvalid", ("False", "CredentialInvalid"))]
+#[case::federation("FederationMismatch", "True", "FederationMismatch", ("False", "FederationMismatch"))]
+#[case::outage("UpstreamUnavailable", "False", "Progressing", ("-", "-"))]
+#[case::store("StoreUnavailable", "False", "Progressing", ("-", "-"))]
+fn a_failed_scan(
+    #[case] reason: &str,
+    #[case] stalled: &str,
+    #[case] stalled_reason: &str,
+    #[case] signed_in: (&str, &str),
+) {
+    let status = harvested(json!({"outcome": "Failed", "reason": reason, "snapshot": null, "requests": 3,
+        "tokenRequests": 3, "vendorCode": "AADSTS7000215"}));
+    is(&status, READY, "False", reason);
+    is(&status, SCAN_SUCCEEDED, "False", reason);
+    is(&status, STALLED, stalled, stalled_reason);
+    is(&status, AUTHENTICATED, signed_in.0, signed_in.1);
+    assert_eq!(status.consecutive_failures, 1);
+    assert_eq!(status.last_scan.as_ref().unwrap().vendor_code.as_deref(), Some("AADSTS7000215"));
+    let ready = conditions::find(&status.conditions, READY).unwrap();
+    assert!(ready.message.ends_with("(AADSTS7000215)"), "{}", ready.message);
+}
+
+#[test]
+fn a_failure_leaves_the_last_good_snapshot_and_a_success_resets_the_count() {
+    let good = harvested(json!({}));
+    let again = draft(Some(&good), "2026-05-05T11:00:00Z").ordered("id2".into(), "j2".into(), "Retry", None).finish();
+    assert_eq!(again.last_handled_scan_request.as_deref(), Some("r1"), "kept");
+    is(&again, READY, "True", "ScanComplete");
+    let lost = draft(Some(&again), "2026-05-05T11:01:00Z").harvested(Err(Reason::Lost)).finish();
+    assert_eq!(lost.snapshot, good.snapshot);
+    assert_eq!(lost.coverage, good.coverage);
+    assert_eq!(lost.consecutive_failures, 1);
+    is(&lost, AUTHENTICATED, "True", "SignedIn");
+    let again = draft(Some(&lost), "2026-05-05T11:02:00Z").ordered("id".into(), "j3".into(), "Retry", None).finish();
+    let well = draft(Some(&again), "2026-05-05T11:03:00Z").harvested(Ok(report(&json!({})))).finish();
+    assert_eq!(well.consecutive_failures, 0);
+}
+
+#[test]
+fn times_of_transition_change_with_the_status_only() {
+    let time =
+        |status: &ConnectorInstanceStatus| conditions::find(&status.conditions, READY).unwrap().last_transition_time.0;
+    let refused = draft(None, "2026-05-05T10:00:00Z").refused(Reason::ServiceAccountMissing).finish();
+    let later = draft(Some(&refused), "2026-05-05T10:30:00Z").refused(Reason::ServiceAccountMissing).finish();
+    assert_eq!(refused, later, "nothing to write");
+    let other = draft(Some(&later), "2026-05-05T10:40:00Z").refused(Reason::ServiceAccountNotAllowed).finish();
+    assert_eq!(time(&other), time(&refused), "still False");
+    is(&other, STALLED, "True", "ServiceAccountNotAllowed");
+    let resumed = draft(Some(&other), "2026-05-05T10:50:00Z").ordered("i".into(), "j".into(), "Retry", None).finish();
+    is(&resumed, STALLED, "False", "Progressing");
+}
+
+#[test]
+fn held_up_and_released() {
+    let held = draft(Some(&ordered()), "2026-05-05T10:00:30Z").held_up(Reason::ImagePullFailed).finish();
+    is(&held, READY, "False", "ImagePullFailed");
+    is(&held, STALLED, "True", "ImagePullFailed");
+    is(&held, RECONCILING, "True", SCAN_HELD_UP);
+    assert!(held.active_scan.is_some());
+    let released = draft(Some(&held), "2026-05-05T10:00:40Z").started().finish();
+    is(&released, STALLED, "False", "Progressing");
+    is(&released, READY, "Unknown", "ScanUnderWay");
+}
+
+#[test]
+fn trying_again_does_not_hide_what_is_wrong() {
+    let failed = harvested(json!({"outcome": "Failed", "reason": "CredentialInvalid", "snapshot": null}));
+    let again = draft(Some(&failed), "2026-05-05T11:00:00Z").ordered("i".into(), "j".into(), "Retry", None).started();
+    let again = again.finish();
+    is(&again, READY, "False", "CredentialInvalid");
+    is(&again, STALLED, "True", "CredentialInvalid");
+}
+
+#[test]
+fn suspended_and_resumed() {
+    let suspended = draft(Some(&harvested(json!({}))), "2026-05-05T12:00:00Z").suspended().finish();
+    is(&suspended, READY, "False", "Suspended");
+    is(&suspended, STALLED, "False", "Suspended");
+    let resumed = Draft::new(Some(&suspended), Some(4), at("2026-05-05T13:00:00Z"));
+    let resumed = resumed.ordered("i".into(), "j".into(), "SpecChanged", None).finish();
+    is(&resumed, READY, "Unknown", "ScanUnderWay");
+}
+
+#[test]
+fn a_status_survives_the_api_server() {
+    let status = harvested(json!({"credentialExpiresAt": "2026-12-01T00:00:00.5Z"}));
+    let back: ConnectorInstanceStatus = serde_json::from_str(&serde_json::to_string(&status).unwrap()).unwrap();
+    assert_eq!(back, status);
+}

@@ -1,0 +1,126 @@
+//! Runs the three controllers until told to stop, then lets running reconciliations end.
+//!
+//! One watch for each kind, over all namespaces, and nothing else: Jobs and pods are asked for only while some are under
+//! way, so that an idle manager sends no request and keeps nothing in memory that it does not need.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use futures::{Stream, StreamExt, future};
+use kube::core::{DynamicObject, NamespaceResourceScope};
+use kube::runtime::controller::{Config as Settings, Error as RunError};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use sv0_api::{ConnectorInstance, Estate, ScanSchedule};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::context::{Caches, Context, Guarded, MANAGER, Wakers};
+use crate::telemetry::Metrics;
+use crate::{connector_instance, estate, scan_schedule};
+
+/// Objects in one page of a first list: bounds the memory that a start needs.
+const PAGE: u32 = 100;
+/// Reconciliations of one kind at the same time.
+const CONCURRENCY: u16 = 8;
+/// Carries the whole manifest a second time; nobody here reads it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Runs until `stop` and everything has drained.
+pub async fn run(client: Client, config: Config, metrics: Metrics, identity: String, stop: CancellationToken) {
+    let (instances_tx, instances_rx) = unbounded();
+    let (estates_tx, estates_rx) = unbounded();
+    let (schedules_tx, schedules_rx) = unbounded();
+    let wake = Wakers { instances: instances_tx, estates: estates_tx, schedules: schedules_tx };
+    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let (instances, instance_controller) = watched::<ConnectorInstance>(&client, instances_rx, &stop);
+    let (estates, estate_controller) = watched::<Estate>(&client, estates_rx, &stop);
+    let (schedules, schedule_controller) = watched::<ScanSchedule>(&client, schedules_rx, &stop);
+    let ctx = Arc::new(Context::new(client, config, recorder, metrics, wake, Caches { instances, estates, schedules }));
+
+    let (a, b, c) = (ctx.clone(), ctx.clone(), ctx.clone());
+    let instances =
+        instance_controller.run(connector_instance::reconcile, connector_instance::error_policy, ctx.clone()).for_each(
+            move |result| settled("ConnectorInstance", result, |ns, name| connector_instance::vanished(&a, ns, name)),
+        );
+    let estates = estate_controller
+        .run(estate::reconcile, estate::error_policy, ctx.clone())
+        .for_each(move |result| settled("Estate", result, |ns, _| estate::vanished(&b, ns)));
+    let schedules = schedule_controller
+        .run(scan_schedule::reconcile, scan_schedule::error_policy, ctx)
+        .for_each(move |result| settled("ScanSchedule", result, |ns, name| scan_schedule::vanished(&c, ns, name)));
+    future::join3(instances, estates, schedules).await;
+}
+
+/// A watch over all namespaces with its cache, and the controller that it feeds.
+fn watched<K>(
+    client: &Client,
+    wake: UnboundedReceiver<ObjectRef<Guarded<K>>>,
+    stop: &CancellationToken,
+) -> (Store<Guarded<K>>, Controller<Guarded<K>>)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let (store, writer) = reflector::store();
+    let stream = slim::<K>(client).reflect(writer).touched_objects();
+    let stop = stop.clone();
+    let controller = Controller::for_stream(stream, store.clone())
+        .reconcile_on(wake)
+        .with_config(Settings::default().concurrency(CONCURRENCY))
+        .graceful_shutdown_on(async move { stop.cancelled().await });
+    (store, controller)
+}
+
+/// The watch, without what is only ballast in a cache.
+fn slim<K>(client: &Client) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + Send + use<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let api: Api<Guarded<K>> = Api::all(client.clone());
+    watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff().modify(|object| {
+        let metadata = object.meta_mut();
+        metadata.managed_fields = None;
+        if let Some(annotations) = metadata.annotations.as_mut() {
+            annotations.remove(LAST_APPLIED);
+        }
+    })
+}
+
+/// One reconciliation is over. An object that is gone reports itself here, and nowhere else.
+fn settled<T, E, Q>(
+    kind: &'static str,
+    result: Result<T, RunError<E, Q>>,
+    vanished: impl FnOnce(&str, &str),
+) -> future::Ready<()>
+where
+    E: std::error::Error + 'static,
+    Q: std::error::Error + 'static,
+{
+    match result {
+        Ok(_) => {}
+        Err(RunError::ObjectNotFound(reference)) => {
+            let reference: ObjectRef<DynamicObject> = *reference;
+            vanished(reference.namespace.as_deref().unwrap_or_default(), &reference.name);
+        }
+        Err(RunError::ReconcilerFailed(error, _)) => tracing::warn!(kind, %error, "reconciliation failed"),
+        Err(error) => tracing::warn!(kind, %error, "watch"),
+    }
+    future::ready(())
+}

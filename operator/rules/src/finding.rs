@@ -1,0 +1,253 @@
+//! What a rule gives: plain values with the fields of a Finding's spec. State, first observation and digest of the
+//! content are not a rule's to know: the evaluation adds them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// One finding of one rule about one subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleFinding {
+    /// Deterministic name: `<rule id in lower case>-<16 hex digits>` over rule, its major version, subject and
+    /// discriminator. Never over evidence or time: it is the same finding from scan to scan.
+    pub name: String,
+    /// The rule that fired.
+    pub rule: RuleRef,
+    /// Top-level category.
+    pub family: Family,
+    /// Finer category.
+    pub category: String,
+    /// How severe.
+    pub severity: Severity,
+    /// 5 is `Critical`, 1 is `Info`.
+    pub severity_rank: i32,
+    /// The claim in one line.
+    pub title: String,
+    /// Why it matters.
+    pub why: String,
+    /// What it is about.
+    pub subject: Subject,
+    /// Who answers for it.
+    pub accountable: Accountable,
+    /// From the anchor to what it reaches.
+    pub path: Vec<Hop>,
+    /// What proves the claim, most important first. Not capped: the pack holds all of it.
+    pub evidence: Vec<Evidence>,
+    /// What is not proven, and why.
+    pub narrowed: Vec<Narrowed>,
+    /// What to do, in order.
+    pub remediation: Vec<String>,
+    /// Controls of published standards.
+    pub standards: Vec<String>,
+    /// Collections that must be complete before the absence of this finding may mean that it is resolved.
+    pub depends_on: BTreeSet<Dependency>,
+}
+
+/// One collection of one instance.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dependency {
+    /// The instance's UID.
+    pub instance_uid: String,
+    /// Collection name from the connector's manifest.
+    pub collection: String,
+}
+
+/// The rule that fired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleRef {
+    /// Its id, such as `CRED-002`.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+    /// Whether the full claim is proven.
+    pub claim: Claim,
+}
+
+/// How much of a rule's claim is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Claim {
+    /// All of it.
+    Full,
+    /// The part that the title states; `narrowed` says what is missing.
+    Narrower,
+}
+
+/// Top-level categories. The list is stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Family {
+    /// Runs under an identity that nobody answers for.
+    OrphanedAutomation,
+    /// One identity or path holds authority over several systems.
+    CrossSystemAuthorityChain,
+    /// Authority grew since an accepted snapshot.
+    ScopeDrift,
+    /// Reaches sensitive systems or egress without a boundary.
+    UnboundedExecutionScope,
+    /// Standing permission without use.
+    DormantAuthority,
+    /// A powerful credential with weak hygiene.
+    CredentialLifecycle,
+    /// Moves sensitive data into a distribution surface.
+    ExposureRedistribution,
+    /// Outbound path to a weakly authenticated destination.
+    ExposureEgress,
+    /// Authority to a sensitive system that no definition refers to.
+    ExposureNarrowSensitiveReach,
+}
+
+/// How severe. Ordered: `Critical` is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Severity {
+    /// For completeness.
+    Info,
+    /// Some day.
+    Low,
+    /// Plan it.
+    Medium,
+    /// This week.
+    High,
+    /// Now.
+    Critical,
+}
+
+impl Severity {
+    /// 5 is `Critical`, 1 is `Info`.
+    pub const fn rank(self) -> i32 {
+        match self {
+            Self::Info => 1,
+            Self::Low => 2,
+            Self::Medium => 3,
+            Self::High => 4,
+            Self::Critical => 5,
+        }
+    }
+}
+
+/// What a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// Node identity.
+    pub id: String,
+    /// Kind of node.
+    pub kind: String,
+    /// Its name in the source system, made harmless.
+    pub name: String,
+    /// `entra`, ...
+    pub system: String,
+    /// Its tenant.
+    pub tenant: String,
+    /// The instance that saw it.
+    pub instance: String,
+    /// That instance's UID.
+    pub instance_uid: String,
+}
+
+/// Who answers for the subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accountable {
+    /// In one word.
+    pub state: AccountableState,
+    /// The first parties, at most five: active ones first, then by identity.
+    pub parties: Vec<Party>,
+    /// How many there are.
+    pub total: i32,
+    /// Why the state is not known.
+    pub reason: Option<String>,
+}
+
+/// Whether somebody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AccountableState {
+    /// At least one party is proven to be active.
+    Active,
+    /// Every recorded party is disabled or deleted.
+    Gone,
+    /// Completely read, and none is recorded.
+    NotRecorded,
+    /// Not all of it could be read.
+    Unknown,
+}
+
+/// A party that answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Party {
+    /// Node identity.
+    pub id: String,
+    /// Address, or else name, when it may be read.
+    pub name: Option<String>,
+    /// `active`, `guest`, `disabled`, `deleted`, `unresolved`.
+    pub state: String,
+}
+
+/// One hop of the path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hop {
+    /// Where it starts, for people.
+    pub from: String,
+    /// What the edge says.
+    pub edge: String,
+    /// Where it leads, for people.
+    pub to: String,
+    /// The role or permission on the edge.
+    pub via: Option<String>,
+    /// How it is known.
+    pub class: EvidenceClass,
+}
+
+/// How something is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EvidenceClass {
+    /// One fact of the source system's API says it.
+    Direct,
+    /// Derived from several facts by a named derivation.
+    Structural,
+    /// From time, logs or the difference of two snapshots.
+    Temporal,
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// How it is known.
+    pub class: EvidenceClass,
+    /// What it proves, in our words.
+    pub claim: String,
+    /// Where it was read.
+    pub source: EvidenceSource,
+    /// What was read there.
+    pub value: Option<String>,
+}
+
+/// Where a fact was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EvidenceSource {
+    /// Our connector.
+    pub connector: String,
+    /// The vendor's API and operation.
+    pub api: String,
+    /// Its version.
+    pub version: String,
+    /// The vendor's id of the object.
+    pub object: String,
+    /// The field.
+    pub field: String,
+}
+
+/// A claim that is not proven.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Narrowed {
+    /// What is not proven.
+    pub claim: String,
+    /// Why not.
+    pub reason: String,
+}

@@ -1,0 +1,203 @@
+//! Who answers for an identity: the recorded owners of it and of its application, and whether they are still there.
+//!
+//! An owner whose account could not be read is unresolved, never gone. A group's members are not followed; a service
+//! principal as owner answers only through people who own it. Microsoft's directory removes deleted users from owner
+//! lists, so that "gone" is only ever said of an owner that is still listed.
+
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
+
+use crate::evidence::{self, Proof};
+use crate::finding::{Accountable, AccountableState, EvidenceClass, Party};
+use crate::identity::Home;
+use crate::text::{counted, display_name};
+
+/// Most parties that a finding lists.
+const MAX_PARTIES: usize = 5;
+
+/// State of a recorded owner. Ordered as parties are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum OwnerState {
+    Active,
+    Guest,
+    Unresolved(UnknownReason),
+    Disabled,
+    Deleted,
+}
+
+impl OwnerState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Guest => "guest",
+            Self::Unresolved(_) => "unresolved",
+            Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    pub(crate) const fn gone(self) -> bool {
+        matches!(self, Self::Disabled | Self::Deleted)
+    }
+
+    pub(crate) const fn answers(self) -> bool {
+        matches!(self, Self::Active | Self::Guest)
+    }
+}
+
+/// One recorded owner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owner<'g> {
+    pub(crate) ix: NodeIx,
+    pub(crate) state: OwnerState,
+    /// The record: it leads to the identity or to its application.
+    pub(crate) edge: &'g Edge,
+}
+
+/// All recorded owners.
+#[derive(Clone, Debug)]
+pub(crate) struct Owners<'g> {
+    /// In the order of identities, each once.
+    pub(crate) list: Vec<Owner<'g>>,
+    /// Whether every owner list that counts was read to its end.
+    pub(crate) complete: Tri,
+}
+
+/// Owners of the identity at `ix` and of its application.
+pub(crate) fn of<'g>(graph: &'g Graph, ix: NodeIx, application: Option<&'g Edge>, home: Home) -> Owners<'g> {
+    let objects = application.map(|edge| edge.from).into_iter().chain([ix]);
+    let mut list: Vec<Owner<'g>> = objects
+        .clone()
+        .flat_map(|object| graph.incoming(object, EdgeKind::Owns))
+        .map(|edge| Owner { ix: edge.from, state: state(graph, edge.from, true), edge })
+        .collect();
+    // Stable: the application's record of an owner stays in front of the service principal's.
+    list.sort_by_key(|owner| owner.ix);
+    list.dedup_by_key(|owner| owner.ix);
+    let mut complete = Tri::all(objects.map(|object| listed(graph, object)));
+    if application.is_none() && matches!(home, Home::Foreign | Home::Trusted | Home::Unknown) {
+        // Its application, and who owns that, stands in a tenant that this scan does not see.
+        complete = complete.and(Tri::Unknown(UnknownReason::NotCollected));
+    }
+    Owners { list, complete }
+}
+
+/// Whether the owners of one object were all read.
+fn listed(graph: &Graph, object: NodeIx) -> Tri {
+    let (state, _) = graph.complete_for(object, collection(graph.node(object).kind));
+    let seen = graph.incoming(object, EdgeKind::Owns).count();
+    let whole = match graph.node(object).count(attr::OWNER_COUNT) {
+        Some(count) if usize::try_from(count) == Ok(seen) => Tri::True,
+        // More were counted than could be told apart: who the others are is not known.
+        Some(_) => Tri::Unknown(UnknownReason::Partial),
+        // The list of this object was not read to its end, or such objects have none by design.
+        None => Tri::Unknown(UnknownReason::NotCollected),
+    };
+    state.and(whole)
+}
+
+/// The collection in which the owners of such an object are read.
+pub(crate) const fn collection(kind: NodeKind) -> &'static str {
+    match kind {
+        NodeKind::Application => "applicationOwners",
+        _ => "servicePrincipalOwners",
+    }
+}
+
+fn state(graph: &Graph, owner: NodeIx, follow: bool) -> OwnerState {
+    let node = graph.node(owner);
+    if node.fact(attr::DELETED_AT).is_some() {
+        return OwnerState::Deleted;
+    }
+    match (node.kind, node.flag(attr::ENABLED)) {
+        (_, Some(false)) => OwnerState::Disabled,
+        (NodeKind::Human, Some(true)) if node.text(attr::USER_TYPE) == Some("Guest") => OwnerState::Guest,
+        (NodeKind::Human, Some(true)) => OwnerState::Active,
+        (NodeKind::Human, None) => OwnerState::Unresolved(unread(graph, owner)),
+        (NodeKind::ServicePrincipal | NodeKind::ManagedIdentity, _) if follow => through(graph, owner),
+        _ => OwnerState::Unresolved(UnknownReason::Unsupported),
+    }
+}
+
+fn unread(graph: &Graph, owner: NodeIx) -> UnknownReason {
+    match graph.complete_for(owner, "ownerAccounts").0 {
+        Tri::Unknown(reason) => reason,
+        Tri::True | Tri::False => UnknownReason::NotCollected,
+    }
+}
+
+/// A service principal answers when an active person owns it; nothing else is concluded from it.
+fn through(graph: &Graph, owner: NodeIx) -> OwnerState {
+    let application = graph.incoming(owner, EdgeKind::Instantiates).next().map(|edge| edge.from);
+    application
+        .into_iter()
+        .chain([owner])
+        .flat_map(|object| graph.incoming(object, EdgeKind::Owns))
+        .map(|edge| state(graph, edge.from, false))
+        .filter(|state| state.answers())
+        .min()
+        .unwrap_or(OwnerState::Unresolved(UnknownReason::Unsupported))
+}
+
+/// The fact that shows an owner's state; the record of ownership when there is none.
+pub(crate) fn proof(graph: &Graph, owner: &Owner<'_>) -> Proof {
+    let name = name(graph, owner.ix).unwrap_or_else(|| display_name(graph.node(owner.ix).id.vendor_id()));
+    let (key, says) = match owner.state {
+        OwnerState::Deleted => (attr::DELETED_AT, "is deleted"),
+        OwnerState::Disabled => (attr::ENABLED, "is disabled"),
+        OwnerState::Active | OwnerState::Guest => (attr::ENABLED, "is active"),
+        OwnerState::Unresolved(_) => ("", "could not be resolved"),
+    };
+    evidence::of_fact(graph, owner.ix, key, EvidenceClass::Direct, format!("The owner \"{name}\" {says}."))
+        .unwrap_or_else(|| {
+            evidence::of_edge(
+                graph,
+                owner.edge,
+                EvidenceClass::Direct,
+                format!("The recorded owner \"{name}\" {says}."),
+            )
+        })
+}
+
+/// Address of a party, or else its name.
+pub(crate) fn name(graph: &Graph, ix: NodeIx) -> Option<String> {
+    let node = graph.node(ix);
+    node.text(attr::ADDRESS).or_else(|| node.text(attr::NAME)).map(display_name)
+}
+
+impl Owners<'_> {
+    /// Who answers, in the form that findings carry.
+    pub(crate) fn accountable(&self, graph: &Graph) -> Accountable {
+        let mut ordered: Vec<&Owner<'_>> = self.list.iter().collect();
+        ordered.sort_by_key(|owner| (owner.state, owner.ix));
+        let party = |owner: &&Owner<'_>| Party {
+            id: graph.node(owner.ix).id.to_string(),
+            name: name(graph, owner.ix),
+            state: owner.state.as_str().to_owned(),
+        };
+        let (state, reason) = self.state();
+        Accountable {
+            state,
+            parties: ordered.iter().take(MAX_PARTIES).map(party).collect(),
+            total: i32::try_from(self.list.len()).unwrap_or(i32::MAX),
+            reason,
+        }
+    }
+
+    fn state(&self) -> (AccountableState, Option<String>) {
+        if self.list.iter().any(|owner| owner.state.answers()) {
+            return (AccountableState::Active, None);
+        }
+        if let Tri::Unknown(reason) = self.complete {
+            return (AccountableState::Unknown, Some(format!("Not all owners are known: {}.", reason.sentence())));
+        }
+        if self.list.is_empty() {
+            return (AccountableState::NotRecorded, None);
+        }
+        let unresolved = self.list.iter().filter(|owner| !owner.state.gone()).count();
+        if unresolved == 0 {
+            return (AccountableState::Gone, None);
+        }
+        let count = counted(unresolved, "recorded owner", "recorded owners");
+        (AccountableState::Unknown, Some(format!("The account of {count} could not be resolved.")))
+    }
+}

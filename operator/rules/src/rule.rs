@@ -1,0 +1,137 @@
+//! What a rule is: metadata for people and for the catalogue, next to the predicate that decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sv0_graph::{Graph, NodeKind};
+
+use crate::authority;
+use crate::evidence::Proof;
+use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
+use crate::identity::Identity;
+use crate::severity::{Exposure, Tier};
+
+/// The customer's limits. Part of the inputs of an evaluation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleConfig {
+    /// Days after which a credential should have been rotated.
+    pub rotate_days: u32,
+    /// Most days from a secret's first to its last day.
+    pub max_secret_lifetime_days: u32,
+    /// The same for a certificate.
+    pub max_certificate_lifetime_days: u32,
+    /// Tenants whose identities are the customer's own although they live elsewhere.
+    pub trusted_tenants: BTreeSet<String>,
+}
+
+impl Default for RuleConfig {
+    fn default() -> Self {
+        Self {
+            rotate_days: 90,
+            max_secret_lifetime_days: 365,
+            max_certificate_lifetime_days: 180,
+            trusted_tenants: BTreeSet::new(),
+        }
+    }
+}
+
+/// Where a rule stands in the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Scope {
+    /// Part of the core.
+    Core,
+    /// Comes in phases.
+    Phased,
+}
+
+/// What people and the catalogue know of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta {
+    /// `CRED-002`.
+    pub id: &'static str,
+    /// `major.minor.patch`; a new major version makes new findings instead of changed ones.
+    pub version: &'static str,
+    /// Top-level category.
+    pub family: Family,
+    /// Finer category.
+    pub category: &'static str,
+    /// What it finds, in one line.
+    pub title: &'static str,
+    /// What its narrower claim says, when it has one.
+    pub narrower: Option<&'static str>,
+    /// Why it matters.
+    pub why: &'static str,
+    /// What to do, in order.
+    pub remediation: &'static [&'static str],
+    /// Controls of published standards.
+    pub standards: &'static [&'static str],
+    /// Collections that it needs.
+    pub requires: &'static [&'static str],
+    /// Classes of evidence that it rests on.
+    pub evidence: &'static [EvidenceClass],
+    /// Where it stands in the product.
+    pub scope: Scope,
+    /// The story that its findings support.
+    pub story: &'static str,
+}
+
+impl Meta {
+    /// The part of the version that a finding's name depends on.
+    pub fn major(&self) -> &'static str {
+        self.version.split('.').next().unwrap_or_default()
+    }
+}
+
+/// A rule: its metadata and its predicate.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// What people and the catalogue know of it.
+    pub meta: Meta,
+    /// Whether and how it applies to one identity. The lane is not its business.
+    pub(crate) check: fn(&Context<'_>, &Identity<'_>) -> Option<Draft>,
+}
+
+/// What a predicate says when it applies.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) claim: Claim,
+    pub(crate) exposure: Exposure,
+    pub(crate) title: String,
+    /// Most important first.
+    pub(crate) proofs: Vec<Proof>,
+    pub(crate) narrowed: Vec<Narrowed>,
+    /// A first hop of the path other than the way in which the identity signs in.
+    pub(crate) entry: Option<Hop>,
+}
+
+/// What every predicate may look at.
+#[derive(Debug)]
+pub(crate) struct Context<'g> {
+    pub(crate) graph: &'g Graph,
+    pub(crate) config: &'g RuleConfig,
+    pub(crate) as_of: Timestamp,
+    /// Best tier that any group of a tenant holds, by (system, tenant).
+    group_tiers: BTreeMap<(&'g str, &'g str), Tier>,
+}
+
+impl<'g> Context<'g> {
+    pub(crate) fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
+        let mut group_tiers = BTreeMap::new();
+        for ix in graph.node_indexes() {
+            let node = graph.node(ix);
+            if node.kind == NodeKind::Group {
+                let best = group_tiers.entry((node.id.system(), node.id.tenant())).or_insert(Tier::P4);
+                *best = authority::of(graph, ix).tier.min(*best);
+            }
+        }
+        Self { graph, config, as_of, group_tiers }
+    }
+
+    /// The best tier that a member of some group could have through it.
+    pub(crate) fn best_group_tier(&self, system: &str, tenant: &str) -> Tier {
+        self.group_tiers.get(&(system, tenant)).copied().unwrap_or(Tier::P4)
+    }
+}

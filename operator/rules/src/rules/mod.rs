@@ -1,0 +1,20 @@
+//! The rules, one file each, in one list.
+
+mod cred_002;
+mod cred_003;
+mod orph_001;
+mod orph_002;
+mod unb_011;
+
+use jiff::Timestamp;
+
+use crate::identity::Credential;
+use crate::rule::{Context, Rule};
+
+/// Every rule, in the order of ids.
+pub const RULES: &[Rule] = &[cred_002::RULE, cred_003::RULE, orph_001::RULE, orph_002::RULE, unb_011::RULE];
+
+/// When a credential is due for rotation.
+pub(crate) fn rotation_due(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {
+    cred_003::due(context, cred_003::begin(context, credential)?)
+}

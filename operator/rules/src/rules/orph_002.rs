@@ -1,0 +1,91 @@
+//! ORPH-002: no owner is recorded anywhere.
+//!
+//! Managed identities are left out: they have no owners by design, their host's owner answers. So are agent
+//! identities, whose sponsors are a collection of their own.
+
+use sv0_graph::{EdgeKind, NodeIx, NodeKind, Tri, UnknownReason, attr};
+
+use crate::evidence::{self, Proof};
+use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
+use crate::identity::{Home, Identity, noun};
+use crate::owners;
+use crate::rule::{Context, Draft, Meta, Rule, Scope};
+use crate::severity::{Exposure, Tier};
+
+pub(super) const RULE: Rule = Rule {
+    meta: Meta {
+        id: "ORPH-002",
+        version: "1.0.0",
+        family: Family::OrphanedAutomation,
+        category: "NoOwnerRecorded",
+        title: "An identity that can run unattended has no owner recorded anywhere",
+        narrower: Some(
+            "No owner is recorded on it; another record of accountability was not collected, or it only reads",
+        ),
+        why: "Nobody is recorded who would answer for it, so that nobody reviews what it may do.",
+        remediation: &[
+            "Record at least two active owners on the application.",
+            "Set the service management reference of the application to your record of the service.",
+            "If nobody claims it, disable sign-in for the service principal, wait, then delete it.",
+        ],
+        standards: &["OWASP NHI1", "CIS v8.1 5.1", "NIST 800-53 AC-2", "NIST 800-53 PM-5"],
+        requires: &["servicePrincipals", "applications", "applicationOwners", "servicePrincipalOwners"],
+        evidence: &[EvidenceClass::Direct],
+        scope: Scope::Core,
+        story: "An application with administrative rights that no team knows of.",
+    },
+    check,
+};
+
+fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
+    let unowned_by_design = identity.node.kind != NodeKind::ServicePrincipal || identity.home == Home::Microsoft;
+    if unowned_by_design || !identity.owners.list.is_empty() || !identity.owners.complete.is_true() {
+        return None;
+    }
+    let objects = identity.application.map(|edge| edge.from).into_iter().chain([identity.ix]);
+    let recorded = elsewhere(context, identity);
+    if recorded.is_true() {
+        return None;
+    }
+    let mut narrowed = Vec::new();
+    if let Tri::Unknown(reason) = recorded {
+        narrowed.push(Narrowed {
+            claim: "That no service management reference names who answers".to_owned(),
+            reason: format!("Of the application's reference {}.", reason.sentence()),
+        });
+    }
+    let reads_only = identity.authority.tier > Tier::P2;
+    if reads_only {
+        narrowed.push(Narrowed {
+            claim: "That it can change anything".to_owned(),
+            reason: "Only read permissions are proven.".to_owned(),
+        });
+    }
+    let claim = if narrowed.is_empty() { Claim::Full } else { Claim::Narrower };
+    let exposure = if identity.authority.tier <= Tier::P1 { Exposure::X1 } else { Exposure::X3 };
+    let title = format!("\"{}\" can run unattended and no owner is recorded", identity.name);
+    let proofs = objects.filter_map(|object| empty_list(context, object)).collect();
+    Some(Draft { claim, exposure, title, proofs, narrowed, entry: None })
+}
+
+/// Whether somebody is recorded other than as owner.
+fn elsewhere(context: &Context<'_>, identity: &Identity<'_>) -> Tri {
+    let objects = identity.application.map(|edge| edge.from).into_iter().chain([identity.ix]);
+    let linked = objects.clone().any(|object| {
+        context.graph.incoming(object, EdgeKind::Sponsors).next().is_some()
+            || !context.graph.out(object, EdgeKind::AccountableTo).is_empty()
+    });
+    let reference = |object: NodeIx| match context.graph.node(object).flag(attr::HAS_MANAGEMENT_REFERENCE) {
+        Some(set) => Tri::from(set),
+        // Only applications have the property.
+        None if context.graph.node(object).kind != NodeKind::Application => Tri::False,
+        None => Tri::Unknown(UnknownReason::NotCollected),
+    };
+    Tri::from(linked).or(Tri::any(objects.map(reference)))
+}
+
+fn empty_list(context: &Context<'_>, object: NodeIx) -> Option<Proof> {
+    let kind = context.graph.node(object).kind;
+    let claim = format!("The {}'s list of owners was read completely and is empty.", noun(kind));
+    evidence::of_absence(context.graph, object, "owners", owners::collection(kind), claim)
+}

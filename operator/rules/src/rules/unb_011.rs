@@ -1,0 +1,173 @@
+//! UNB-011: somebody with less authority owns a privileged identity, and so can take it over by adding a credential.
+//!
+//! Owners of the application can always add one. Owners of the service principal can unless the application locks the
+//! credentials of its service principals. Managed identities accept no credentials.
+//!
+//! "Less authority" is a negative: it is only proven when the roles of owners and of groups were collected too
+//! ([`OWNER_ROLES`]). Otherwise an owner may be an administrator anyway, and the narrower claim is made.
+
+use sv0_graph::{NodeKind, Tri, UnknownReason, attr};
+
+use crate::authority;
+use crate::evidence;
+use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
+use crate::identity::{self, Home, Identity, noun};
+use crate::owners::{self, Owner, OwnerState};
+use crate::rule::{Context, Draft, Meta, Rule, Scope};
+use crate::severity::{Exposure, Tier};
+use crate::text::{counted, display_name};
+
+/// The collection of directory roles that recorded owners and groups hold.
+const OWNER_ROLES: &str = "ownerRoles";
+
+pub(super) const RULE: Rule = Rule {
+    meta: Meta {
+        id: "UNB-011",
+        version: "1.0.0",
+        family: Family::UnboundedExecutionScope,
+        category: "OwnerControlsPrivilegedIdentity",
+        title: "An owner with less authority can take over a privileged identity",
+        narrower: Some("An owner may be able to take over a privileged identity"),
+        why: "An owner can add a credential and act with all of its authority, past every approval for that authority.",
+        remediation: &[
+            "Remove the named owners; let a role-assignable group under privileged access management administer it.",
+            "Turn on the application's property lock for credentials of its service principals.",
+            "Look through the credentials of the application for key ids that no automation uses.",
+        ],
+        standards: &["OWASP NHI5", "ATT&CK T1098.001", "NIST 800-53 AC-6"],
+        requires: &[
+            "servicePrincipals",
+            "applications",
+            "applicationOwners",
+            "servicePrincipalOwners",
+            "ownerAccounts",
+            OWNER_ROLES,
+            "directoryRoleAssignments",
+        ],
+        evidence: &[EvidenceClass::Direct, EvidenceClass::Structural],
+        scope: Scope::Core,
+        story: "A developer's everyday account can become an administrator of the tenant.",
+    },
+    check,
+};
+
+/// What one owner can do, as far as it is proven.
+struct Control<'a, 'g> {
+    owner: &'a Owner<'g>,
+    holds: Tri,
+    outside: bool,
+}
+
+fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
+    let takes_credentials = identity.node.kind != NodeKind::ManagedIdentity && identity.home != Home::Microsoft;
+    if !takes_credentials || identity.authority.tier > Tier::P1 {
+        return None;
+    }
+    let all: Vec<Control<'_, '_>> =
+        identity.owners.list.iter().filter_map(|owner| control(context, identity, owner)).collect();
+    let proven = all.iter().any(|control| control.holds.is_true());
+    let claim = if proven { Claim::Full } else { Claim::Narrower };
+    let told: Vec<&Control<'_, '_>> = all
+        .iter()
+        .filter(|control| if proven { control.holds.is_true() } else { control.holds.is_unknown() })
+        .collect();
+    let first = told.first()?;
+    let count = counted(told.len(), "owner", "owners");
+    let title = match claim {
+        Claim::Full => format!("{count} with less authority can take over \"{}\"", identity.name),
+        Claim::Narrower => format!("{count} may be able to take over \"{}\"", identity.name),
+    };
+    let narrowed = match (claim, first.holds) {
+        (Claim::Narrower, Tri::Unknown(reason)) => vec![Narrowed {
+            claim: "That an owner has less authority and that a credential can be added".to_owned(),
+            reason: format!("Of the owner's roles or of the property lock, {}.", reason.sentence()),
+        }],
+        _ => Vec::new(),
+    };
+    let exposure = if proven && told.iter().any(|control| control.outside) { Exposure::X0 } else { Exposure::X1 };
+    let entry = Some(hop(context, identity, first.owner));
+    let proofs = told.iter().map(|control| proof(context, control.owner)).collect();
+    Some(Draft { claim, exposure, title, proofs, narrowed, entry })
+}
+
+/// None when the owner is proven not to be able to take over: gone, locked out, or as strong already.
+fn control<'a, 'g>(context: &Context<'_>, identity: &Identity<'_>, owner: &'a Owner<'g>) -> Option<Control<'a, 'g>> {
+    let node = context.graph.node(owner.ix);
+    let acts = match node.kind {
+        NodeKind::Human => matches!(owner.state, OwnerState::Active | OwnerState::Guest),
+        NodeKind::ServicePrincipal | NodeKind::ManagedIdentity => node.flag(attr::ENABLED) == Some(true),
+        // Who belongs to a group is not known here.
+        _ => false,
+    };
+    if !acts || owner.ix == identity.ix {
+        return None;
+    }
+    let holds = can_add(context, identity, owner).and(weaker(context, identity.authority.tier, owner));
+    let outside = node.kind == NodeKind::ServicePrincipal
+        && identity::home(node, &context.config.trusted_tenants) == Home::Foreign;
+    (!holds.is_false()).then_some(Control { owner, holds, outside })
+}
+
+fn can_add(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) -> Tri {
+    // The same owner may stand on both; the application's record is the one that is kept.
+    if context.graph.node(owner.edge.to).kind == NodeKind::Application {
+        return Tri::True;
+    }
+    match identity.application {
+        Some(application) => !context.graph.node(application.from).is(attr::CREDENTIALS_LOCKED),
+        // The lock stands on an application that this scan does not see.
+        None => Tri::Unknown(UnknownReason::NotCollected),
+    }
+}
+
+/// Whether the owner's own active authority is weaker than `target`.
+fn weaker(context: &Context<'_>, target: Tier, owner: &Owner<'_>) -> Tri {
+    let graph = context.graph;
+    let node = graph.node(owner.ix);
+    let own = authority::of(graph, owner.ix);
+    if own.tier <= target {
+        return Tri::False;
+    }
+    let collections: &[&str] = if node.kind == NodeKind::Human {
+        &[OWNER_ROLES]
+    } else {
+        &[OWNER_ROLES, "directoryRoleAssignments", "appRoleAssignments"]
+    };
+    let seen = Tri::all(collections.iter().map(|collection| graph.complete_for(owner.ix, collection).0));
+    let unweighed = own.unproven.keys().next().map_or(Tri::True, |reason| Tri::Unknown(*reason));
+    // A group with that much authority may have the owner as a member.
+    let by_group = context.best_group_tier(node.id.system(), node.id.tenant()) <= target;
+    let groups = if by_group { Tri::Unknown(UnknownReason::NotCollected) } else { Tri::True };
+    seen.and(unweighed).and(groups)
+}
+
+fn proof(context: &Context<'_>, owner: &Owner<'_>) -> evidence::Proof {
+    let graph = context.graph;
+    let claim = format!(
+        "{} \"{}\" is recorded as owner of the {}.",
+        capital(noun(graph.node(owner.ix).kind)),
+        party(context, owner),
+        noun(graph.node(owner.edge.to).kind)
+    );
+    evidence::of_edge(graph, owner.edge, EvidenceClass::Direct, claim)
+}
+
+fn hop(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) -> Hop {
+    let graph = context.graph;
+    Hop {
+        from: format!("{} \"{}\"", noun(graph.node(owner.ix).kind), party(context, owner)),
+        edge: "OWNS".to_owned(),
+        to: format!("{} \"{}\"", noun(graph.node(owner.edge.to).kind), identity.name),
+        via: None,
+        class: EvidenceClass::Direct,
+    }
+}
+
+fn party(context: &Context<'_>, owner: &Owner<'_>) -> String {
+    owners::name(context.graph, owner.ix).unwrap_or_else(|| display_name(context.graph.node(owner.ix).id.vendor_id()))
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,137 @@
+//! Runs every rule over every identity: takes a graph, limits and the instant that stands for now; gives findings.
+//!
+//! A function: the same input gives the same output for any number of threads and any order of input. Identities are
+//! independent of each other, so that each thread takes a range of them and the results are joined in order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sv0_graph::{Graph, NodeIx, Tri, canonical};
+
+use crate::assemble;
+use crate::finding::RuleFinding;
+use crate::identity::{self, Identity, Until};
+use crate::rule::{Context, Meta, RuleConfig};
+use crate::rules::{self, RULES};
+
+/// Facts that a rule found and that are no Finding: nothing runs, or nothing strong or sensitive is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Suppressed {
+    /// The identity cannot run unattended.
+    pub no_anchor: u64,
+    /// Whether it can is not known.
+    pub anchor_unknown: u64,
+    /// It can, but neither changes anything nor reaches sensitive data, as far as is proven.
+    pub below_lane: u64,
+}
+
+impl Suppressed {
+    fn add(&mut self, other: Self) {
+        self.no_anchor += other.no_anchor;
+        self.anchor_unknown += other.anchor_unknown;
+        self.below_lane += other.below_lane;
+    }
+}
+
+/// What an evaluation of the rules gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleOutput {
+    /// Sorted by name.
+    pub findings: Vec<RuleFinding>,
+    /// The earliest instant after `as_of` at which the passing of time alone can change a finding.
+    pub next_transition: Option<Timestamp>,
+    /// By rule id; rules with nothing suppressed are left out.
+    pub suppressed: BTreeMap<String, Suppressed>,
+}
+
+/// Runs all rules. `threads` is at least one and changes nothing but the time it takes.
+pub fn run(graph: &Graph, config: &RuleConfig, as_of: Timestamp, threads: usize) -> RuleOutput {
+    let identities: Vec<NodeIx> = graph.node_indexes().filter(|ix| identity::is_identity(graph.node(*ix))).collect();
+    let context = Context::new(graph, config, as_of);
+    let share = identities.len().div_ceil(threads.max(1)).max(1);
+    let mut output = RuleOutput::default();
+    std::thread::scope(|scope| {
+        let context = &context;
+        let workers: Vec<_> =
+            identities.chunks(share).map(|part| scope.spawn(move || evaluate(context, part))).collect();
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => output.join(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    output.findings.sort_by(|a, b| a.name.cmp(&b.name));
+    output
+}
+
+impl RuleOutput {
+    fn join(&mut self, part: Self) {
+        self.findings.extend(part.findings);
+        self.next_transition = earlier(self.next_transition, part.next_transition);
+        for (rule, counts) in part.suppressed {
+            self.suppressed.entry(rule).or_default().add(counts);
+        }
+    }
+}
+
+fn evaluate(context: &Context<'_>, part: &[NodeIx]) -> RuleOutput {
+    let mut output = RuleOutput::default();
+    for ix in part {
+        let identity = identity::resolve(context.graph, *ix, &context.config.trusted_tenants, context.as_of);
+        output.next_transition = earlier(output.next_transition, transition(context, &identity));
+        for rule in RULES {
+            let Some(draft) = (rule.check)(context, &identity) else { continue };
+            if identity.anchor.is_true() && identity.authority.in_lane() {
+                output.findings.push(assemble::finding(context, &identity, &rule.meta, draft));
+            } else {
+                let counts = output.suppressed.entry(rule.meta.id.to_owned()).or_default();
+                match identity.anchor {
+                    Tri::True => counts.below_lane += 1,
+                    Tri::False => counts.no_anchor += 1,
+                    Tri::Unknown(_) => counts.anchor_unknown += 1,
+                }
+            }
+        }
+    }
+    output
+}
+
+/// When time alone can next change what is said of `identity`: a credential begins, ends, or is due for rotation.
+fn transition(context: &Context<'_>, identity: &Identity<'_>) -> Option<Timestamp> {
+    if !identity.authority.in_lane() {
+        return None;
+    }
+    let instants = identity.credentials.iter().filter(|held| !held.client_auth.is_false()).flat_map(|held| {
+        let end = if let Until::At(end) = held.until { Some(end) } else { None };
+        let due = rules::rotation_due(context, held);
+        [held.from, end, due]
+    });
+    instants.flatten().filter(|instant| *instant > context.as_of).min()
+}
+
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
+    }
+}
+
+/// Metadata of every rule, in the order of ids.
+pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
+    RULES.iter().map(|rule| &rule.meta)
+}
+
+/// Identifies rules and reference data: part of the inputs of an evaluation.
+pub fn pack_version() -> String {
+    let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
+    let digest = canonical::sha256_hex(rules.join(" ").as_bytes());
+    format!("{}+{}", crate::tiers::TABLE_VERSION, &digest[..12])
+}
+
+/// Collections that some rule needs, sorted.
+pub fn required_collections() -> BTreeSet<&'static str> {
+    catalogue().flat_map(|meta| meta.requires.iter().copied()).collect()
+}

@@ -1,0 +1,174 @@
+//! What holds for every estate: evaluation is a function, and knowing more never takes a proven claim away.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are outside test functions")]
+
+mod support;
+
+use proptest::prelude::*;
+use support::*;
+use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder, text};
+use sv0_graph::{CoverageState, EdgeKind, Graph, NodeKind, Snapshot, Value, attr};
+use sv0_rules::{Claim, RuleConfig, RuleOutput};
+
+/// One identity of a generated estate.
+#[derive(Clone, Debug)]
+struct Spec {
+    role: Option<usize>,
+    permission: Option<usize>,
+    enabled: Option<bool>,
+    keys: Vec<(i32, i32)>,
+    owners: Vec<(u8, Option<bool>, bool)>,
+    counted: bool,
+    locked: Option<bool>,
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let owner = (0u8..4, any::<Option<bool>>(), any::<bool>());
+    (
+        prop::option::of(0usize..4),
+        prop::option::of(0usize..3),
+        prop::option::weighted(0.9, prop::bool::weighted(0.9)),
+        prop::collection::vec((0i32..1000, 1i32..1500), 0..3),
+        prop::collection::vec(owner, 0..3),
+        prop::bool::weighted(0.8),
+        any::<Option<bool>>(),
+    )
+        .prop_map(|(role, permission, enabled, keys, owners, counted, locked)| Spec {
+            role,
+            permission,
+            enabled,
+            keys,
+            owners,
+            counted,
+            locked,
+        })
+}
+
+fn estate(specs: &[Spec]) -> SnapshotBuilder {
+    let roles = [GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR, DIRECTORY_READERS];
+    let permissions = [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL];
+    let mut world = World::new();
+    for (i, spec) in specs.iter().enumerate() {
+        let mut app_attrs = vec![(attr::HAS_MANAGEMENT_REFERENCE, Value::Bool(false))];
+        app_attrs.extend(spec.locked.map(|locked| (attr::CREDENTIALS_LOCKED, Value::Bool(locked))));
+        let mut sp_attrs = vec![(attr::HOME_TENANT, text(TENANT)), (attr::NAME, text(&format!("bot {i}")))];
+        sp_attrs.extend(spec.enabled.map(|on| (attr::ENABLED, Value::Bool(on))));
+        let on_app = spec
+            .owners
+            .iter()
+            .filter(|(_, _, on_app)| *on_app)
+            .map(|(id, ..)| id)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len();
+        let on_sp = spec
+            .owners
+            .iter()
+            .filter(|(_, _, on_app)| !*on_app)
+            .map(|(id, ..)| id)
+            .collect::<std::collections::BTreeSet<_>>()
+            .len();
+        if spec.counted {
+            app_attrs.push((attr::OWNER_COUNT, Value::Int(i64::try_from(on_app).unwrap())));
+            sp_attrs.push((attr::OWNER_COUNT, Value::Int(i64::try_from(on_sp).unwrap())));
+        }
+        let app = world.b.node("applications", NodeKind::Application, &format!("a{i}"), &app_attrs);
+        let sp = world.b.node("servicePrincipals", NodeKind::ServicePrincipal, &format!("s{i}"), &sp_attrs);
+        world.b.edge("servicePrincipals", &app, EdgeKind::Instantiates, &sp);
+        if let Some(role) = spec.role {
+            world.role_of(&sp, roles[role], "/");
+        }
+        if let Some(permission) = spec.permission {
+            let graph = world.b.id(NodeKind::ServicePrincipal, "graph");
+            world.b.edge("appRoleAssignments", &sp, EdgeKind::Granted, &graph).role =
+                Some(permissions[permission].to_owned());
+        }
+        for (k, (age, rest)) in spec.keys.iter().enumerate() {
+            let day = |days: i32| {
+                as_of().checked_add(jiff::SignedDuration::from_hours(24 * i64::from(days))).unwrap().to_string()
+            };
+            let (from, to) = (day(-age), day(*rest));
+            world.key_on(
+                &app,
+                "applications",
+                &Key { id: &format!("k{k}"), from: Some(&from), to: Some(&to), ..Key::default() },
+            );
+        }
+        for (id, enabled, on_app) in &spec.owners {
+            let person = world.person(&format!("i{i}-p{id}"), *enabled);
+            let (collection, object) =
+                if *on_app { ("applicationOwners", &app) } else { ("servicePrincipalOwners", &sp) };
+            world.b.edge(collection, &person, EdgeKind::Owns, object);
+        }
+    }
+    world.b
+}
+
+fn run(snapshots: Vec<Snapshot>, threads: usize) -> RuleOutput {
+    sv0_rules::run(&Graph::build(snapshots).unwrap(), &RuleConfig::default(), as_of(), threads)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn threads_and_order_of_input_never_show(specs in prop::collection::vec(spec(), 0..12)) {
+        let plain = estate(&specs).build();
+        let mut turned = plain.clone();
+        turned.nodes.reverse();
+        turned.edges.reverse();
+        let one = run(vec![plain], 1);
+        for threads in [2, 4, 64] {
+            prop_assert_eq!(&run(vec![turned.clone()], threads), &one);
+        }
+        prop_assert!(one.findings.is_sorted_by(|a, b| a.name < b.name));
+    }
+
+    #[test]
+    fn less_coverage_never_adds_a_full_claim_nor_raises_a_severity(
+        specs in prop::collection::vec(spec(), 1..8),
+        lost in prop::collection::vec(any::<bool>(), ENTRA_COLLECTIONS.len()),
+        state in 0usize..4,
+    ) {
+        let states = [CoverageState::Partial, CoverageState::Denied, CoverageState::Throttled, CoverageState::Skipped];
+        let mut builder = estate(&specs);
+        let complete = run(vec![builder.build()], 1);
+        for (collection, lost) in ENTRA_COLLECTIONS.iter().zip(lost) {
+            if lost {
+                builder.cover(collection, states[state]);
+            }
+        }
+        for finding in run(vec![builder.build()], 1).findings {
+            let before = complete.findings.iter().find(|other| other.name == finding.name);
+            // The same rows under less coverage: whatever is still claimed was claimed, at least as strongly.
+            prop_assert!(before.is_some(), "{} appeared by losing coverage", finding.title);
+            let before = before.unwrap();
+            prop_assert!(before.severity >= finding.severity);
+            prop_assert!(finding.rule.claim == Claim::Narrower || before.rule.claim == Claim::Full);
+        }
+    }
+
+    #[test]
+    fn every_finding_is_in_the_lane_and_carries_its_proof(specs in prop::collection::vec(spec(), 1..8)) {
+        let output = run(vec![estate(&specs).build()], 1);
+        for finding in &output.findings {
+            prop_assert!(!finding.evidence.is_empty() && !finding.path.is_empty() && !finding.depends_on.is_empty());
+            prop_assert!(finding.path.iter().any(|hop| hop.edge == "GRANTED"));
+            prop_assert_eq!(finding.severity_rank, finding.severity.rank());
+            prop_assert_eq!(finding.rule.claim == Claim::Narrower && finding.narrowed.is_empty(), false);
+            prop_assert!(finding.evidence.iter().all(|item| !item.source.api.is_empty() && !item.source.object.is_empty()));
+        }
+        prop_assert!(output.next_transition.is_none_or(|next| next > as_of()));
+    }
+}
+
+#[test]
+fn the_catalogue_is_ordered_and_whole() {
+    let ids: Vec<_> = sv0_rules::catalogue().map(|meta| meta.id).collect();
+    assert_eq!(ids, ["CRED-002", "CRED-003", "ORPH-001", "ORPH-002", "UNB-011"]);
+    for meta in sv0_rules::catalogue() {
+        assert!(meta.remediation.len() <= 4 && meta.standards.len() <= 8 && !meta.requires.is_empty());
+        assert!(meta.standards.iter().all(|standard| standard.len() <= 64));
+        assert!(meta.requires.iter().all(|collection| ENTRA_COLLECTIONS.contains(collection)), "{}", meta.id);
+    }
+    assert!(sv0_rules::pack_version().starts_with(sv0_rules::tiers::TABLE_VERSION));
+}

@@ -1,0 +1,196 @@
+//! A tenant with one application that runs unattended, to be changed by each test in the one point it is about.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are outside test functions")]
+
+use jiff::Timestamp;
+use sv0_graph::testing::{SnapshotBuilder, text};
+use sv0_graph::{CoverageState, EdgeKind, Graph, NodeId, NodeKind, Value, attr};
+use sv0_rules::{RuleConfig, RuleFinding, RuleOutput};
+
+pub(crate) const TENANT: &str = "aaaaaaaa-0000-4000-8000-000000000001";
+pub(crate) const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
+pub(crate) const APPLICATION_ADMINISTRATOR: &str = "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3";
+pub(crate) const BILLING_ADMINISTRATOR: &str = "b0f54661-2d74-4c50-afa3-1ec803f12efe";
+pub(crate) const DIRECTORY_READERS: &str = "88d8e3e3-8f55-4a1e-953a-9b9898b8876b";
+pub(crate) const MAIL_READ: &str = "810c84a8-4a9e-49e6-bf7d-12d183f40d01";
+pub(crate) const DIRECTORY_READ_ALL: &str = "7ab1d382-f21e-4acd-a863-ba3e13f7da61";
+pub(crate) const ROLE_MANAGEMENT_WRITE: &str = "9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8";
+pub(crate) const MICROSOFT: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
+pub(crate) const OTHER_TENANT: &str = "bbbbbbbb-0000-4000-8000-000000000002";
+
+/// The instant that stands for now in every test.
+pub(crate) fn as_of() -> Timestamp {
+    "2026-06-01T00:00:00Z".parse().unwrap()
+}
+
+/// A tenant under construction.
+pub(crate) struct World {
+    pub(crate) b: SnapshotBuilder,
+    pub(crate) config: RuleConfig,
+    pub(crate) app: NodeId,
+    pub(crate) sp: NodeId,
+    pub(crate) system: NodeId,
+}
+
+/// How a test's credential differs from a fresh, short-lived client secret.
+pub(crate) struct Key<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) usage: &'a str,
+    pub(crate) from: Option<&'a str>,
+    pub(crate) to: Option<&'a str>,
+}
+
+impl Default for Key<'_> {
+    fn default() -> Self {
+        Key {
+            id: "key-1",
+            kind: "secret",
+            usage: "client_auth",
+            from: Some("2026-05-01T00:00:00Z"),
+            to: Some("2026-08-01T00:00:00Z"),
+        }
+    }
+}
+
+impl World {
+    /// `payroll-bot`: its own application, enabled, one fresh secret, nobody owns it, no authority.
+    pub(crate) fn new() -> Self {
+        let mut b = SnapshotBuilder::entra("uid-1", TENANT);
+        let system = b.node("organization", NodeKind::System, TENANT, &[(attr::NAME, text("Contoso"))]);
+        let app = b.node(
+            "applications",
+            NodeKind::Application,
+            "app-1",
+            &[
+                (attr::NAME, text("payroll-bot")),
+                (attr::HAS_MANAGEMENT_REFERENCE, Value::Bool(false)),
+                (attr::CREDENTIALS_LOCKED, Value::Bool(false)),
+            ],
+        );
+        let sp = b.node(
+            "servicePrincipals",
+            NodeKind::ServicePrincipal,
+            "sp-1",
+            &[
+                (attr::NAME, text("payroll-bot")),
+                (attr::PRINCIPAL_TYPE, text("Application")),
+                (attr::HOME_TENANT, text(TENANT)),
+            ],
+        );
+        b.edge("servicePrincipals", &app, EdgeKind::Instantiates, &sp);
+        b.node(
+            "servicePrincipals",
+            NodeKind::ServicePrincipal,
+            "graph",
+            &[
+                (attr::NAME, text("Microsoft Graph")),
+                (attr::APP_ID, text("00000003-0000-0000-c000-000000000000")),
+                (attr::HOME_TENANT, text(MICROSOFT)),
+            ],
+        );
+        Self { b, config: RuleConfig::default(), app, sp, system }
+    }
+
+    /// The usual subject: enabled, with a fresh secret, holding `role` over the whole tenant, owner lists read.
+    pub(crate) fn privileged(role: &str) -> Self {
+        let mut world = Self::new();
+        world.enabled(true).key(&Key::default()).role(role).owners_read(0, 0);
+        world
+    }
+
+    pub(crate) fn enabled(&mut self, enabled: bool) -> &mut Self {
+        self.sp_fact(attr::ENABLED, Value::Bool(enabled))
+    }
+
+    pub(crate) fn sp_fact(&mut self, key: &str, value: Value) -> &mut Self {
+        self.b.node("servicePrincipals", NodeKind::ServicePrincipal, "sp-1", &[(key, value)]);
+        self
+    }
+
+    pub(crate) fn key(&mut self, key: &Key<'_>) -> &mut Self {
+        let holder = self.app.clone();
+        self.key_on(&holder, "applications", key)
+    }
+
+    pub(crate) fn key_on(&mut self, holder: &NodeId, collection: &str, key: &Key<'_>) -> &mut Self {
+        let mut attrs = vec![(attr::CREDENTIAL_TYPE, text(key.kind)), (attr::CREDENTIAL_USE, text(key.usage))];
+        attrs.extend(key.from.map(|from| (attr::VALID_FROM, text(from))));
+        attrs.extend(key.to.map(|to| (attr::VALID_TO, text(to))));
+        let id = format!("{}/{}", holder.vendor_id(), key.id);
+        let credential = self.b.node(collection, NodeKind::Credential, &id, &attrs);
+        self.b.edge(collection, holder, EdgeKind::HoldsCredential, &credential);
+        self
+    }
+
+    pub(crate) fn role(&mut self, role: &str) -> &mut Self {
+        let sp = self.sp.clone();
+        self.role_of(&sp, role, "/")
+    }
+
+    pub(crate) fn role_of(&mut self, principal: &NodeId, role: &str, scope: &str) -> &mut Self {
+        let system = self.system.clone();
+        let edge = self.b.edge("directoryRoleAssignments", principal, EdgeKind::Granted, &system);
+        edge.role = Some(role.to_owned());
+        edge.scope = Some(scope.to_owned());
+        edge.object = Some(format!("assignment-{role}"));
+        self
+    }
+
+    pub(crate) fn permission(&mut self, role: &str) -> &mut Self {
+        let (sp, graph) = (self.sp.clone(), self.b.id(NodeKind::ServicePrincipal, "graph"));
+        self.b.edge("appRoleAssignments", &sp, EdgeKind::Granted, &graph).role = Some(role.to_owned());
+        self
+    }
+
+    /// A person; `enabled` none means that the account could not be read.
+    pub(crate) fn person(&mut self, id: &str, enabled: Option<bool>) -> NodeId {
+        let address = (attr::ADDRESS, text(&format!("{id}@contoso.example")));
+        let attrs: Vec<_> =
+            enabled.map(|on| [(attr::ENABLED, Value::Bool(on)), address]).into_iter().flatten().collect();
+        self.b.node("ownerAccounts", NodeKind::Human, id, &attrs)
+    }
+
+    pub(crate) fn owns_app(&mut self, owner: &NodeId) -> &mut Self {
+        let app = self.app.clone();
+        self.b.edge("applicationOwners", owner, EdgeKind::Owns, &app);
+        self
+    }
+
+    pub(crate) fn owns_sp(&mut self, owner: &NodeId) -> &mut Self {
+        let sp = self.sp.clone();
+        self.b.edge("servicePrincipalOwners", owner, EdgeKind::Owns, &sp);
+        self
+    }
+
+    /// The vendor's own counts of owners.
+    pub(crate) fn owners_read(&mut self, app: i64, sp: i64) -> &mut Self {
+        self.b.node("applicationOwners", NodeKind::Application, "app-1", &[(attr::OWNER_COUNT, Value::Int(app))]);
+        self.b.node(
+            "servicePrincipalOwners",
+            NodeKind::ServicePrincipal,
+            "sp-1",
+            &[(attr::OWNER_COUNT, Value::Int(sp))],
+        );
+        self
+    }
+
+    pub(crate) fn cover(&mut self, collection: &str, state: CoverageState) -> &mut Self {
+        self.b.cover(collection, state);
+        self
+    }
+
+    pub(crate) fn run(&self) -> RuleOutput {
+        let graph = Graph::build(vec![self.b.build()]).unwrap();
+        sv0_rules::run(&graph, &self.config, as_of(), 1)
+    }
+
+    /// The finding of `rule` about the usual subject.
+    pub(crate) fn finding(&self, rule: &str) -> Option<RuleFinding> {
+        let output = self.run();
+        let mut found = output.findings.into_iter().filter(|finding| finding.rule.id == rule);
+        let first = found.next();
+        assert!(found.next().is_none(), "one finding per rule and identity");
+        first
+    }
+}

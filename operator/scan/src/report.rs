@@ -1,0 +1,227 @@
+//! The report of a scan: codes and counts, never vendor text, never longer than the kubelet keeps. Pure.
+
+use std::time::Duration;
+
+use sv0_connector::{Cause, Collected, Failure};
+use sv0_graph::{Coverage, CoverageState};
+use sv0_protocol::names::exit;
+use sv0_protocol::{Gap, Outcome, Reason, ScanReport};
+
+/// Longest termination message that the kubelet keeps.
+pub const MAX_REPORT_BYTES: usize = 4096;
+/// Most gaps, and most excess permissions.
+const MAX_LISTED: usize = 16;
+
+/// The reason that a code of the connector names.
+pub fn reason_of(code: &str) -> Reason {
+    Reason::ALL.iter().copied().find(|reason| reason.as_str() == code).unwrap_or(Reason::InternalError)
+}
+
+/// Adds what a walk found.
+pub(crate) fn with_collected(report: &mut ScanReport, collected: &Collected) {
+    let incomplete = |record: &&Coverage| record.state != CoverageState::Complete;
+    report.items = collected.coverage.iter().map(|record| record.items).sum();
+    let complete = collected.coverage.iter().filter(|record| record.state == CoverageState::Complete).count();
+    report.complete_collections = u32::try_from(complete).unwrap_or(u32::MAX);
+    report.gaps = collected.coverage.iter().filter(incomplete).take(MAX_LISTED).map(gap).collect();
+    report.permissions_missing = collected.permissions_missing.iter().take(MAX_LISTED).cloned().collect();
+    report.permissions_excess = collected.permissions_excess.iter().take(MAX_LISTED).cloned().collect();
+    report.credential_expires_at = collected.credential_expires_at;
+    report.pending_collection_revision = collected.pending_revision;
+    // What waits to be accepted is shown as a gap, but a scan of all that was accepted is complete.
+    let causes: Vec<Reason> = collected
+        .coverage
+        .iter()
+        .filter(incomplete)
+        .map(|record| record.reason.as_deref().map_or(Reason::PartialCoverage, reason_of))
+        .filter(|reason| *reason != Reason::CollectionNotAccepted)
+        .collect();
+    report.outcome = if causes.is_empty() { Outcome::Complete } else { Outcome::Partial };
+    // A collection that is partial only since another one is says nothing of the cause.
+    let own_cause = causes.iter().copied().find(|reason| *reason != Reason::PartialCoverage);
+    report.reason = own_cause.or_else(|| causes.first().copied());
+}
+
+/// Makes the report one of a scan without a snapshot.
+pub(crate) fn with_failure(report: &mut ScanReport, failure: &Failure) {
+    report.outcome = Outcome::Failed;
+    report.snapshot = None;
+    report.reason = Some(reason_of(failure.cause.as_str()));
+    report.retry_after_seconds = failure.retry_after.as_ref().map(Duration::as_secs);
+    if let Cause::Token(error) = &failure.cause {
+        report.vendor_code.clone_from(&error.vendor_code);
+    }
+    if let Some(permission) = failure.permission.as_ref().filter(|id| !report.permissions_missing.contains(id)) {
+        report.permissions_missing.push(permission.clone());
+    }
+}
+
+fn gap(record: &Coverage) -> Gap {
+    let state = match record.state {
+        CoverageState::Complete => "complete",
+        CoverageState::Partial => "partial",
+        CoverageState::Denied => "denied",
+        CoverageState::Throttled => "throttled",
+        CoverageState::Skipped => "skipped",
+    };
+    Gap {
+        collection: record.collection.clone(),
+        state: state.to_owned(),
+        reason: record.reason.as_deref().map(reason_of),
+        permission: record.permission.clone(),
+    }
+}
+
+/// The report as a termination message. Lists are shortened, from the least needed on, until it fits.
+pub fn to_message(report: &ScanReport) -> String {
+    let mut report = report.clone();
+    loop {
+        let text = serde_json::to_string(&report).unwrap_or_default();
+        let shortened = text.len() <= MAX_REPORT_BYTES
+            || (report.permissions_excess.pop().is_none()
+                && report.permissions_missing.pop().is_none()
+                && report.gaps.pop().is_none());
+        if shortened {
+            return text;
+        }
+    }
+}
+
+/// With which code the program ends.
+pub fn exit_code(report: &ScanReport) -> i32 {
+    if report.outcome != Outcome::Failed {
+        return exit::DONE;
+    }
+    match report.reason {
+        Some(
+            Reason::RateLimited
+            | Reason::UpstreamUnavailable
+            | Reason::AuthThrottled
+            | Reason::IdentityProviderUnavailable
+            | Reason::FederationIssuerUnreachable
+            | Reason::StoreUnavailable
+            | Reason::StoreFull
+            | Reason::DeadlineExceeded
+            | Reason::ResponseRefused
+            | Reason::ResponseMalformed
+            | Reason::LastPageLost
+            | Reason::Lost,
+        ) => exit::RETRY,
+        Some(Reason::InternalError) | None => exit::DEFECT,
+        Some(_) => exit::REFUSED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use sv0_connector::TokenError;
+
+    use super::*;
+
+    fn blank() -> ScanReport {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        ScanReport {
+            scan_id: "00001767225600000-0a1b2c3d".into(),
+            outcome: Outcome::Failed,
+            reason: None,
+            vendor_code: None,
+            retry_after_seconds: None,
+            started_at: now,
+            finished_at: now,
+            requests: 0,
+            token_requests: 0,
+            items: 0,
+            snapshot: None,
+            gaps: vec![],
+            complete_collections: 0,
+            permissions_missing: vec![],
+            permissions_excess: vec![],
+            credential_expires_at: None,
+            pending_collection_revision: None,
+        }
+    }
+
+    fn record(collection: &str, state: CoverageState, reason: Option<&str>) -> Coverage {
+        Coverage {
+            collection: collection.into(),
+            scope: "tenant".into(),
+            state,
+            reason: reason.map(str::to_owned),
+            permission: None,
+            pages: 1,
+            items: 10,
+        }
+    }
+
+    fn collected(coverage: Vec<Coverage>) -> Collected {
+        Collected {
+            tenant: "t".into(),
+            coverage,
+            permissions_missing: vec![],
+            permissions_excess: vec![],
+            credential_expires_at: None,
+            pending_revision: None,
+        }
+    }
+
+    #[test]
+    fn every_cause_of_the_connector_is_a_reason_of_the_protocol() {
+        for cause in Cause::all() {
+            assert_eq!(reason_of(cause.as_str()).as_str(), cause.as_str());
+        }
+        assert_eq!(reason_of("made up"), Reason::InternalError);
+    }
+
+    #[rstest]
+    #[case(vec![record("a", CoverageState::Complete, None)], Outcome::Complete, None)]
+    #[case(
+        vec![record("a", CoverageState::Partial, Some("PartialCoverage")), record("b", CoverageState::Denied, Some("PermissionMissing"))],
+        Outcome::Partial,
+        Some(Reason::PermissionMissing)
+    )]
+    #[case(vec![record("a", CoverageState::Skipped, Some("CollectionNotAccepted"))], Outcome::Complete, None)]
+    #[case(vec![record("a", CoverageState::Throttled, Some("RateLimited"))], Outcome::Partial, Some(Reason::RateLimited))]
+    fn outcome_and_first_cause(
+        #[case] coverage: Vec<Coverage>,
+        #[case] outcome: Outcome,
+        #[case] reason: Option<Reason>,
+    ) {
+        let mut report = blank();
+        with_collected(&mut report, &collected(coverage));
+        assert_eq!((report.outcome, report.reason), (outcome, reason));
+        assert_eq!(exit_code(&report), exit::DONE);
+    }
+
+    #[rstest]
+    #[case("CredentialInvalid", exit::REFUSED)]
+    #[case("TargetMismatch", exit::REFUSED)]
+    #[case("AuthThrottled", exit::RETRY)]
+    #[case("InternalError", exit::DEFECT)]
+    fn a_failed_sign_in_keeps_the_vendors_code(#[case] reason: &'static str, #[case] code: i32) {
+        let mut report = blank();
+        let error = TokenError {
+            reason,
+            vendor_code: Some("AADSTS7000215".into()),
+            transient: false,
+            retry_after_seconds: Some(9),
+        };
+        with_failure(&mut report, &error.into());
+        assert_eq!(report.vendor_code.as_deref(), Some("AADSTS7000215"));
+        assert_eq!(report.retry_after_seconds, Some(9));
+        assert_eq!(exit_code(&report), code);
+    }
+
+    #[test]
+    fn the_message_fits_whatever_is_in_it() {
+        let mut report = blank();
+        report.permissions_excess = vec!["x".repeat(200); 16];
+        report.permissions_missing = vec!["y".repeat(200); 16];
+        report.gaps = vec![gap(&record(&"z".repeat(100), CoverageState::Denied, Some("PermissionMissing"))); 16];
+        let message = to_message(&report);
+        assert!(message.len() <= MAX_REPORT_BYTES);
+        let read: ScanReport = serde_json::from_str(&message).unwrap();
+        assert_eq!(read.scan_id, report.scan_id);
+        assert_eq!(read.gaps.len(), 16, "gaps are the last to go");
+    }
+}

@@ -1,0 +1,357 @@
+//! A whole scan against a stand-in for Microsoft: what it finds, what it says when it cannot, what it never leaks.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rstest::rstest;
+use support::{CANARY, Faults, GLOBAL_ADMIN, Microsoft, NEVER, Scene, TENANT, WRITE_ROLE, aadsts, id, request};
+use sv0_graph::{CoverageState, EdgeKind, NodeId, NodeKind, Snapshot, Value, attr};
+use sv0_protocol::{Auth, Outcome, Reason, ScanReport};
+use sv0_scan::{exit_code, run, to_message};
+
+fn node(kind: NodeKind, vendor_id: &str) -> NodeId {
+    NodeId::new("entra", TENANT, kind, vendor_id)
+}
+
+/// All that the snapshot says of a node.
+fn facts(snapshot: &Snapshot, id: &NodeId) -> BTreeMap<String, Value> {
+    snapshot.nodes.iter().filter(|row| row.id == *id).flat_map(|row| row.attrs.clone()).collect()
+}
+
+fn edges(snapshot: &Snapshot, kind: EdgeKind) -> Vec<(String, String)> {
+    let of_kind = snapshot.edges.iter().filter(|edge| edge.kind == kind);
+    of_kind.map(|edge| (edge.from.vendor_id().to_owned(), edge.to.vendor_id().to_owned())).collect()
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.to_owned())
+}
+
+async fn scan(scene: &Scene) -> ScanReport {
+    let report = Box::pin(run(&scene.request, &scene.ports())).await;
+    let message = to_message(&report);
+    assert!(message.len() <= 4096);
+    assert!(!message.contains(CANARY) && !message.contains(NEVER), "{message}");
+    report
+}
+
+async fn scan_with(faults: Faults) -> (ScanReport, Scene, Arc<Microsoft>) {
+    let microsoft = Microsoft::start().await;
+    microsoft.set(faults);
+    let scene = Scene::new(&microsoft);
+    let report = scan(&scene).await;
+    (report, scene, microsoft)
+}
+
+fn gap(report: &ScanReport, collection: &str) -> Option<(String, Option<Reason>, Option<String>)> {
+    let gap = report.gaps.iter().find(|gap| gap.collection == collection)?;
+    Some((gap.state.clone(), gap.reason, gap.permission.clone()))
+}
+
+#[tokio::test]
+async fn a_complete_scan_tells_what_the_estate_holds() {
+    let (report, scene, _) = scan_with(Faults::default()).await;
+    assert_eq!((report.outcome, report.reason, report.gaps.len()), (Outcome::Complete, None, 0), "{report:?}");
+    assert_eq!((report.complete_collections, report.token_requests, exit_code(&report)), (12, 1, 0));
+    assert_eq!(report.credential_expires_at, Some("2026-06-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(report.permissions_missing, Vec::<String>::new());
+    assert_eq!(report.permissions_excess, ["Application.ReadWrite.All", "Directory.Read.All"]);
+
+    let snapshot = scene.kept.snapshot();
+    assert_eq!(snapshot.header.tenant, TENANT);
+    let app = facts(&snapshot, &node(NodeKind::Application, &id('a', 1)));
+    assert_eq!(app[attr::OWNER_COUNT], Value::Int(3));
+    assert_eq!(app[attr::CREATED_AT], text("2019-09-17T19:10:35.2742618Z"));
+    assert_eq!(app[attr::VENDOR_DISABLED], Value::Bool(false));
+    assert_eq!(app[attr::CREDENTIALS_LOCKED], Value::Bool(true));
+    assert_eq!(app[attr::HAS_MANAGEMENT_REFERENCE], Value::Bool(false));
+    let big = facts(&snapshot, &node(NodeKind::Application, &id('a', 3)));
+    assert_eq!(big[attr::OWNER_COUNT], Value::Int(25), "beyond the expansion's limit");
+    let odd = facts(&snapshot, &node(NodeKind::Application, &id('a', 2)));
+    assert_eq!(odd[attr::OWNER_COUNT], Value::Int(2), "an owner of unknown type counts");
+
+    let owners = edges(&snapshot, EdgeKind::Owns);
+    assert_eq!(owners.iter().filter(|(_, owned)| *owned == id('a', 3)).count(), 25);
+    assert_eq!(owners.iter().filter(|(_, owned)| *owned == id('a', 2)).count(), 1);
+    assert!(snapshot.nodes.iter().any(|row| row.id == node(NodeKind::ManagedIdentity, &id('b', 4))));
+
+    let gone = facts(&snapshot, &node(NodeKind::Human, &id('d', 7)));
+    assert_eq!(gone, BTreeMap::from([(attr::DELETED_AT.to_owned(), text("2025-10-26T16:56:36Z"))]));
+    assert_eq!(facts(&snapshot, &node(NodeKind::Human, &id('d', 2)))[attr::ENABLED], Value::Bool(false));
+}
+
+#[tokio::test]
+async fn credentials_and_authority_are_mapped() {
+    let (_, scene, _) = scan_with(Faults::default()).await;
+    let snapshot = scene.kept.snapshot();
+    let credential =
+        |holder: &str, key: u32| facts(&snapshot, &node(NodeKind::Credential, &format!("{holder}/{}", id('e', key))));
+    let endless = credential(&id('a', 1), 1);
+    assert_eq!(endless[attr::VALID_TO], text("2299-12-30T12:00:00Z"));
+    assert_eq!(endless[attr::CREDENTIAL_USE], text("client_auth"));
+    for key in [31, 32, 33] {
+        assert_eq!(credential(&id('b', 3), key)[attr::CREDENTIAL_USE], text("token_signing"), "{key}");
+    }
+    assert_eq!(credential(&id('b', 3), 33)[attr::VALID_TO], text("none"));
+    assert!(credential(&id('b', 4), 41).is_empty(), "the platform keeps a managed identity's");
+
+    let subject = facts(&snapshot, &node(NodeKind::FederatedSubject, &format!("{}/{}", id('a', 2), id('0', 1))));
+    assert_eq!(subject[attr::SUBJECT], text("repo:contoso/payments:ref:refs/heads/main"));
+    let pair = |from: String, to: String| (from, to);
+    assert_eq!(
+        edges(&snapshot, EdgeKind::Instantiates),
+        [pair(id('a', 1), id('b', 1)), pair(id('a', 2), id('b', 2)), pair(id('a', 9), id('b', 9))]
+    );
+    let granted: Vec<_> = snapshot.edges.iter().filter(|edge| edge.kind == EdgeKind::Granted).collect();
+    let told: Vec<_> = granted
+        .iter()
+        .map(|edge| {
+            (edge.from.as_str().split(':').nth(2).unwrap(), edge.role.as_deref().unwrap(), edge.scope.as_deref())
+        })
+        .collect();
+    let (custom, unit) = (id('f', 8), format!("/administrativeUnits/{}", id('f', 9)));
+    assert_eq!(
+        told,
+        [
+            ("Group", WRITE_ROLE, None),
+            ("ServicePrincipal", WRITE_ROLE, None),
+            ("ServicePrincipal", GLOBAL_ADMIN, Some("/")),
+            ("ServicePrincipal", custom.as_str(), Some(unit.as_str())),
+        ]
+    );
+    let graph = facts(&snapshot, &node(NodeKind::ServicePrincipal, &id('b', 5)));
+    assert_eq!(graph[&format!("{}{WRITE_ROLE}", attr::APP_ROLE_PREFIX)], text("Application.ReadWrite.All"));
+    assert_eq!(facts(&snapshot, &node(NodeKind::ServicePrincipal, &id('b', 9)))[attr::OWN_IDENTITY], Value::Bool(true));
+}
+
+#[tokio::test]
+async fn an_unchanged_estate_gives_the_same_bytes_in_any_order() {
+    let microsoft = Microsoft::start().await;
+    let first = Scene::new(&microsoft);
+    let one = scan(&first).await;
+    microsoft.shuffle();
+    let mut second = Scene::new(&microsoft);
+    second.request = request("00001767229200000-0a1b2c3e");
+    let two = scan(&second).await;
+    assert_eq!((one.outcome, two.outcome), (Outcome::Complete, Outcome::Complete));
+    assert_eq!(*first.kept.parts.lock().unwrap(), *second.kept.parts.lock().unwrap());
+    assert_ne!(one.snapshot.unwrap().digest, two.snapshot.unwrap().digest, "the header names the scan");
+}
+
+#[rstest]
+#[case(7_000_215, "invalid_client", 401, Reason::CredentialInvalid, 1)]
+#[case(7_000_222, "invalid_client", 401, Reason::CredentialExpired, 1)]
+#[case(90_002, "invalid_request", 400, Reason::TenantNotFound, 1)]
+#[case(7_000_112, "unauthorized_client", 400, Reason::AppDisabled, 1)]
+#[case(7_000_229, "invalid_client", 401, Reason::ServicePrincipalMissing, 1)]
+#[case(700_213, "invalid_client", 401, Reason::FederationMismatch, 2)]
+#[case(90_033, "temporarily_unavailable", 503, Reason::IdentityProviderUnavailable, 3)]
+#[tokio::test]
+async fn a_refused_sign_in_keeps_its_code_and_is_not_repeated(
+    #[case] code: u64,
+    #[case] error: &str,
+    #[case] status: u16,
+    #[case] reason: Reason,
+    #[case] asked: u32,
+) {
+    let faults = Faults { token: Some((status, aadsts(code, error))), ..Faults::default() };
+    let (report, scene, microsoft) = scan_with(faults).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(reason)));
+    assert_eq!(report.vendor_code, Some(format!("AADSTS{code}")));
+    assert_eq!((*microsoft.tokens.lock().unwrap(), report.token_requests), (asked, u64::from(asked)));
+    assert!(scene.kept.manifest.lock().unwrap().is_none() && microsoft.paths.lock().unwrap().is_empty());
+}
+
+#[rstest]
+#[case("target", None, Reason::CredentialMissing)]
+#[case("clientSecret", None, Reason::CredentialMissing)]
+#[case("target", Some("22222222-2222-4222-8222-222222222222"), Reason::TargetMismatch)]
+#[tokio::test]
+async fn a_wrong_secret_mount_asks_nobody(#[case] file: &str, #[case] content: Option<&str>, #[case] reason: Reason) {
+    let microsoft = Microsoft::start().await;
+    let scene = Scene::new(&microsoft);
+    let path = scene.dir.path().join(file);
+    std::fs::remove_file(&path).unwrap();
+    if let Some(content) = content {
+        std::fs::write(&path, content).unwrap();
+    }
+    let report = scan(&scene).await;
+    assert_eq!((report.outcome, report.reason, report.requests), (Outcome::Failed, Some(reason), 0));
+    assert_eq!(*microsoft.tokens.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_projected_token_signs_in_without_a_secret() {
+    let microsoft = Microsoft::start().await;
+    let mut scene = Scene::new(&microsoft);
+    scene.request.auth = Auth::WorkloadIdentity;
+    std::fs::remove_file(scene.dir.path().join("clientSecret")).unwrap();
+    let report = scan(&scene).await;
+    assert_eq!((report.outcome, report.credential_expires_at), (Outcome::Complete, None));
+}
+
+#[rstest]
+#[case("/users", "ownerAccounts", "User.Read.All")]
+#[case("/roleManagement/directory/roleAssignments", "directoryRoleAssignments", "RoleManagement.Read.Directory")]
+#[case("/applications", "applications", "Application.Read.All")]
+#[tokio::test]
+async fn a_denied_collection_names_its_permission(
+    #[case] denied: &'static str,
+    #[case] collection: &str,
+    #[case] permission: &str,
+) {
+    let (report, scene, _) = scan_with(Faults { deny: vec![denied], ..Faults::default() }).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Partial, Some(Reason::PermissionMissing)));
+    let expected = ("denied".to_owned(), Some(Reason::PermissionMissing), Some(permission.to_owned()));
+    assert_eq!(gap(&report, collection), Some(expected));
+    assert_eq!(report.permissions_missing, [permission]);
+    let header = scene.kept.snapshot().header;
+    let record = header.coverage.iter().find(|record| record.collection == collection).unwrap();
+    assert_eq!(record.state, CoverageState::Denied);
+}
+
+#[tokio::test]
+async fn an_empty_account_state_is_a_missing_permission_and_not_a_disabled_person() {
+    let (report, scene, _) = scan_with(Faults { hide_accounts: true, ..Faults::default() }).await;
+    let expected = ("partial".to_owned(), Some(Reason::PermissionMissing), Some("User.Read.All".to_owned()));
+    assert_eq!(gap(&report, "ownerAccounts"), Some(expected));
+    let person = facts(&scene.kept.snapshot(), &node(NodeKind::Human, &id('d', 2)));
+    assert!(!person.contains_key(attr::ENABLED));
+}
+
+#[tokio::test]
+async fn without_proof_of_the_tenant_there_is_no_snapshot() {
+    let (report, scene, _) = scan_with(Faults { deny: vec!["/organization"], ..Faults::default() }).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::PermissionMissing)));
+    assert_eq!(report.permissions_missing, ["Organization.Read.All"]);
+    assert!(scene.kept.manifest.lock().unwrap().is_none());
+    let foreign = Faults { tenant: Some("22222222-2222-4222-8222-222222222222"), ..Faults::default() };
+    let (report, scene, microsoft) = scan_with(foreign).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::ForeignTenant)));
+    assert!(scene.kept.manifest.lock().unwrap().is_none());
+    assert_eq!(*microsoft.paths.lock().unwrap(), ["/organization"]);
+}
+
+#[tokio::test]
+async fn a_lost_last_page_is_noticed_or_healed() {
+    let (report, ..) = scan_with(Faults { lose_last_page_of: Some("/servicePrincipals"), ..Faults::default() }).await;
+    let expected = ("partial".to_owned(), Some(Reason::LastPageLost), None);
+    assert_eq!(gap(&report, "servicePrincipals"), Some(expected));
+    assert_eq!(gap(&report, "directoryRoleAssignments").unwrap().1, Some(Reason::PartialCoverage));
+    assert_eq!((report.outcome, report.reason), (Outcome::Partial, Some(Reason::LastPageLost)));
+}
+
+#[rstest]
+#[case::not_taken(Faults { refuse_expand: true, ..Faults::default() })]
+#[case::cut_short(Faults { lose_last_page_of: Some("expanded"), ..Faults::default() })]
+#[tokio::test]
+async fn what_an_expansion_does_not_give_is_read_singly(#[case] faults: Faults) {
+    let (report, scene, _) = scan_with(faults).await;
+    assert_eq!((report.outcome, report.complete_collections), (Outcome::Complete, 12), "{report:?}");
+    let snapshot = scene.kept.snapshot();
+    assert_eq!(facts(&snapshot, &node(NodeKind::Application, &id('a', 3)))[attr::OWNER_COUNT], Value::Int(25));
+    assert_eq!(edges(&snapshot, EdgeKind::AuthenticatesAs).len(), 1);
+}
+
+#[rstest]
+#[case::other_origin("https://evil.example.com/v1.0/applications?$skiptoken=1")]
+#[case::other_path("/v1.0/users?$skiptoken=1")]
+#[case::circle("/v1.0/applications?$skiptoken=0")]
+#[tokio::test]
+async fn a_lying_next_link_makes_the_collection_partial(#[case] link: &str) {
+    let microsoft = Microsoft::start().await;
+    let link = if link.starts_with('/') { format!("http://127.0.0.1:{}{link}", microsoft.port) } else { link.into() };
+    microsoft.set(Faults { next_link: Some(("/applications", link)), ..Faults::default() });
+    let report = scan(&Scene::new(&microsoft)).await;
+    assert_eq!(gap(&report, "applications").unwrap().1, Some(Reason::ResponseRefused));
+    assert_eq!(report.outcome, Outcome::Partial);
+    assert!(!microsoft.paths.lock().unwrap().contains(&"/users?$skiptoken=1".to_owned()));
+}
+
+#[rstest]
+#[case::redirect(302, String::new(), Reason::ResponseRefused)]
+#[case::huge(200, format!("{{\"value\":[\"{}\"]}}", "x".repeat(300_000)), Reason::ResponseRefused)]
+#[case::deep(200, "[".repeat(10_000), Reason::ResponseRefused)]
+#[case::html(200, "<html>".into(), Reason::ResponseMalformed)]
+#[case::no_list(200, "{}".into(), Reason::ResponseMalformed)]
+#[case::broken_item(200, r#"{"value":[{"id":7}]}"#.into(), Reason::ResponseMalformed)]
+#[case::outage(500, String::new(), Reason::UpstreamUnavailable)]
+#[tokio::test]
+async fn a_bad_answer_makes_its_collection_partial(#[case] status: u16, #[case] body: String, #[case] reason: Reason) {
+    let path = "/roleManagement/directory/roleDefinitions";
+    let (report, ..) = scan_with(Faults { raw: Some((path, status, body)), ..Faults::default() }).await;
+    assert_eq!(gap(&report, "directoryRoleDefinitions").unwrap().1, Some(reason));
+    assert_eq!((report.outcome, report.gaps.len()), (Outcome::Partial, 1));
+}
+
+#[tokio::test]
+async fn throttling_is_waited_out_as_the_vendor_asks() {
+    let faults = Faults { throttle: 2, retry_after: Some("11"), ..Faults::default() };
+    let (report, scene, _) = scan_with(faults).await;
+    assert_eq!(report.outcome, Outcome::Complete, "{report:?}");
+    let waits = scene.pause.0.lock().unwrap();
+    assert!(!waits.is_empty() && waits.iter().all(|wait| *wait == Duration::from_secs(11)));
+}
+
+#[rstest]
+#[case::too_long(1, Some("86400"), Some(86_400))]
+#[case::for_ever(1000, None, None)]
+#[tokio::test]
+async fn throttling_has_an_end(
+    #[case] throttle: u32,
+    #[case] retry_after: Option<&'static str>,
+    #[case] told: Option<u64>,
+) {
+    let (report, scene, _) = scan_with(Faults { throttle, retry_after, ..Faults::default() }).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::RateLimited)));
+    assert_eq!((report.retry_after_seconds, exit_code(&report)), (told, 11));
+    assert!(scene.pause.0.lock().unwrap().len() < 10);
+}
+
+#[tokio::test]
+async fn a_token_that_the_api_refuses_is_renewed_once() {
+    let (report, _, microsoft) = scan_with(Faults { refuse_bearers: true, ..Faults::default() }).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::TokenRejected)));
+    assert_eq!(*microsoft.tokens.lock().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn bounds_of_time_and_requests_end_a_scan() {
+    let microsoft = Microsoft::start().await;
+    let mut scene = Scene::new(&microsoft);
+    scene.request.deadline_seconds = 0;
+    let report = scan(&scene).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::DeadlineExceeded)));
+    let mut scene = Scene::new(&microsoft);
+    scene.request.limits.max_requests = 3;
+    let report = scan(&scene).await;
+    assert_eq!((report.outcome, report.requests), (Outcome::Partial, 4), "three and the token");
+    let scene = Scene::new(&microsoft);
+    scene.stop.cancel();
+    let report = scan(&scene).await;
+    assert_eq!((report.outcome, report.reason, exit_code(&report)), (Outcome::Failed, Some(Reason::Lost), 11));
+}
+
+#[tokio::test]
+async fn a_private_address_is_not_spoken_to_unless_listed() {
+    let microsoft = Microsoft::start().await;
+    let mut scene = Scene::new(&microsoft);
+    scene.request.network.private_hosts.clear();
+    let report = scan(&scene).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::NetworkNotAllowed)));
+    assert_eq!(*microsoft.tokens.lock().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_fails_the_scan() {
+    let microsoft = Microsoft::start().await;
+    let mut scene = Scene::new(&microsoft);
+    scene.kept.refuse = Some(Reason::StoreFull);
+    let report = scan(&scene).await;
+    assert_eq!((report.outcome, report.reason, report.snapshot), (Outcome::Failed, Some(Reason::StoreFull), None));
+}
