@@ -43,13 +43,18 @@ fn vendor_manifest(image: &str) -> Value {
         },
         "containers": [{
             "name": "vendor", "image": image, "imagePullPolicy": "IfNotPresent",
-            "args": ["serve", "--listen", "0.0.0.0:443", "--admin", "0.0.0.0:9090", "--kubernetes-issuer", "--ca-out", "/state"],
+            "args": ["serve", "--estate", "/start/estate.json", "--listen", "0.0.0.0:443", "--admin", "0.0.0.0:9090", "--kubernetes-issuer", "--ca-out", "/state"],
             "ports": [{"containerPort": 443}, {"containerPort": 9090}],
             "readinessProbe": {"httpGet": {"path": "/ca", "port": 9090}, "periodSeconds": 1},
             "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
-            "volumeMounts": [{"name": "state", "mountPath": "/state"}],
+            "volumeMounts": [{"name": "state", "mountPath": "/state"}, {"name": "start", "mountPath": "/start", "readOnly": true}],
         }],
-        "volumes": [{"name": "state", "emptyDir": {}}],
+        "volumes": [{"name": "state", "emptyDir": {}}, {"name": "start", "configMap": {"name": "start"}}],
+    });
+    // A tenant to begin with; every test and the demonstration put their own in its place.
+    let start = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "start", "namespace": VENDOR},
+        "data": {"estate.json": crate::estate::small("nowhere").to_string()},
     });
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vendor", "namespace": VENDOR},
@@ -58,7 +63,7 @@ fn vendor_manifest(image: &str) -> Value {
             "template": {"metadata": {"labels": {"app": "vendor"}}, "spec": pod},
         },
     });
-    json!({"apiVersion": "v1", "kind": "List", "items": [namespace(VENDOR), account, service, deployment]})
+    json!({"apiVersion": "v1", "kind": "List", "items": [namespace(VENDOR), account, start, service, deployment]})
 }
 
 fn namespace(name: &str) -> Value {

@@ -60,3 +60,37 @@ fn billing() -> Value {
         "servicePrincipal": {"id": BILLING, "owners": ["owner"], "graphPermissions": ["Directory.ReadWrite.All"]},
     })
 }
+
+/// A tenant file made ready for one namespace of this cluster.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// The file, as JSON.
+    pub document: Value,
+    /// Tenant id.
+    pub id: String,
+    /// Client id of the application that scans.
+    pub client: String,
+}
+
+impl Tenant {
+    /// Reads an estate file and makes its scanning application trust the ServiceAccount `scanner` of `namespace`.
+    pub fn load(yaml: &str, namespace: &str) -> crate::Result<Self> {
+        let mut document: Value = serde_yaml::from_str(yaml)?;
+        let id = text(&document["tenant"]["id"]).ok_or("the file has no tenant.id")?;
+        let operator = text(&document["operatorApp"]).ok_or("the file has no operatorApp: it names the application that scans")?;
+        let apps = document["applications"].as_array_mut().into_iter().flatten();
+        let app = apps
+            .filter(|app| ["key", "id", "appId"].iter().any(|field| app[field] == operator.as_str()))
+            .next_back()
+            .ok_or_else(|| format!("operatorApp names {operator}, which is not among the applications"))?;
+        let client = text(&app["appId"]).ok_or_else(|| format!("the application {operator} needs an appId"))?;
+        app["federatedCredentials"] = json!([{
+            "name": "cluster", "issuer": "kubernetes", "subject": format!("system:serviceaccount:{namespace}:scanner"),
+        }]);
+        Ok(Self { document, id, client })
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}

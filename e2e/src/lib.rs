@@ -4,10 +4,12 @@
 //!
 //! Takes its cluster from the environment ([`Env`]); never guesses one. May not reach into the product's crates.
 
+pub mod audit;
 pub mod cluster;
 pub mod deploy;
 pub mod env;
 pub mod estate;
+pub mod faults;
 pub mod store;
 pub mod vendor;
 pub mod world;

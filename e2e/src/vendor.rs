@@ -53,6 +53,20 @@ impl Vendor {
         Ok(serde_json::from_str(&self.kubectl.run(&["get", "--raw", &format!("{PROXY}/counters")])?)?)
     }
 
+    /// Token requests since the last reset.
+    pub fn token_requests(&self) -> Result<u64> {
+        let counters = self.counters()?;
+        counters["tokenRequests"]
+            .as_object()
+            .map(|by_client| by_client.values().filter_map(Value::as_u64).sum())
+            .ok_or_else(|| format!("the counters have no token requests: {counters}").into())
+    }
+
+    /// What a scan of the loaded estate must find, and must not: object ids filled in.
+    pub fn expectations(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.kubectl.run(&["get", "--raw", &format!("{PROXY}/expectations")])?)?)
+    }
+
     fn post(&self, route: &str, body: &str) -> Result<()> {
         self.kubectl.run_with(&["create", "--raw", &format!("{PROXY}/{route}"), "-f", "-"], body)?;
         Ok(())

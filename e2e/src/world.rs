@@ -34,9 +34,13 @@ pub struct World {
 impl World {
     /// Installs what is missing and empties the estates: no instance, schedule, secret or finding is left in them.
     pub fn clean() -> Result<Self> {
+        Self::clean_in(Env::read()?)
+    }
+
+    /// As [`Self::clean`], for a caller that knows its environment.
+    pub fn clean_in(env: Env) -> Result<Self> {
         let turn = File::create(std::env::temp_dir().join("securityv0-e2e.lock"))?;
         turn.lock()?;
-        let env = Env::read()?;
         let kubectl = Kubectl::new(&env);
         let vendor = install(&env, &kubectl)?;
         let world = Self { env, kubectl, vendor, ns: ESTATES[0], _turn: turn };
@@ -180,32 +184,15 @@ fn install(env: &Env, kubectl: &Kubectl) -> Result<Vendor> {
     Ok(vendor)
 }
 
-/// A tenant to connect, and what its scan must show.
-pub struct Expected {
-    /// Tenant id.
-    pub tenant: String,
-    /// Client id of the application that scans.
-    pub client: String,
-    /// Rule, object id of the subject, severity in lower case, whether narrower.
-    pub findings: Vec<(String, String, String, bool)>,
-    /// Rule and object id of the look-alikes.
-    pub near_misses: Vec<(String, String)>,
-}
-
 impl World {
-    /// Loads the shipped demonstration estate into the vendor.
-    pub fn load_demo(&self) -> Result<Expected> {
+    /// Loads the shipped demonstration estate into the vendor, connects it, and waits for its evaluation.
+    pub fn connect_demo(&self) -> Result<()> {
         let yaml = std::fs::read_to_string(self.env.root.join("e2e/estate/estates/demo.yaml"))?;
-        self.vendor.set_estate(&yaml)?;
-        self.vendor.expectations()
-    }
-
-    /// Connects the tenant of `expected` by workload identity, and waits for its evaluation.
-    pub fn connect_to(&self, expected: &Expected) -> Result<()> {
-        self.vendor.trust(self.ns)?;
+        let tenant = estate::Tenant::load(&yaml, self.ns)?;
+        self.vendor.set_estate(&tenant.document.to_string())?;
         let mut instance = self.instance(&json!({"workloadIdentity": {}}));
-        instance["spec"]["entra"]["tenantId"] = json!(expected.tenant);
-        instance["spec"]["entra"]["clientId"] = json!(expected.client);
+        instance["spec"]["entra"]["tenantId"] = json!(tenant.id);
+        instance["spec"]["entra"]["clientId"] = json!(tenant.client);
         self.kubectl.apply(&instance.to_string())?;
         self.wait_evaluated()
     }

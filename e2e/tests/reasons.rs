@@ -96,13 +96,6 @@ fn secrets() -> Result<()> {
     Ok(())
 }
 
-/// The small estate with the scanner's application bent.
-fn scanner(world: &World, bend: impl Fn(&mut Value)) -> Result<()> {
-    let mut file = estate::small(world.ns);
-    bend(&mut file["applications"][0]);
-    world.vendor.set_estate(&file.to_string())
-}
-
 #[test]
 fn tenant_and_application() -> Result<()> {
     let world = connected_by(false)?;
@@ -120,7 +113,7 @@ fn tenant_and_application() -> Result<()> {
         Break {
             reason: "AppNotInTenant",
             says: "clientId",
-            cause: &|w| scanner(w, |app| app["appId"] = json!("00000000-0000-4000-8000-000000000003")),
+            cause: &|w| w.vendor.mutate(&json!({"appMissing": true})),
             mend: &original,
         },
         Break {
@@ -132,11 +125,7 @@ fn tenant_and_application() -> Result<()> {
         Break {
             reason: "ServicePrincipalMissing",
             says: "consent",
-            cause: &|w| {
-                scanner(w, |app| {
-                    app.as_object_mut().map(|a| a.remove("servicePrincipal"));
-                })
-            },
+            cause: &|w| w.vendor.mutate(&json!({"servicePrincipalMissing": true})),
             mend: &original,
         },
         Break {
@@ -245,11 +234,11 @@ fn a_lying_vendor_is_refused_and_never_followed() -> Result<()> {
     let world = connected_by(false)?;
     let findings = world.versions()?;
     for (lie, outcome) in [
-        (json!({"hostile": {"kind": "nextlink-other-origin", "route": "applications"}}), "Partial"),
-        (json!({"hostile": {"kind": "repeat-cursor", "route": "applications"}}), "Partial"),
-        (json!({"hostile": {"kind": "huge-body", "route": "applications"}}), "Partial"),
-        (json!({"hostile": {"kind": "deep-json", "route": "applications"}}), "Partial"),
-        (json!({"hostile": {"kind": "foreign-tenant", "route": "organization"}}), "Failed"),
+        (json!({"hostile": "nextlink-other-origin", "hostileRoute": "applications"}), "Partial"),
+        (json!({"hostile": "repeat-cursor", "hostileRoute": "applications"}), "Partial"),
+        (json!({"hostile": "huge-body", "hostileRoute": "applications"}), "Partial"),
+        (json!({"hostile": "deep-json", "hostileRoute": "applications"}), "Partial"),
+        (json!({"hostile": "foreign-tenant", "hostileRoute": "*"}), "Failed"),
         (json!({"redirect": "attacker.example"}), "Failed"),
     ] {
         original(&world)?;

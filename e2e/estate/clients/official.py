@@ -34,11 +34,11 @@ def refusal(credential):
     return "accepted"
 
 
-def pages(session, path):
+def pages(http, path):
     """All rows of a list."""
     url, rows, count = f"{GRAPH}/{path}", [], 0
     while url:
-        answer = session.get(url, timeout=30)
+        answer = http.get(url, timeout=30)
         answer.raise_for_status()
         body = answer.json()
         rows += body["value"]
@@ -50,15 +50,15 @@ def pages(session, path):
 def main():
     by_secret = ClientSecretCredential(TENANT, CLIENT, os.environ["ESTATE_SECRET"])
     by_assertion = ClientAssertionCredential(TENANT, CLIENT, func=lambda: os.environ["ESTATE_ASSERTION"])
-    session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {by_assertion.get_token(SCOPE).token}"
-    organisation, _ = pages(session, "organization")
-    session.headers["Authorization"] = f"Bearer {by_secret.get_token(SCOPE).token}"
-    applications, application_pages = pages(session, "applications?$select=id,appId,displayName&$top=999")
-    principals, _ = pages(session, "servicePrincipals?$select=id,appId,servicePrincipalType&$top=999")
-    expanded, _ = pages(session, "applications?$select=id&$expand=owners($select=id,accountEnabled)&$top=250")
+    http = requests.Session()
+    http.headers["Authorization"] = f"Bearer {by_assertion.get_token(SCOPE).token}"
+    organisation, _ = pages(http, "organization")
+    http.headers["Authorization"] = f"Bearer {by_secret.get_token(SCOPE).token}"
+    applications, application_pages = pages(http, "applications?$select=id,appId,displayName&$top=999")
+    principals, _ = pages(http, "servicePrincipals?$select=id,appId,servicePrincipalType&$top=999")
+    expanded, _ = pages(http, "applications?$select=id&$expand=owners($select=id,accountEnabled)&$top=250")
     parts = [{"id": str(n), "method": "GET", "url": f"/applications/{row['id']}/owners?$select=id"} for n, row in enumerate(applications[:20])]
-    batch = session.post(f"{GRAPH}/$batch", json={"requests": parts}, timeout=30).json()["responses"]
+    batch = http.post(f"{GRAPH}/$batch", json={"requests": parts}, timeout=30).json()["responses"]
     json.dump(
         {
             "organisation": organisation[0]["id"],

@@ -128,6 +128,11 @@ impl Drop for Running {
 pub async fn start(estate: Estate, authority: &Authority, options: Options) -> Result<Running, StartError> {
     let issuers = Issuers::new(options.issuers, options.kubernetes_issuer);
     let state = Arc::new(State::new(estate, SigningKey::generate()?, issuers, authority.cert_pem().to_owned()));
+    if options.kubernetes_issuer {
+        // Known before the first scan, so that the first list of federated credentials already shows it.
+        let state = Arc::clone(&state);
+        tokio::spawn(async move { drop(state.issuers.resolve(crate::issuers::KUBERNETES).await) });
+    }
     let config = authority.server_config()?;
     let (stop, stopped) = watch::channel(false);
     let vendor = bind(options.listen).await?;

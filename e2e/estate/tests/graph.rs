@@ -133,6 +133,8 @@ async fn the_self_check_and_the_grants() {
     assert!(names.iter().all(|name| **name == "ServicePrincipal"));
     let roles = world.get(&token, "roleManagement/directory/roleAssignments?$top=999").await;
     assert_eq!(roles.rows()[0]["roleDefinitionId"], "62e90394-69f5-4237-9190-012177145e10");
+    let expanded = world.get(&token, "roleManagement/directory/roleAssignments?$expand=principal($select=id)").await;
+    assert_eq!(expanded.rows()[0]["principal"]["@odata.type"], "#microsoft.graph.servicePrincipal");
     let people = world.get(&token, "users").await;
     assert!(people.rows()[0].get("accountEnabled").is_none(), "not among the default properties");
     let missing = world.get(&token, "applications/00000000-0000-4000-8000-000000000000").await;
@@ -230,6 +232,10 @@ async fn changes_of_people() {
         .get(&token, "directory/deletedItems/microsoft.graph.user?$select=id,userPrincipalName,deletedDateTime")
         .await;
     assert_eq!(bin.rows()[0]["userPrincipalName"], format!("{}u01@t.example", id.replace('-', "")));
+    let binned = world.get(&token, &format!("directory/deletedItems/{id}?$select=id,deletedDateTime")).await;
+    assert_eq!((&binned.body["@odata.type"], &binned.body["id"]), (&json!("#microsoft.graph.user"), &json!(id)));
+    let alive = world.server.estate().object_id("u02").unwrap().to_owned();
+    assert_eq!(world.get(&token, &format!("directory/deletedItems/{alive}")).await.status, 404);
     assert!(world.admin("/mutate", &json!({"user": {"id": "who"}})).await.contains("no user `who`"));
     assert!(world.admin("/mutate", &json!({"tpyo": 1})).await.contains("tpyo"));
 }

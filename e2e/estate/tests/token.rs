@@ -107,3 +107,38 @@ async fn graph_takes_only_its_own_tokens() {
     let answer = common::read(other_host).await;
     assert!(answer.body["token_endpoint"].as_str().unwrap().ends_with("/oauth2/v2.0/token"));
 }
+
+#[tokio::test]
+async fn fetched_keys_are_fetched_again_for_an_unknown_key() {
+    let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let bearer = directory.path().join("token");
+    std::fs::write(&bearer, "pod-token\n").unwrap();
+    let published = std::sync::Arc::new(std::sync::Mutex::new((json!(old.jwks()), 0)));
+    let shared = std::sync::Arc::clone(&published);
+    let keys = axum::routing::get(move |headers: http::HeaderMap| {
+        let mut shared = shared.lock().unwrap();
+        shared.1 += 1;
+        let known = headers.get("authorization").is_some_and(|value| value == "Bearer pod-token");
+        let answer = if known { shared.0.to_string() } else { String::new() };
+        async move { answer }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/openid/v1/jwks", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/openid/v1/jwks", keys);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let inline = format!("jwks: {}", serde_json::to_string(&old.jwks()).unwrap());
+    let text =
+        common::small(&old, ALL, 0).replace(&inline, &format!("jwksUrl: '{url}', tokenFile: '{}'", bearer.display()));
+    assert!(text.contains("jwksUrl"));
+    let world = common::serve(&text, old, ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let fetched = || published.lock().unwrap().1;
+    assert_eq!(world.assertion(&claims(&json!({}))).await.status, 200);
+    assert_eq!(world.assertion(&claims(&json!({}))).await.status, 200);
+    assert_eq!(fetched(), 1, "kept while it serves");
+    let rotated = new.sign(&claims(&json!({}))).unwrap();
+    assert_eq!(aadsts(&world.assertion_text(&rotated).await), 50_013);
+    published.lock().unwrap().0 = json!(new.jwks());
+    assert_eq!(world.assertion_text(&rotated).await.status, 200);
+    assert_eq!(fetched(), 3);
+}

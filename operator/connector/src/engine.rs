@@ -25,7 +25,7 @@ use crate::token::TokenSource;
 use crate::{Cause, Failure, Secret, json};
 
 /// Most attempts of one request.
-const MAX_ATTEMPTS: u32 = 6;
+const MAX_ATTEMPTS: u32 = 8;
 /// Most attempts while the vendor cannot be reached at all.
 const MAX_CONNECT_ATTEMPTS: u32 = 3;
 /// Longest time for one answer.
@@ -231,7 +231,8 @@ impl Engine {
 
     async fn once<T: DeserializeOwned>(&self, request: &Prepared) -> Result<Attempt<T>, Failure> {
         let _pass = self.gate.enter().await;
-        let token = self.tokens.token().await?;
+        let token = tokio::time::timeout_at(self.deadline, self.tokens.token());
+        let token = token.await.map_err(|_| Failure::from(Cause::DeadlineExceeded))??;
         self.guard.admits(request).map_err(|refusal| self.refused(&refusal))?;
         if self.requests.fetch_add(1, Ordering::Relaxed) >= self.limits.max_requests {
             self.requests.fetch_sub(1, Ordering::Relaxed);

@@ -107,7 +107,7 @@ impl Resolve for PublicOnly {
             }
             let public: Vec<SocketAddr> = found.into_iter().filter(|address| !is_private(address.ip())).collect();
             if public.is_empty() {
-                return Err(Box::new(AddressRefused).into());
+                return Err(AddressRefused.into());
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
@@ -200,6 +200,17 @@ mod tests {
         };
         assert!(resolve(&[]).await.err().is_some_and(|e| e.is::<AddressRefused>()));
         assert!(resolve(&["localhost"]).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_refusal_is_told_apart_from_an_outage() {
+        let origin = Url::parse("https://localhost:1").unwrap();
+        let client = client(&NetworkPolicy::default(), &[&origin]).unwrap();
+        let error = client.get(origin.clone()).send().await.unwrap_err();
+        assert!(crate::leads_inside(&error));
+        let listed = NetworkPolicy { private_hosts: vec!["localhost".into()], ..NetworkPolicy::default() };
+        let error = super::client(&listed, &[&origin]).unwrap().get(origin).send().await.unwrap_err();
+        assert!(!crate::leads_inside(&error), "nobody listens there");
     }
 
     #[test]

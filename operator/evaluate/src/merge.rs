@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::{FindingSpec, FindingState};
+use sv0_rules::RuleFinding;
 
 use crate::ledger::{Dependency, Remembered};
 
@@ -26,7 +27,7 @@ pub struct Draft {
     /// What its absence would have to rest on.
     pub depends_on: Vec<Dependency>,
     /// The finding with all its evidence, for the pack.
-    pub full: serde_json::Value,
+    pub full: Option<Box<RuleFinding>>,
 }
 
 /// What the merge has to know besides the findings.
@@ -94,7 +95,7 @@ pub struct Held {
     /// Why.
     pub basis: Basis,
     /// With all its evidence, when it fires now.
-    pub full: Option<serde_json::Value>,
+    pub full: Option<Box<RuleFinding>>,
 }
 
 /// What holds and what leaves, by name.
@@ -137,7 +138,7 @@ fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Hel
     spec.state = FindingState::Open;
     spec.resolved_at = None;
     spec.first_observed = earlier.map_or(Time(now.as_of), |earlier| earlier.spec.first_observed);
-    Held { remembered: Remembered { depends_on, spec }, basis: Basis::Fires, full: Some(full) }
+    Held { remembered: Remembered { depends_on, spec }, basis: Basis::Fires, full }
 }
 
 /// A remembered finding that does not fire.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sv0_api::{EstateSpec, FindingSpec};
 use sv0_graph::canonical::{digest, to_canonical_json};
+use sv0_rules::RuleFinding;
 
 use crate::engine::{Config, InputNote};
 use crate::fire;
@@ -98,7 +99,7 @@ struct PackFinding<'a> {
     spec: &'a FindingSpec,
     /// With all evidence; absent when it does not fire now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    full: Option<&'a serde_json::Value>,
+    full: Option<&'a RuleFinding>,
 }
 
 /// The pack's bytes and their digest.
@@ -132,7 +133,7 @@ pub fn write_pack(
             basis: held.basis.as_str(),
             kept: kept.contains(name),
             spec: &held.remembered.spec,
-            full: held.full.as_ref(),
+            full: held.full.as_deref(),
         };
         line(&mut encoder, &finding)?;
     }

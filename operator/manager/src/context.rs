@@ -82,6 +82,8 @@ pub struct Scheduled {
 pub struct Remembered {
     /// No Job of the estate exists.
     pub idle: bool,
+    /// The instant that the last successful evaluation stood for, and when it was seen to end.
+    pub done: Option<(Timestamp, Timestamp)>,
     /// The Job whose failure has been announced.
     pub announced: Option<String>,
 }

@@ -43,23 +43,31 @@ pub struct Ports {
 pub async fn run(request: &ScanRequest, ports: &Ports) -> ScanReport {
     let mut report = blank(request, (ports.now)());
     let rows = Rows::default();
-    let outcome = match Session::new(request, ports) {
-        Ok(session) => {
-            let outcome = session.collect(&rows, report.started_at).await;
-            report.token_requests = session.broker.token_requests();
-            report.requests = session.engine.usage().requests + report.token_requests;
-            report.vendor_code = session.broker.failure().and_then(|error| error.vendor_code);
-            outcome.map(|collected| (collected, session))
+    let outcome = match Setup::new(request, ports) {
+        Ok(setup) => {
+            // Nothing that waits may hold the end up: the kubelet kills after its grace period.
+            let outcome = tokio::select! {
+                () = ports.stop.cancelled() => Err(Cause::Stopped.into()),
+                outcome = setup.collect(&rows, report.started_at) => outcome,
+            };
+            report.token_requests = setup.broker.token_requests();
+            report.requests = setup.engine.usage().requests + report.token_requests;
+            report.vendor_code = setup.broker.failure().and_then(|error| error.vendor_code);
+            outcome.map(|collected| (collected, setup))
         }
         Err(failure) => Err(failure),
     };
     match outcome {
         _ if ports.stop.is_cancelled() => with_failure(&mut report, &Cause::Stopped.into()),
         Err(failure) => with_failure(&mut report, &failure),
-        Ok((collected, session)) => {
+        Ok((collected, setup)) => {
             with_collected(&mut report, &collected);
-            let header = session.header(request, &collected, report.started_at, (ports.now)());
-            match store(ports.sink.as_ref(), header, rows).await {
+            let header = setup.header(request, &collected, report.started_at, (ports.now)());
+            let stored = tokio::select! {
+                () = ports.stop.cancelled() => Err(Reason::Lost),
+                stored = store(ports.sink.as_ref(), header, rows) => stored,
+            };
+            match stored {
                 Ok(snapshot) => report.snapshot = Some(snapshot),
                 Err(reason) => {
                     report.outcome = Outcome::Failed;
@@ -83,13 +91,13 @@ pub async fn run(request: &ScanRequest, ports: &Ports) -> ScanReport {
 }
 
 /// What a request is made into.
-struct Session {
+struct Setup {
     broker: Arc<EntraBroker>,
     connector: Entra,
     engine: Engine,
 }
 
-impl Session {
+impl Setup {
     fn new(request: &ScanRequest, ports: &Ports) -> Result<Self, Failure> {
         let Source::Entra { tenant_id, client_id, cloud } = &request.source;
         let network = NetworkPolicy {

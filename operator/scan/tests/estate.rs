@@ -16,7 +16,7 @@ use sv0_estate::estate::Estate;
 use sv0_estate::server::{self, Options, Running};
 use sv0_estate::tls::Authority;
 use sv0_graph::{EdgeKind, Snapshot};
-use sv0_protocol::{Outcome, Reason, ScanReport, ScanRequest, Source};
+use sv0_protocol::{Limits, MicrosoftCloud, Outcome, Reason, ScanReport, ScanRequest, Source};
 use sv0_scan::{Ports, run};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -74,9 +74,12 @@ impl World {
 
     fn request(&self) -> ScanRequest {
         let mut request = support::request("00001767225600000-0a1b2c3d");
-        request.source =
-            Source::Entra { tenant_id: self.tenant.clone(), client_id: self.client.clone(), cloud: Default::default() };
-        request.limits = sv0_protocol::Limits::default();
+        request.source = Source::Entra {
+            tenant_id: self.tenant.clone(),
+            client_id: self.client.clone(),
+            cloud: MicrosoftCloud::Public,
+        };
+        request.limits = Limits { max_pages: 40, ..Limits::default() };
         request.network.private_hosts.clear();
         request.network.trusted_ca_pem = Some(self.server.ca_pem().to_owned());
         request.network.proxy = Some(format!("http://{}", self.proxy));
@@ -115,7 +118,7 @@ async fn the_demonstration_tenant_is_read_completely_and_twice_the_same() {
     let world = World::start(DEMO).await;
     let (report, kept) = world.scan().await;
     assert_eq!((report.outcome, report.reason), (Outcome::Complete, None), "{report:?}");
-    assert_eq!((report.complete_collections, report.token_requests), (12, 1));
+    assert_eq!((report.complete_collections, report.token_requests), (13, 1));
     assert_eq!(report.permissions_missing, Vec::<String>::new());
     let snapshot = kept.snapshot();
     for kind in [
@@ -162,6 +165,59 @@ async fn a_refused_sign_in_has_its_reason(#[case] change: serde_json::Value, #[c
     assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(reason)), "{report:?}");
     assert!(report.vendor_code.is_some());
     assert!(world.server.counters().tokens() <= 3);
+}
+
+/// Each way of lying on the list of applications leaves the rest of the scan whole and the list not complete.
+#[rstest]
+#[case("nextlink-other-origin")]
+#[case("repeat-cursor")]
+#[case("huge-body")]
+#[case("deep-json")]
+#[case("endless-pages")]
+#[tokio::test]
+async fn a_lying_vendor_gains_nothing(#[case] lie: &str) {
+    let world = World::start(DEMO).await;
+    world.mutate(serde_json::json!({ "hostile": lie }));
+    let (report, _) = world.scan().await;
+    assert_eq!(report.outcome, Outcome::Partial, "{report:?}");
+    let gap = report.gaps.iter().find(|gap| gap.collection == "applications").unwrap();
+    assert_eq!((gap.state.as_str(), gap.reason), ("partial", Some(Reason::ResponseRefused)), "{report:?}");
+    assert!(report.gaps.iter().all(|gap| gap.collection != "servicePrincipals"));
+    assert_eq!(world.server.counters().other_hosts, 0);
+}
+
+#[tokio::test]
+async fn another_tenants_answer_is_no_snapshot() {
+    let world = World::start(DEMO).await;
+    world.mutate(serde_json::json!({ "hostile": "foreign-tenant" }));
+    let (report, kept) = world.scan().await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::ForeignTenant)));
+    assert!(kept.manifest.lock().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn redirects_lead_nowhere() {
+    let world = World::start(DEMO).await;
+    world.mutate(serde_json::json!({ "redirect": "evil.example.com" }));
+    let (report, _) = world.scan().await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::ResponseRefused)));
+    assert!(!world.names.lock().unwrap().iter().any(|name| name.contains("evil")));
+}
+
+#[rstest]
+#[case(serde_json::json!({"loseLastPage": "applications"}), "applications", Reason::LastPageLost)]
+#[case(serde_json::json!({"dropLastPage": "servicePrincipals"}), "servicePrincipals", Reason::UpstreamUnavailable)]
+#[tokio::test]
+async fn a_list_without_its_end_is_not_complete(
+    #[case] change: serde_json::Value,
+    #[case] collection: &str,
+    #[case] reason: Reason,
+) {
+    let world = World::start(DEMO).await;
+    world.mutate(change);
+    let (report, _) = world.scan().await;
+    let gap = report.gaps.iter().find(|gap| gap.collection == collection);
+    assert_eq!(gap.map(|gap| (gap.state.as_str(), gap.reason)), Some(("partial", Some(reason))), "{report:?}");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn names_and_addresses_are_in_no_log_and_secrets_nowhere() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_env_filter("info").with_writer(move || writer.clone()).finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let mut snapshots = String::new();
+    let mut snapshots = Vec::new();
     let all = [
         Faults::default(),
         Faults { deny: vec!["/applications", "/users"], ..Faults::default() },
@@ -47,9 +47,10 @@ async fn names_and_addresses_are_in_no_log_and_secrets_nowhere() {
         let message = to_message(&report);
         assert!(!message.contains(CANARY) && !message.contains(NEVER), "{message}");
         if scene.kept.manifest.lock().unwrap().is_some() {
-            snapshots += &format!("{:?}", scene.kept.snapshot());
+            snapshots.push(format!("{:?}", scene.kept.snapshot()));
         }
     }
+    let snapshots = snapshots.concat();
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("scan ended") && log.contains("CredentialInvalid"), "the log works: {log}");
     for identifier in [CANARY, NEVER, SECRET, TENANT, "token-1", &id('a', 1), &id('b', 9), "example.com"] {

@@ -57,7 +57,7 @@ fn gap(report: &ScanReport, collection: &str) -> Option<(String, Option<Reason>,
 async fn a_complete_scan_tells_what_the_estate_holds() {
     let (report, scene, _) = scan_with(Faults::default()).await;
     assert_eq!((report.outcome, report.reason, report.gaps.len()), (Outcome::Complete, None, 0), "{report:?}");
-    assert_eq!((report.complete_collections, report.token_requests, exit_code(&report)), (12, 1, 0));
+    assert_eq!((report.complete_collections, report.token_requests, exit_code(&report)), (13, 1, 0));
     assert_eq!(report.credential_expires_at, Some("2026-06-01T00:00:00Z".parse().unwrap()));
     assert_eq!(report.permissions_missing, Vec::<String>::new());
     assert_eq!(report.permissions_excess, ["Application.ReadWrite.All", "Directory.Read.All"]);
@@ -119,6 +119,8 @@ async fn credentials_and_authority_are_mapped() {
         told,
         [
             ("Group", WRITE_ROLE, None),
+            ("Group", custom.as_str(), Some("/")),
+            ("Human", GLOBAL_ADMIN, Some("/")),
             ("ServicePrincipal", WRITE_ROLE, None),
             ("ServicePrincipal", GLOBAL_ADMIN, Some("/")),
             ("ServicePrincipal", custom.as_str(), Some(unit.as_str())),
@@ -252,7 +254,7 @@ async fn a_lost_last_page_is_noticed_or_healed() {
 #[tokio::test]
 async fn what_an_expansion_does_not_give_is_read_singly(#[case] faults: Faults) {
     let (report, scene, _) = scan_with(faults).await;
-    assert_eq!((report.outcome, report.complete_collections), (Outcome::Complete, 12), "{report:?}");
+    assert_eq!((report.outcome, report.complete_collections), (Outcome::Complete, 13), "{report:?}");
     let snapshot = scene.kept.snapshot();
     assert_eq!(facts(&snapshot, &node(NodeKind::Application, &id('a', 3)))[attr::OWNER_COUNT], Value::Int(25));
     assert_eq!(edges(&snapshot, EdgeKind::AuthenticatesAs).len(), 1);
@@ -335,6 +337,22 @@ async fn bounds_of_time_and_requests_end_a_scan() {
     scene.stop.cancel();
     let report = scan(&scene).await;
     assert_eq!((report.outcome, report.reason, exit_code(&report)), (Outcome::Failed, Some(Reason::Lost), 11));
+}
+
+#[tokio::test]
+async fn being_told_to_stop_ends_even_a_silent_sign_in() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let microsoft = Microsoft::start().await;
+    let mut scene = Scene::new(&microsoft);
+    scene.port = silent.local_addr().unwrap().port();
+    let stop = scene.stop.clone();
+    tokio::spawn(async move {
+        let _held = silent.accept().await.unwrap();
+        stop.cancel();
+        std::future::pending::<()>().await;
+    });
+    let report = scan(&scene).await;
+    assert_eq!((report.reason, report.token_requests, exit_code(&report)), (Some(Reason::Lost), 1, 11));
 }
 
 #[tokio::test]

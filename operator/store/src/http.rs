@@ -90,7 +90,9 @@ enum Failure {
 impl Failure {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Name(_) | Self::BrokenBody | Self::Object(ObjectError::BadManifest) => StatusCode::BAD_REQUEST,
+            Self::Name(_) | Self::BrokenBody | Self::Object(ObjectError::BadManifest | ObjectError::FutureScan) => {
+                StatusCode::BAD_REQUEST
+            },
             Self::Denied(Denied::Unauthenticated) => StatusCode::UNAUTHORIZED,
             Self::Denied(Denied::Forbidden) => StatusCode::FORBIDDEN,
             Self::Denied(Denied::Unavailable) | Self::Busy | Self::Object(ObjectError::Backend(_)) => {

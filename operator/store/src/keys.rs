@@ -53,6 +53,13 @@ name!(
     ScanId, "scan id", "14 digits, a hyphen and 8 lower-case hex digits", is_scan_id
 );
 
+impl ScanId {
+    /// When the scan was ordered, by its id: milliseconds since 1970.
+    pub fn millis(&self) -> u64 {
+        self.0.split('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX)
+    }
+}
+
 fn is_dns_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
@@ -151,6 +158,11 @@ impl Home {
         &self.0
     }
 
+    /// The prefix of the whole estate, of which this home is a part.
+    pub(crate) fn estate(&self) -> &str {
+        self.0.rsplit_once('/').map_or(self.0.as_str(), |(estate, _)| estate)
+    }
+
     fn below(&self, directory: &str, name: &str) -> Path {
         Path::from(format!("{}/{directory}/{name}", self.0))
     }
@@ -192,6 +204,7 @@ mod tests {
             home.snapshot(&id).as_ref(),
             "estates/6f9619ff-8b86-d011-b42d-00cf4fc964ff/00000000-0000-4000-8000-000000000001/snapshots/01764000000000-0123abcd"
         );
+        assert_eq!((home.estate(), id.millis()), ("estates/6f9619ff-8b86-d011-b42d-00cf4fc964ff", 1_764_000_000_000));
         let sha = Sha256::parse(&"0".repeat(64)).unwrap();
         assert!(Home::blobs(&ns, Blob::Pack).blob(&sha).as_ref().contains("/packs/000"));
     }

@@ -73,6 +73,10 @@ struct Storage {
     /// Bytes that one instance may hold; an estate's packs, and its ledgers, the same.
     #[arg(long, env = "STORE_QUOTA_BYTES_PER_INSTANCE", default_value_t = 2 * 1024 * 1024 * 1024, global = true)]
     quota_bytes_per_instance: u64,
+    /// Bytes that one estate may hold, all of its instances, packs and ledgers together. The volume should have room
+    /// for as many of them as there are estates.
+    #[arg(long, env = "STORE_QUOTA_BYTES_PER_ESTATE", default_value_t = 4 * 1024 * 1024 * 1024, global = true)]
+    quota_bytes_per_estate: u64,
     /// Snapshots kept per instance.
     #[arg(long, env = "STORE_KEEP_SNAPSHOTS", default_value_t = 14, global = true)]
     keep_snapshots: usize,
@@ -121,7 +125,11 @@ impl Storage {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { quota_bytes: self.quota_bytes_per_instance, grace: Duration::from_secs(self.grace_seconds) }
+        Bounds {
+            quota_bytes: self.quota_bytes_per_instance,
+            estate_quota_bytes: self.quota_bytes_per_estate,
+            grace: Duration::from_secs(self.grace_seconds),
+        }
     }
 
     fn retention(&self) -> Retention {

@@ -20,6 +20,9 @@ use crate::usage::Usage;
 
 /// Most parts that one manifest may name.
 const MAX_PARTS: usize = 10_000;
+/// A scan's id may be this far ahead of our clock. The newest ids decide what is kept: with one from the far future, a
+/// stolen token of one hour could displace every later snapshot of its instance for good.
+const MAX_AHEAD: Duration = Duration::from_mins(10);
 /// Parts looked up at a time.
 const LOOK_UPS: usize = 16;
 
@@ -38,11 +41,14 @@ pub enum ObjectError {
     /// The manifest names parts that are not here, or not with that size.
     #[error("a part that the manifest names is missing or has another size; put the parts first")]
     PartMissing,
+    /// The scan's id lies in the future.
+    #[error("the scan's id is later than the store's clock allows; check the clocks of the cluster's nodes")]
+    FutureScan,
     /// The manifest cannot be read.
     #[error("the manifest must be JSON with a list `parts` of objects with `sha256` and `bytes`")]
     BadManifest,
     /// The home's quota is used up.
-    #[error("the quota is used up; raise --quota-bytes-per-instance or lower --keep-snapshots")]
+    #[error("a quota is used up; raise --quota-bytes-per-instance or --quota-bytes-per-estate, or lower --keep-snapshots")]
     Quota,
     /// The back end's disk is full.
     #[error("the store's disk is full; enlarge the volume")]
@@ -91,6 +97,9 @@ pub enum Written {
 pub struct Bounds {
     /// Bytes that one instance may hold; one estate's packs, and its ledgers, the same.
     pub quota_bytes: u64,
+    /// Bytes that one estate may hold, all of its instances, packs and ledgers together. Whoever can make tokens in an
+    /// estate can make them for instances that do not exist, so only this keeps an estate from filling the store.
+    pub estate_quota_bytes: u64,
     /// For how long an unreferenced object is spared. A part that is put again is made young again when it is older
     /// than half of this, so that a scan of less than half the grace never loses a part between put and manifest.
     pub grace: Duration,
@@ -172,6 +181,9 @@ impl Objects {
 
     /// Makes a snapshot visible, once all of its parts are here.
     pub async fn put_manifest(&self, home: &Home, id: &ScanId, body: Bytes) -> Result<Written, ObjectError> {
+        if Duration::from_millis(id.millis()) > since_1970(SystemTime::now()) + MAX_AHEAD {
+            return Err(ObjectError::FutureScan);
+        }
         let parts = parts_of(&body)?;
         let lock = self.lock(home);
         let _shared = lock.read().await;
@@ -180,7 +192,7 @@ impl Objects {
             return verdict;
         }
         self.require(home, &parts).await?;
-        let reserved = self.usage.reserve(&*self.store, home, body.len() as u64, self.bounds.quota_bytes).await?;
+        let reserved = self.usage.reserve(&*self.store, home, body.len() as u64, self.bounds).await?;
         match self.create(&key, body.clone(), PutMode::Create).await {
             Ok(()) => {
                 reserved.keep();
@@ -225,7 +237,7 @@ impl Objects {
             Err(ObjectError::Missing) => {}
             Err(e) => return Err(e),
         }
-        let reserved = self.usage.reserve(&*self.store, home, size, self.bounds.quota_bytes).await?;
+        let reserved = self.usage.reserve(&*self.store, home, size, self.bounds).await?;
         match self.create(&key, body, PutMode::Create).await {
             Ok(()) => {
                 reserved.keep();
@@ -286,6 +298,10 @@ impl Objects {
         locks.insert(home.as_str().to_owned(), Arc::downgrade(&lock));
         lock
     }
+}
+
+fn since_1970(now: SystemTime) -> Duration {
+    now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// How long ago an object was written; zero when it claims to be from the future.

@@ -23,7 +23,9 @@ use sv0_store::keys::{Blob, Home, ScanId, Sha256, Uid};
 use sv0_store::objects::{Bounds, ObjectError, Objects, Written};
 
 const HOUR: Duration = Duration::from_hours(1);
-const BOUNDS: Bounds = Bounds { quota_bytes: 1_000_000, grace: HOUR };
+const BOUNDS: Bounds = Bounds { quota_bytes: 10_000_000, estate_quota_bytes: 100_000_000, grace: HOUR };
+/// What even the smallest object is charged.
+const LEAST: u64 = 16 * 1024;
 const RETENTION: Retention = Retention { snapshots: 2, packs: 2, ledgers: 3, blob_age: HOUR };
 
 fn uid(n: u32) -> Uid {
@@ -191,7 +193,7 @@ async fn snapshots_are_listed_oldest_first(#[values(Kind::Volume, Kind::Bucket)]
 #[tokio::test]
 async fn the_quota_binds_one_instance_and_a_retry_is_free(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
     let Some(bench) = Bench::new(kind).await else { return };
-    let bounds = Bounds { quota_bytes: 2_000, ..BOUNDS };
+    let bounds = Bounds { quota_bytes: 2 * LEAST, ..BOUNDS };
     let objects = Objects::new(Arc::clone(&bench.store), bounds);
     let (a, b, c) = ("a".repeat(900), "b".repeat(900), "c".repeat(900));
     for part in [&a, &b] {
@@ -211,11 +213,55 @@ async fn the_quota_binds_one_instance_and_a_retry_is_free(#[values(Kind::Volume,
     assert_eq!(put(&objects, &home(1), &c).await.unwrap(), Written::New);
 }
 
+/// Whoever can make tokens in an estate can make them for any instance UID.
+#[rstest]
+#[tokio::test]
+async fn invented_instances_do_not_fill_the_store(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
+    let Some(bench) = Bench::new(kind).await else { return };
+    let bounds = Bounds { estate_quota_bytes: 5 * LEAST, ..BOUNDS };
+    let objects = Objects::new(Arc::clone(&bench.store), bounds);
+    let mut taken = 0;
+    for invented in 0..20 {
+        match put(&objects, &home(invented), "x").await {
+            Ok(_) => taken += 1,
+            Err(error) => assert!(matches!(error, ObjectError::Quota), "{error:?}"),
+        }
+    }
+    assert_eq!(taken, 5);
+    let neighbour = Home::instance(&uid(901), &uid(1));
+    assert_eq!(put(&objects, &neighbour, "x").await.unwrap(), Written::New, "another estate has room");
+    // Its packs count too, and what the collector frees is room again.
+    let pack = objects.put_blob(&uid(900), Blob::Pack, &name(b"p"), body("p")).await;
+    assert!(matches!(pack, Err(ObjectError::Quota)), "{pack:?}");
+    collect(&objects, RETENTION, SystemTime::now() + 2 * HOUR).await.unwrap();
+    assert_eq!(objects.put_blob(&uid(900), Blob::Pack, &name(b"p"), body("p")).await.unwrap(), Written::New);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_snapshot_from_the_future_displaces_nothing(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
+    let Some(bench) = Bench::new(kind).await else { return };
+    let objects = Objects::new(Arc::clone(&bench.store), BOUNDS);
+    put_snapshot(&objects, &home(1), 1, &["good"]).await;
+    for ahead in [99_999_999_999_999, now_millis() + 3_600_000] {
+        let planted = objects.put_manifest(&home(1), &id(ahead), manifest(&["good"], "planted")).await;
+        assert!(matches!(planted, Err(ObjectError::FutureScan)), "{planted:?}");
+    }
+    // Clocks of nodes differ a little.
+    objects.put_manifest(&home(1), &id(now_millis() + 60_000), manifest(&["good"], "")).await.unwrap();
+    collect(&objects, Retention { snapshots: 1, ..RETENTION }, SystemTime::now()).await.unwrap();
+    assert_eq!(objects.list_snapshots(&home(1)).await.unwrap().len(), 1);
+}
+
+fn now_millis() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_writers_do_not_exceed_the_quota(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
     let Some(bench) = Bench::new(kind).await else { return };
-    let objects = Objects::new(Arc::clone(&bench.store), Bounds { quota_bytes: 1_000, ..BOUNDS });
+    let objects = Objects::new(Arc::clone(&bench.store), Bounds { quota_bytes: 10 * LEAST, ..BOUNDS });
     let parts: Vec<String> = (0..20).map(|i| format!("{i:0>100}")).collect();
     let home = home(1);
     let puts = join_all(parts.iter().map(|p| put(&objects, &home, p))).await;
@@ -400,7 +446,7 @@ async fn a_full_disk_is_told_apart_and_leaves_nothing(#[values(Kind::Volume, Kin
 #[tokio::test]
 async fn a_disk_that_is_really_full_leaves_nothing_half(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
     let Some(bench) = Bench::on_small_disk(kind).await else { return };
-    let objects = Objects::new(Arc::clone(&bench.store), Bounds { quota_bytes: u64::MAX, ..BOUNDS });
+    let objects = Objects::new(Arc::clone(&bench.store), Bounds { quota_bytes: u64::MAX, estate_quota_bytes: u64::MAX, ..BOUNDS });
     put_snapshot(&objects, &home(1), 1, &["small"]).await;
     let before = all_keys(&*bench.store).await;
     // Random enough that no file system can make it small.

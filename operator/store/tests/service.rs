@@ -80,7 +80,7 @@ impl Service {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let directory = tempfile::tempdir().unwrap();
         let back_end: Arc<dyn ObjectStore> = Backend::Filesystem(directory.path().to_owned()).open().unwrap();
-        let bounds = Bounds { quota_bytes: 100_000, grace: Duration::from_hours(1) };
+        let bounds = Bounds { quota_bytes: 100_000, estate_quota_bytes: 1_000_000, grace: Duration::from_hours(1) };
         let objects = Arc::new(Objects::new(back_end, bounds));
         let metrics = Metrics::new().unwrap();
         let gate = Gate::new(Arc::new(Spoken), &Namespace::parse("system").unwrap());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value, json};
 use sv0_e2e::deploy::{self, Options, SYSTEM};
+use sv0_e2e::estate::Tenant;
 use sv0_e2e::{Env, Kubectl, eventually};
 
 use crate::cluster::{self, Cluster};
@@ -37,7 +38,9 @@ pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
         return cluster::down(ctx);
     }
     let file = args.estate.clone().unwrap_or_else(|| ctx.root.join("e2e/estate/estates/demo.yaml"));
-    let tenant = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let tenant =
+        Tenant::load(&text, ESTATE).map_err(plain).with_context(|| format!("cannot use {}", file.display()))?;
     let mut stages = Stages::default();
     let cluster = stages.run("cluster", || {
         let (cluster, made) = cluster::up(ctx, &args.cluster)?;
@@ -45,18 +48,17 @@ pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
     })?;
     let env = stages.run("images", || Ok((images(ctx, &cluster)?, String::new())))?;
     let kubectl = Kubectl::new(&env);
-    let (vendor, started) = stages.run("install", || {
+    let started = stages.run("install", || {
         let vendor = deploy::vendor(&env, &kubectl).map_err(plain)?;
-        vendor.set_estate(&tenant).map_err(plain).with_context(|| format!("{} is not accepted", file.display()))?;
-        vendor.trust(ESTATE).map_err(plain)?;
+        let refused = || format!("{} is not accepted", file.display());
+        vendor.set_estate(&tenant.document.to_string()).map_err(plain).with_context(refused)?;
         let started = Instant::now();
         let options = Options { estates: vec![ESTATE.to_owned()], values: Value::Null };
         deploy::operator(&env, &kubectl, &options).map_err(plain)?;
-        Ok(((vendor, started), String::new()))
+        Ok((started, String::new()))
     })?;
     stages.run("scan and evaluate", || {
-        let expected = vendor.expectations().map_err(plain)?;
-        connect(&kubectl, &expected.tenant, &expected.client)?;
+        connect(&kubectl, &tenant.id, &tenant.client)?;
         await_findings(&kubectl)?;
         let took = started.elapsed().as_secs();
         Ok(((), format!("({took} s from `helm install` to findings)")))
@@ -132,7 +134,11 @@ fn await_findings(kubectl: &Kubectl) -> Result<()> {
         let status = &instance["status"];
         let wished = &instance["metadata"]["annotations"]["securityv0.com/scan-requested"];
         let ready = sv0_e2e::world::condition(status, "Ready").cloned().unwrap_or_default();
-        let now = format!("{}: {}", ready["reason"].as_str().unwrap_or("Waiting"), ready["message"].as_str().unwrap_or("for the manager"));
+        let now = format!(
+            "{}: {}",
+            ready["reason"].as_str().unwrap_or("Waiting"),
+            ready["message"].as_str().unwrap_or("for the manager")
+        );
         if now != said {
             note(&now);
             said = now;

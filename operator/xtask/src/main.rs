@@ -6,6 +6,7 @@
 mod check;
 mod cluster;
 mod context;
+mod demo;
 mod image;
 mod sh;
 mod test;
@@ -26,6 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// From nothing to findings: a cluster, the operator, a simulated Entra tenant.
+    Demo(demo::Args),
     /// Obtain, show or remove a Kubernetes cluster for tests.
     Cluster(cluster::Args),
     /// Build the operator's container image (an OCI archive, no Docker needed).
@@ -39,6 +42,7 @@ enum Task {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = Context::find().and_then(|ctx| match cli.task {
+        Task::Demo(args) => demo::run(&ctx, &args),
         Task::Cluster(args) => cluster::run(&ctx, &args),
         Task::Image(args) => image::run(&ctx, &args),
         Task::Check(args) => check::run(&ctx, &args),

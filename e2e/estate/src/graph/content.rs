@@ -10,7 +10,7 @@ use super::page::Cursor;
 use super::render::{Row, View, context};
 use super::reply::GraphError;
 use super::route::{Pick, Route, Set};
-use super::{Ask, Call};
+use super::{Ask, Call, Caller};
 use crate::estate::{Estate, Kind};
 use crate::faults::LostPage;
 use crate::spec::{Application, ServicePrincipal};
@@ -39,10 +39,12 @@ pub(crate) fn page(state: &State, call: &Call<'_>) -> Result<(Value, Option<Page
     let Call { caller, route, name, options, ask } = *call;
     let estate = state.estate();
     let view = View { estate: &estate, people: caller.may_read_people(), cluster_issuer: state.issuers.shown() };
-    if let Route::Item(set, pick) = route {
-        let row = item(&estate, *set, pick)?;
+    if let Some(row) = single(&estate, caller, route)? {
         let mut object = object(&view, row, options)?;
-        object.insert("@odata.context".to_owned(), json!(format!("{}/$entity", context(set.name(), options))));
+        object.insert("@odata.context".to_owned(), json!(format!("{}/$entity", context(&row.set_name(), options))));
+        if matches!(route, Route::DeletedItem(_)) {
+            object.insert("@odata.type".to_owned(), json!(row.odata_type()));
+        }
         return Ok((Value::Object(object), None));
     }
     let mut rows = rows(&estate, route, ask.body)?;
@@ -146,7 +148,7 @@ fn rows<'a>(estate: &'a Estate, route: &Route, body: &[u8]) -> Result<Vec<Row<'a
         Route::RoleDefinitions => estate.roles.iter().map(Row::RoleDefinition).collect(),
         Route::RoleAssignments => file.directory_role_assignments.iter().map(Row::RoleAssignment).collect(),
         Route::GetByIds => by_ids(estate, body)?,
-        Route::Item(..) | Route::Batch => Vec::new(),
+        Route::Item(..) | Route::DeletedItem(_) | Route::Batch => Vec::new(),
     })
 }
 
@@ -156,7 +158,12 @@ fn owners<'a>(estate: &'a Estate, row: Row<'a>) -> Vec<Row<'a>> {
         Row::Sp(sp) => &sp.owners,
         _ => return Vec::new(),
     };
-    estate.owners(owners).map(Row::Owner).collect()
+    owners_by_id(estate, owners)
+}
+
+/// Related objects that still exist, as Graph shows them.
+fn owners_by_id<'a>(estate: &'a Estate, ids: &'a [String]) -> Vec<Row<'a>> {
+    estate.owners(ids).map(Row::Owner).collect()
 }
 
 fn by_ids<'a>(estate: &'a Estate, body: &[u8]) -> Result<Vec<Row<'a>>, GraphError> {
@@ -174,6 +181,30 @@ fn by_ids<'a>(estate: &'a Estate, body: &[u8]) -> Result<Vec<Row<'a>>, GraphErro
         (Kind::ServicePrincipal, id) => estate.service_principal(id).filter(|sp| sp.deleted.is_none()).map(Row::Sp),
     };
     Ok(body.ids.iter().filter_map(one).collect())
+}
+
+/// The object that a route for one object means.
+fn single<'a>(estate: &'a Estate, caller: &Caller, route: &Route) -> Result<Option<Row<'a>>, GraphError> {
+    match route {
+        Route::Item(set, pick) => item(estate, *set, pick).map(Some),
+        Route::DeletedItem(id) => deleted_item(estate, caller, id).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// An object of the recycle bin; which permission is needed depends on what it is.
+fn deleted_item<'a>(estate: &'a Estate, caller: &Caller, id: &str) -> Result<Row<'a>, GraphError> {
+    let user = estate.user(id).filter(|user| user.deleted.is_some()).map(|user| (Row::User(user), Set::Users));
+    let app =
+        || estate.application(id).filter(|app| app.deleted.is_some()).map(|app| (Row::App(app), Set::Applications));
+    let sp = || {
+        estate.service_principal(id).filter(|sp| sp.deleted.is_some()).map(|sp| (Row::Sp(sp), Set::ServicePrincipals))
+    };
+    match user.or_else(app).or_else(sp) {
+        Some((_, set)) if !caller.may(Route::Deleted(set).permissions()) => Err(GraphError::denied()),
+        Some((row, _)) => Ok(row),
+        None => Err(GraphError::not_found(id)),
+    }
 }
 
 fn item<'a>(estate: &'a Estate, set: Set, pick: &Pick) -> Result<Row<'a>, GraphError> {
@@ -216,6 +247,11 @@ fn object(view: &View<'_>, row: Row<'_>, options: &Options) -> Result<Map<String
 }
 
 fn expanded(view: &View<'_>, row: Row<'_>, expand: &Expand) -> Result<Value, GraphError> {
+    if let Row::RoleAssignment(assignment) = row {
+        let principal = owners_by_id(view.estate, std::slice::from_ref(&assignment.principal)).pop();
+        let shown = principal.map(|row| row.shown(view, expand.select.as_deref())).transpose()?;
+        return Ok(shown.map_or(Value::Null, Value::Object));
+    }
     let related: Vec<Row<'_>> = match (expand.navigation.as_str(), row) {
         ("owners", row) => owners(view.estate, row),
         ("federatedIdentityCredentials", Row::App(app)) => {

@@ -90,6 +90,7 @@ impl Options {
             Route::List(Set::ServicePrincipals) | Route::Item(Set::ServicePrincipals, _) => {
                 &["owners", "appRoleAssignments"]
             }
+            Route::RoleAssignments => &["principal"],
             _ => &[],
         };
         if allowed.contains(&expand.navigation.as_str()) {

@@ -181,6 +181,16 @@ impl Row<'_> {
         }
     }
 
+    /// `@odata.type` of the object.
+    pub(crate) fn odata_type(&self) -> String {
+        format!("#microsoft.graph.{}", self.type_name())
+    }
+
+    /// The set that the object belongs to.
+    pub(crate) fn set_name(&self) -> String {
+        format!("{}s", self.type_name())
+    }
+
     fn properties(&self) -> &'static [&'static str] {
         match self {
             Self::Organization => ORGANIZATION,
@@ -214,7 +224,7 @@ impl Row<'_> {
         let hidden = relative && self.type_name() == "user" && !view.people;
         let mut shown = Map::new();
         if relative {
-            shown.insert("@odata.type".to_owned(), json!(format!("#microsoft.graph.{}", self.type_name())));
+            shown.insert("@odata.type".to_owned(), json!(self.odata_type()));
             shown.insert("id".to_owned(), json!(self.id(view.estate)));
         }
         for name in wanted {

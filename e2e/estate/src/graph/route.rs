@@ -67,6 +67,7 @@ pub(crate) enum Route {
     RoleDefinitions,
     RoleAssignments,
     Deleted(Set),
+    DeletedItem(String),
     GetByIds,
     Batch,
 }
@@ -84,7 +85,10 @@ impl Route {
             ["organization"] => Some(Self::Organization),
             ["roleManagement", "directory", "roleDefinitions"] => Some(Self::RoleDefinitions),
             ["roleManagement", "directory", "roleAssignments"] => Some(Self::RoleAssignments),
-            ["directory", "deletedItems", kind] => deleted(kind).map(Self::Deleted),
+            ["directory", "deletedItems", kind] if kind.starts_with("microsoft.graph.") => {
+                deleted(kind).map(Self::Deleted)
+            }
+            ["directory", "deletedItems", id] => Some(Self::DeletedItem((*id).to_owned())),
             [set] if set_named(set).is_some() => set_named(set).map(Self::List),
             [first, rest @ ..] => {
                 let (set, pick, rest) = object(first, rest)?;
@@ -118,6 +122,7 @@ impl Route {
             Self::RoleDefinitions => "roleManagement/directory/roleDefinitions".to_owned(),
             Self::RoleAssignments => "roleManagement/directory/roleAssignments".to_owned(),
             Self::Deleted(set) => format!("directory/deletedItems/{}", set.kind()),
+            Self::DeletedItem(_) => "directory/deletedItems/item".to_owned(),
             Self::GetByIds => "directoryObjects/getByIds".to_owned(),
             Self::Batch => "$batch".to_owned(),
         };
@@ -135,7 +140,8 @@ impl Route {
             Self::FederatedCredentials(_) => FEDERATION,
             Self::RoleDefinitions | Self::RoleAssignments => ROLES,
             Self::GetByIds => DIRECTORY,
-            Self::Batch => &[],
+            // Which one is needed depends on what the item is; that is checked when it is found.
+            Self::DeletedItem(_) | Self::Batch => &[],
             _ => APPLICATIONS,
         }
     }
@@ -164,7 +170,7 @@ impl Route {
     }
 
     pub(crate) fn is_list(&self) -> bool {
-        !matches!(self, Self::Item(..) | Self::Batch)
+        !matches!(self, Self::Item(..) | Self::DeletedItem(_) | Self::Batch)
     }
 }
 
@@ -214,7 +220,7 @@ mod tests {
     #[test]
     fn nothing_else() {
         for path in
-            ["", "me", "applications/", "users/x/owners", "users(appId='x')", "groups", "directory/deletedItems/user"]
+            ["", "me", "applications/", "users/x/owners", "users(appId='x')", "groups", "directory/deletedItems"]
         {
             let route = Route::find(&Method::GET, path);
             assert!(!matches!(route, Some(Route::Owners(..) | Route::Deleted(_))), "{path}");

@@ -60,10 +60,11 @@ struct Account {
     role_definitions: Tally,
     role_assignments: Tally,
     app_role_assignments: Tally,
+    owner_roles: Tally,
 }
 
 impl Account {
-    fn by_collection(&self) -> [(&'static str, &Tally); 12] {
+    fn by_collection(&self) -> [(&'static str, &Tally); 13] {
         [
             ("appRoleAssignments", &self.app_role_assignments),
             ("applicationOwners", &self.application_owners),
@@ -74,6 +75,7 @@ impl Account {
             ("federatedCredentials", &self.federated_credentials),
             ("organization", &self.organization),
             ("ownerAccounts", &self.owner_accounts),
+            ("ownerRoles", &self.owner_roles),
             ("selfCheck", &self.self_check),
             ("servicePrincipalOwners", &self.service_principal_owners),
             ("servicePrincipals", &self.service_principals),
@@ -83,6 +85,7 @@ impl Account {
     /// What is read about things that another collection names is not whole when that one is not.
     fn inherit(&mut self) {
         let owners_whole = self.application_owners.is_complete() && self.service_principal_owners.is_complete();
+        let roles_whole = self.role_assignments.is_complete() && self.service_principals.is_complete();
         for (whole, dependent) in [
             (self.applications.is_complete(), &mut self.application_owners),
             (self.applications.is_complete(), &mut self.federated_credentials),
@@ -91,6 +94,7 @@ impl Account {
             (self.service_principals.is_complete(), &mut self.app_role_assignments),
             (owners_whole, &mut self.owner_accounts),
             (owners_whole, &mut self.deleted_users),
+            (owners_whole && roles_whole, &mut self.owner_roles),
         ] {
             if !whole {
                 dependent.report(Cause::PartialCoverage);
@@ -127,17 +131,19 @@ impl Connector for Entra {
         let (role_assignments, app_role_assignments) =
             (&mut account.role_assignments, &mut account.app_role_assignments);
         let grants = async {
-            authority::directory_roles(&walk, &templates, &principals, role_assignments).await;
+            let others = authority::directory_roles(&walk, &templates, &principals, role_assignments).await;
             authority::app_roles(&walk, &principals, app_role_assignments).await;
+            others
         };
         let mut belongings = Belongings {
             application_owners: &mut account.application_owners,
             federated_credentials: &mut account.federated_credentials,
             service_principal_owners: &mut account.service_principal_owners,
         };
-        let ((), people) = futures::join!(grants, belongings.read(&walk, &applications, &principals));
+        let (others, people) = futures::join!(grants, belongings.read(&walk, &applications, &principals));
         let absent = people::accounts(&walk, &people, &mut account.owner_accounts).await;
         people::deleted(&walk, &absent, &mut account.deleted_users).await;
+        authority::owner_roles(&walk, &templates, &others, &people, &mut account.owner_roles).await;
         account.inherit();
         let own = OwnAccount { held: &held, principals: &principals, applications: &applications };
         Ok(self.conclude(engine, &account, &own, tenant))

@@ -258,10 +258,8 @@ mod tests {
         test(&Mapper { tenant: TENANT, manifest: &manifest })
     }
 
-    fn merged(mut base: Json, more: Json) -> Json {
-        for (key, value) in more.as_object().unwrap() {
-            base[key] = value.clone();
-        }
+    fn merged(mut base: Json, mut more: Json) -> Json {
+        base.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
         base
     }
 

@@ -210,6 +210,12 @@ pub(crate) struct User {
     pub(crate) user_type: Option<String>,
 }
 
+/// That an id is a person's.
+#[derive(Debug, Deserialize)]
+pub(crate) struct UserId {
+    pub(crate) id: String,
+}
+
 /// An object in the recycle bin.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

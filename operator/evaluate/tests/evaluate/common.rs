@@ -77,7 +77,7 @@ pub(crate) fn draft(name: &str, uid: &str) -> Draft {
         name: name.into(),
         spec: spec("CRED-002", uid, Severity::High),
         depends_on: depends(uid, &["applications"]),
-        full: serde_json::json!({}),
+        full: None,
     }
 }
 

@@ -80,7 +80,7 @@ fn what_fits_stands_word_for_word() {
     assert_eq!(spec.evidence[1].claim, "claim 1 a short text");
     assert_eq!((spec.severity, spec.rule.claim), (Severity::Critical, sv0_api::Claim::Narrower));
     assert_eq!((draft.depends_on.len(), &draft.depends_on[0].collection[..]), (1, "applications"));
-    assert_eq!(draft.full["evidence"].as_array().unwrap().len(), 2);
+    assert_eq!(draft.full.unwrap().evidence.len(), 2);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_long_finding_is_cut_to_what_a_resource_may_cost_and_says_what_is_left_out()
     let shown = spec.evidence.len() + usize::try_from(spec.evidence_omitted).unwrap();
     assert_eq!(shown, 40, "what is not shown is counted");
     assert_eq!(spec.accountable.total, 40);
-    assert_eq!(draft.full["evidence"].as_array().unwrap().len(), 40, "the pack has all of it");
+    assert_eq!(draft.full.unwrap().evidence.len(), 40, "the pack has all of it");
 }
 
 #[test]

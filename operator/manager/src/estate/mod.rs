@@ -29,6 +29,8 @@ use attempt::{Attempt, Failure};
 
 /// Between looks at a Job that is starting or running.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long an evaluation is not repeated whose success the status does not show.
+const DISTRUST: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// Between looks while the store has not said how it is reached.
 const RECHECK: Duration = Duration::from_secs(15);
 
@@ -97,6 +99,8 @@ impl Scene<'_> {
                     "evaluated"
                 );
                 self.ctx.metrics.evaluations.with_label_values(&["Succeeded", "None"]).inc();
+                let as_of = build::order_of(newest).map_or(self.now, |order| order.as_of);
+                self.remember(|r| r.done = Some((as_of, self.now)));
                 self.delete(newest).await?;
                 // Its status is on its way to us, or here already.
                 Ok(Action::requeue(Duration::from_secs(1)))
@@ -115,14 +119,16 @@ impl Scene<'_> {
         let Some(estate) = api.get_opt(&seen.name_any()).await.map_err(Error::Estate)? else {
             return Ok(Action::await_change());
         };
+        if self.contradicted(&estate) {
+            return Ok(Action::requeue(LOOK));
+        }
         match self.decide(&estate, failed.as_ref().map(|(_, failure)| failure)) {
             EvaluationDue::Now(cause) => self.order(&estate, cause, failed).await,
             later => {
-                // A failed attempt is kept while its wait lasts: it holds the order and the count.
-                let again = self.decide(&estate, None);
+                // A failed attempt is kept until its successor exists: it holds the order and the count.
                 match failed {
-                    Some(_) if matches!(again, EvaluationDue::Now(_)) => {}
-                    Some((job, _)) => self.delete(job).await?,
+                    Some((job, _)) if self.decide(&estate, None) == EvaluationDue::OnChange => self.delete(job).await?,
+                    Some(_) => {}
                     None => self.remember(|r| r.idle = true),
                 }
                 Ok(self.sleep(later))
@@ -161,6 +167,16 @@ impl Scene<'_> {
             self.delete(failed).await?;
         }
         Ok(Action::requeue(LOOK))
+    }
+
+    /// An evaluation said that all is written, and the status does not show it. A defect; it must not become a storm of
+    /// evaluations.
+    fn contradicted(&self, estate: &Estate) -> bool {
+        let shown = estate.status.as_ref().and_then(|s| s.as_of.as_ref()).map(|t| t.0);
+        let done = self.remembered(|r| r.done);
+        done.is_some_and(|(as_of, seen)| {
+            shown.is_none_or(|shown| shown < as_of) && self.now.duration_since(seen) < DISTRUST
+        })
     }
 
     fn decide(&self, estate: &Estate, failed: Option<&Failure>) -> EvaluationDue {

@@ -128,7 +128,9 @@ impl Microsoft {
             let wanted = query.replace("%27", "'");
             all.retain(|user| wanted.contains(user["id"].as_str().unwrap()));
             if faults.hide_accounts {
-                all.iter_mut().for_each(|user| user["accountEnabled"] = Value::Null);
+                for user in &mut all {
+                    user["accountEnabled"] = Value::Null;
+                }
             }
         }
         let at: usize = query.split("$skiptoken=").nth(1).map_or(0, |token| token.parse().unwrap());
@@ -267,6 +269,7 @@ pub(crate) const WRITE_ROLE: &str = "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9";
 pub(crate) const GLOBAL_ADMIN: &str = "62e90394-69f5-4237-9190-012177145e10";
 const MICROSOFT: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn estate() -> BTreeMap<String, Vec<Value>> {
     let app_ids: Vec<String> = (1..=4).map(|n| id('c', n)).collect();
     let many: Vec<Value> = (100..125).map(|n| owner("user", &id('d', n))).collect();
@@ -304,7 +307,7 @@ fn estate() -> BTreeMap<String, Vec<Value>> {
         json!({"id": id('d', n), "userPrincipalName": format!("{CANARY}{n}@example.com"), "accountEnabled": enabled,
             "userType": "Member", "jobTitle": NEVER})
     };
-    let mut users = vec![user(1, true), user(2, false), user(3, true)];
+    let mut users = vec![user(1, true), user(2, false), user(3, true), user(50, true)];
     users.extend((100..125).map(|n| user(n, true)));
     let fic = json!({"id": id('0', 1), "name": NEVER, "issuer": "https://token.actions.githubusercontent.com",
         "subject": "repo:contoso/payments:ref:refs/heads/main", "audiences": ["api://AzureADTokenExchange"]});
@@ -358,6 +361,8 @@ fn estate() -> BTreeMap<String, Vec<Value>> {
             json!({"id": "r-1", "principalId": id('b', 1), "roleDefinitionId": GLOBAL_ADMIN, "directoryScopeId": "/"}),
             json!({"id": "r-2", "principalId": id('b', 2), "roleDefinitionId": id('f', 7), "directoryScopeId": format!("/administrativeUnits/{}", id('f', 9))}),
             json!({"id": "r-3", "principalId": id('d', 1), "roleDefinitionId": GLOBAL_ADMIN, "directoryScopeId": "/"}),
+            json!({"id": "r-4", "principalId": id('b', 6), "roleDefinitionId": id('f', 7), "directoryScopeId": "/"}),
+            json!({"id": "r-5", "principalId": id('d', 50), "roleDefinitionId": GLOBAL_ADMIN, "directoryScopeId": "/"}),
         ]),
     ]
     .into_iter()
@@ -415,7 +420,7 @@ pub(crate) struct Scene {
     pub(crate) pause: NoPause,
     pub(crate) stop: CancellationToken,
     pub(crate) request: ScanRequest,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Scene {

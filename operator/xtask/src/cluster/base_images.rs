@@ -34,6 +34,7 @@ pub(super) fn build(ctx: &Context, dir: &Path) -> Result<Vec<PathBuf>> {
             entrypoint: vec![format!("/{name}")],
             user: NOBODY.into(),
             architecture: ARCHITECTURE,
+            compressed: false,
         };
         let path = dir.join(format!("{name}.tar"));
         archive.write(&path)?;
@@ -67,6 +68,7 @@ pub(super) fn shell(ctx: &Context, dir: &Path) -> Result<PathBuf> {
         entrypoint: Vec::new(),
         user: String::new(),
         architecture: ARCHITECTURE,
+        compressed: false,
     };
     let path = dir.join("busybox.tar");
     archive.write(&path)?;

@@ -127,6 +127,7 @@ pub(crate) fn build_archive(
         entrypoint: entrypoint.iter().map(|&word| word.to_owned()).collect(),
         user: USER.to_owned(),
         architecture: arch.name(),
+        compressed: true,
     };
     let digest =
         image.write_named(&archive, |digest| vec![tagged(name, digest), format!("{REPOSITORY}/{name}:dev")])?;

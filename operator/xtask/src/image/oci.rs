@@ -1,4 +1,4 @@
-//! Writes a container image as an OCI layout in a tar archive: one uncompressed layer, no daemon, no clock.
+//! Writes a container image as an OCI layout in a tar archive: one layer, no daemon, no clock.
 //! Equal content gives an equal digest.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,12 @@ pub(crate) struct Archive {
     pub(crate) user: String,
     /// In Go's words: `amd64`, `arm64`.
     pub(crate) architecture: &'static str,
+    /// Whether the layer is compressed: worth it where the image travels.
+    pub(crate) compressed: bool,
 }
+
+/// zstd's own default: the next levels cost seconds and save little.
+const LEVEL: i32 = 3;
 
 /// One path of the image.
 #[derive(Debug)]
@@ -124,6 +129,12 @@ struct Image {
 impl Image {
     fn new(archive: &Archive) -> Result<Self> {
         let layer = archive.layer()?;
+        let content_digest = digest(&layer);
+        let (layer, kind) = if archive.compressed {
+            (zstd::encode_all(layer.as_slice(), LEVEL).context("cannot compress the layer")?, "layer.v1.tar+zstd")
+        } else {
+            (layer, "layer.v1.tar")
+        };
         let (layer_digest, layer_size) = (digest(&layer), layer.len());
         let mut config = json!({"WorkingDir": "/"});
         if !archive.entrypoint.is_empty() {
@@ -139,7 +150,7 @@ impl Image {
             "os": "linux",
             "created": EPOCH,
             "config": config,
-            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{content_digest}")]},
             "history": [{"created": EPOCH, "created_by": "cargo xtask image"}],
         });
         let config = serde_json::to_vec(&config)?;
@@ -147,7 +158,7 @@ impl Image {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": descriptor("config.v1+json", &digest(&config), config.len()),
-            "layers": [descriptor("layer.v1.tar", &layer_digest, layer_size)],
+            "layers": [descriptor(kind, &layer_digest, layer_size)],
         });
         let manifest = serde_json::to_vec(&manifest)?;
         let (manifest_digest, manifest_size) = (digest(&manifest), manifest.len());
@@ -227,6 +238,7 @@ mod tests {
             entrypoint: vec!["/a".into()],
             user: "65532:65532".into(),
             architecture: "amd64",
+            compressed: false,
         }
     }
 
@@ -272,6 +284,29 @@ mod tests {
         let config = manifest["config"]["digest"].as_str().unwrap().replace("sha256:", "blobs/sha256/");
         let config: Value = serde_json::from_slice(&members[&config]).unwrap();
         assert_eq!(config["config"]["User"], "65532:65532");
+    }
+
+    #[test]
+    fn a_compressed_layer_holds_the_same_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image.tar");
+        let mut image = archive(vec![Entry::text("a", &"a".repeat(100_000))]);
+        image.compressed = true;
+        let manifest = image.write(&path).unwrap();
+        let members = members(&path);
+        let json = |digest: &str| -> Value { serde_json::from_slice(&members[&blob(digest)]).unwrap() };
+        let manifest = json(&manifest);
+        let layer = &manifest["layers"][0];
+        assert_eq!(layer["mediaType"], "application/vnd.oci.image.layer.v1.tar+zstd");
+        let compressed = &members[&blob(layer["digest"].as_str().unwrap())];
+        assert!(compressed.len() < 10_000);
+        let content = format!("sha256:{}", digest(&zstd::decode_all(compressed.as_slice()).unwrap()));
+        let config = json(manifest["config"]["digest"].as_str().unwrap());
+        assert_eq!(config["rootfs"]["diff_ids"][0], content);
+    }
+
+    fn blob(digest: &str) -> String {
+        format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What identities may do: directory roles and application permissions, read from the side of the grant.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sv0_connector::{Cause, Page, Param, Prepared, Tally, text, walk_on};
 use sv0_graph::{EdgeKind, NodeKind, Value, attr};
@@ -8,7 +8,11 @@ use sv0_graph::{EdgeKind, NodeKind, Value, attr};
 use crate::client::{batch, list};
 use crate::collect::Walk;
 use crate::collect::identities::Principals;
+use crate::collect::people;
 use crate::model::{AppRoleAssignment, RoleAssignment, RoleDefinition};
+
+/// Assignments to holders that are no service principals.
+pub(crate) type Others = BTreeMap<String, Vec<RoleAssignment>>;
 
 /// Role definition id to the id that is the same in every tenant.
 pub(crate) async fn role_definitions(walk: &Walk<'_>, tally: &mut Tally) -> HashMap<String, String> {
@@ -23,19 +27,24 @@ pub(crate) async fn role_definitions(walk: &Walk<'_>, tally: &mut Tally) -> Hash
     templates
 }
 
-/// Directory roles that service principals hold. People's roles are not kept.
+/// Directory roles that service principals hold; gives the assignments to others, by holder.
 pub(crate) async fn directory_roles(
     walk: &Walk<'_>,
     templates: &HashMap<String, String>,
     principals: &Principals,
     tally: &mut Tally,
-) {
+) -> Others {
+    let mut others = Others::new();
     list(walk.engine, "listDirectoryRoleAssignments", &[], tally, |wire: RoleAssignment| {
         let (Some(principal), Some(role)) = (text::guid(&wire.principal_id), text::guid(&wire.role_definition_id))
         else {
             return Ok(None);
         };
-        let Some(kind) = principals.kinds.get(&principal) else { return Ok(Some(wire.id)) };
+        let Some(kind) = principals.kinds.get(&principal) else {
+            let id = wire.id.clone();
+            others.entry(principal).or_default().push(wire);
+            return Ok(Some(id));
+        };
         // A built-in role's definition has its template's id; a custom role is its own template.
         let role = templates.get(&role).unwrap_or(&role);
         let Some(rows) = walk.map.directory_role(&wire, *kind, role) else { return Ok(None) };
@@ -43,6 +52,44 @@ pub(crate) async fn directory_roles(
         Ok(Some(wire.id))
     })
     .await;
+    others
+}
+
+/// Directory roles that owners and groups hold: whether an owner is weaker than what it owns. Of other people's roles
+/// nothing is kept.
+pub(crate) async fn owner_roles(
+    walk: &Walk<'_>,
+    templates: &HashMap<String, String>,
+    others: &Others,
+    owners: &BTreeSet<String>,
+    tally: &mut Tally,
+) {
+    let holders: BTreeSet<String> = others.keys().filter(|id| !owners.contains(*id)).cloned().collect();
+    let people = people::among(walk, &holders, tally).await;
+    if !tally.is_complete() {
+        return;
+    }
+    for (holder, assignments) in others.iter().filter(|(holder, _)| !people.contains(*holder)) {
+        // What is neither a service principal nor a person can hold a role only as a group.
+        let kind = if owners.contains(holder) { NodeKind::Human } else { NodeKind::Group };
+        for wire in assignments {
+            let role = text::guid(&wire.role_definition_id).map(|role| templates.get(&role).cloned().unwrap_or(role));
+            let rows = role.and_then(|role| walk.map.directory_role(wire, kind, &role));
+            match rows.map(|rows| walk.keep(rows)) {
+                Some(Ok(_)) => {
+                    tally.item(&wire.id);
+                }
+                Some(Err(_)) => tally.report(Cause::Internal),
+                None => tally.report(Cause::ResponseMalformed),
+            }
+        }
+        if kind == NodeKind::Group {
+            let group = walk.map.node(kind, holder, "listDirectoryRoleAssignments", BTreeMap::new());
+            if walk.node(group).is_err() {
+                tally.report(Cause::Internal);
+            }
+        }
+    }
 }
 
 /// Application permissions, from the resources that offer them.

@@ -7,7 +7,7 @@ use sv0_connector::{Cause, Failure, Page, Param, Prepared, Tally, text, walk_on}
 
 use crate::client::batch;
 use crate::collect::Walk;
-use crate::model::{DeletedUser, User};
+use crate::model::{DeletedUser, User, UserId};
 
 /// Ids in one filter, by the vendor's limit.
 const IDS: usize = 15;
@@ -58,6 +58,43 @@ pub(crate) async fn accounts(walk: &Walk<'_>, people: &BTreeSet<String>, tally: 
         absent.extend(chunks[at].iter().filter(|id| !tally.has(id)).cloned());
     }
     absent
+}
+
+/// Those of `ids` that are people. Their ids are asked for and nothing else.
+pub(crate) async fn among(walk: &Walk<'_>, ids: &BTreeSet<String>, tally: &mut Tally) -> BTreeSet<String> {
+    let mut people = BTreeSet::new();
+    let ids: Vec<String> = ids.iter().cloned().collect();
+    let prepared: Result<Vec<Prepared>, _> = ids
+        .chunks(IDS)
+        .map(|chunk| walk.engine.guard().prepare("listRoleHolders", &[("ids", Param::Ids(chunk))]))
+        .collect();
+    let requests = match prepared {
+        Ok(requests) => requests,
+        Err(refusal) => {
+            tally.report(walk.engine.refused(&refusal));
+            return people;
+        }
+    };
+    let mut pages = Tally::default();
+    let mut answers = batch::<Page<UserId>>(walk.engine, &requests);
+    while let Some((at, answer)) = answers.next().await {
+        match answer {
+            Ok(page) => {
+                walk_on(walk.engine, requests[at].clone(), page, &mut pages, |wire: UserId| {
+                    let id = text::guid(&wire.id);
+                    people.extend(id.clone());
+                    Ok(id)
+                })
+                .await;
+            }
+            Err(failure) => pages.report(failure),
+        }
+    }
+    (0..pages.pages()).for_each(|_| tally.page());
+    if let Some(flaw) = pages.flaw() {
+        tally.report(flaw.clone());
+    }
+    people
 }
 
 /// Looks for `absent` people in the recycle bin. Not there either: nothing is known of them.
