@@ -54,10 +54,13 @@ impl Kubectl {
 
     /// As [`Self::run`], with text on standard input.
     pub fn run_with(&self, args: &[&str], stdin: &str) -> Result<String> {
-        let mut child =
-            self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| {
-                format!("cannot start {}: {e}", self.program.display())
-            })?;
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("cannot start {}: {e}", self.program.display()))?;
         if let Some(mut pipe) = child.stdin.take() {
             pipe.write_all(stdin.as_bytes())?;
         }
@@ -100,7 +103,10 @@ impl Kubectl {
         match String::from_utf8_lossy(&out.stdout).trim() {
             "yes" => Ok(true),
             "no" => Ok(false),
-            other => Err(format!("kubectl auth can-i {}: {other} {}", args.join(" "), String::from_utf8_lossy(&out.stderr)).into()),
+            other => {
+                Err(format!("kubectl auth can-i {}: {other} {}", args.join(" "), String::from_utf8_lossy(&out.stderr))
+                    .into())
+            }
         }
     }
 }

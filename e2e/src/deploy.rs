@@ -25,7 +25,8 @@ pub struct Options {
 
 /// The vendor's Deployment, Service and namespace.
 fn vendor_manifest(image: &str) -> Value {
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "vendor", "namespace": VENDOR}});
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "vendor", "namespace": VENDOR}});
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "vendor", "namespace": VENDOR},
         "spec": {"selector": {"app": "vendor"}, "ports": [
@@ -138,7 +139,10 @@ pub fn operator(env: &Env, kubectl: &Kubectl, options: &Options) -> Result<()> {
     helm(env, &["upgrade", "--install", "securityv0-crds", &crds, "-n", SYSTEM, "--create-namespace", "--wait"])?;
     let file = tempfile(&values(env, kubectl, options)?.to_string())?;
     let file_name = file.display().to_string();
-    let done = helm(env, &["upgrade", "--install", RELEASE, &chart, "-n", SYSTEM, "-f", &file_name, "--wait", "--timeout", "3m"]);
+    let done = helm(
+        env,
+        &["upgrade", "--install", RELEASE, &chart, "-n", SYSTEM, "-f", &file_name, "--wait", "--timeout", "3m"],
+    );
     std::fs::remove_file(&file)?;
     done.map(|_| ())
 }

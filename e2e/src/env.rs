@@ -27,8 +27,9 @@ impl Env {
     /// Reads `KUBECONFIG`, `SV0_KUBECTL`, `SV0_HELM`, `SV0_IMAGE`, `SV0_ESTATE_IMAGE` and `SV0_AUDIT_LOG`.
     pub fn read() -> Result<Self> {
         let var = |name: &str| {
-            std::env::var(name)
-                .map_err(|_| format!("{name} is not set; run the end-to-end tests through `cargo xtask test --stage e2e`"))
+            std::env::var(name).map_err(|_| {
+                format!("{name} is not set; run the end-to-end tests through `cargo xtask test --stage e2e`")
+            })
         };
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         Ok(Self {

@@ -77,11 +77,11 @@ impl Tenant {
     pub fn load(yaml: &str, namespace: &str) -> crate::Result<Self> {
         let mut document: Value = serde_yaml::from_str(yaml)?;
         let id = text(&document["tenant"]["id"]).ok_or("the file has no tenant.id")?;
-        let operator = text(&document["operatorApp"]).ok_or("the file has no operatorApp: it names the application that scans")?;
-        let apps = document["applications"].as_array_mut().into_iter().flatten();
+        let operator =
+            text(&document["operatorApp"]).ok_or("the file has no operatorApp: it names the application that scans")?;
+        let mut apps = document["applications"].as_array_mut().into_iter().flatten();
         let app = apps
-            .filter(|app| ["key", "id", "appId"].iter().any(|field| app[field] == operator.as_str()))
-            .next_back()
+            .rfind(|app| ["key", "id", "appId"].iter().any(|field| app[field] == operator.as_str()))
             .ok_or_else(|| format!("operatorApp names {operator}, which is not among the applications"))?;
         let client = text(&app["appId"]).ok_or_else(|| format!("the application {operator} needs an appId"))?;
         app["federatedCredentials"] = json!([{

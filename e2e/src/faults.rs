@@ -26,6 +26,9 @@ use crate::audit::{Event, Tail};
 use crate::deploy::SYSTEM;
 use crate::{Env, Result, World, eventually};
 
+/// How long a strike may come after the end of its phase.
+const LAST_STRIKE: Duration = Duration::from_millis(1500);
+
 /// Everything that the runs of one series share.
 pub struct Campaign {
     env: Env,
@@ -108,8 +111,7 @@ impl Campaign {
         let mut stage = Stage::new(self, &world)?;
         let mut phases = Vec::new();
         for phase in 0..PHASES {
-            let (record, _) = stage.play(phase, None)?;
-            phases.push(record);
+            phases.push(stage.play(phase, None).1?);
         }
         Ok(Reference { phases, took: started.elapsed() })
     }
@@ -124,15 +126,15 @@ impl Campaign {
         for (phase, wanted) in reference.phases.iter().enumerate().take(last + 1) {
             let point = points.iter().find(|point| point.phase == phase);
             let started = Instant::now();
-            let played = stage.play(phase, point);
+            let (hit, played) = stage.play(phase, point);
             let Some(point) = point else {
                 // Nobody was killed in this phase: whatever is wrong now is not about a point.
                 played?;
                 continue;
             };
-            let (hit, failure) = match played {
-                Ok((record, hit)) => (hit, difference(&wanted.findings, &record.findings)),
-                Err(error) => (None, Some(error.to_string())),
+            let failure = match played {
+                Ok(record) => difference(&wanted.findings, &record.findings),
+                Err(error) => Some(error.to_string()),
             };
             let failed = failure.is_some();
             verdicts.push(Verdict { point: point.clone(), hit, took: started.elapsed(), failure });
@@ -164,44 +166,64 @@ impl<'a> Stage<'a> {
     }
 
     /// Plays one phase, with a fault if a point is given, and checks its scans.
-    fn play(&mut self, phase: usize, point: Option<&Point>) -> Result<(Phase, Option<Hit>)> {
+    fn play(&mut self, phase: usize, point: Option<&Point>) -> (Option<Hit>, Result<Phase>) {
+        match self.disturb(phase, point) {
+            Ok((hit, Ok((events, asked_again)))) => {
+                let killed = point.map(|point| point.program);
+                let expected = Expected { trigger: TRIGGERS[phase], asked_again, killed };
+                let record = self.judge_scans(expected, &events).and_then(|()| self.take_stock(point));
+                (hit, record.map(|findings| Phase { events, findings }))
+            }
+            Ok((hit, Err(error))) => (hit, Err(error)),
+            Err(error) => (None, Err(error)),
+        }
+    }
+
+    /// Plays a phase while the striker follows. Gives what was killed, and the phase's events with the number of scans
+    /// that were asked for once more.
+    fn disturb(&self, phase: usize, point: Option<&Point>) -> Result<(Option<Hit>, Result<(Vec<Event>, usize)>)> {
         let run = Run { world: self.world, documents: &self.campaign.documents };
         let mut audit = Tail::from_now(&self.campaign.audit_log)?;
         let over = AtomicBool::new(false);
         let mut asked_again = 0;
-        let (settled, hit) = std::thread::scope(|scope| {
+        let impatient = point.is_some_and(|point| point.impatient);
+        let mut settle = || {
+            run.settle(&self.standing, || {
+                asked_again += usize::from(impatient);
+                if impatient { self.world.request_scan(&format!("again-in-phase-{phase}")) } else { Ok(()) }
+            })
+        };
+        let (hit, settled) = std::thread::scope(|scope| -> Result<_> {
             let striker = point.map(|point| {
                 let striker = Striker { point, kubectl: &self.world.kubectl, estate: self.world.ns };
                 let tail = Tail::from_now(&self.campaign.audit_log);
                 let over = &over;
                 scope.spawn(move || striker.run(tail?, over))
             });
-            let impatient = point.is_some_and(|point| point.impatient);
-            let settled = run.start(phase).and_then(|()| {
-                run.settle(&self.standing, || {
-                    if impatient {
-                        asked_again += 1;
-                        self.world.request_scan(&format!("again-in-phase-{phase}"))?;
-                    }
-                    Ok(())
-                })
-            });
+            let settled = run.start(phase).and_then(|()| settle());
+            let Some(striker) = striker else { return Ok((None, settled)) };
+            // The last points of a phase lie shortly after all is done.
+            let end = Instant::now() + LAST_STRIKE;
+            while settled.is_ok() && !striker.is_finished() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             over.store(true, Ordering::Relaxed);
-            let hit = striker.map(|thread| thread.join().map_err(|_| "the striking thread broke"));
-            (settled, hit)
-        });
-        let hit = hit.transpose()?.transpose()?.flatten();
-        let told = |error: crate::Error| crate::Error::from(format!("{error}; killed: {hit:?}"));
-        settled.map_err(told)?;
-        let events = audit.read()?;
-        let expected = Expected { trigger: TRIGGERS[phase], asked_again, killed: point.map(|point| point.program) };
-        self.judge_scans(expected, &events).map_err(told)?;
-        let (findings, standing) = run.findings(&self.standing)?;
-        self.standing = standing;
+            let hit = striker.join().map_err(|_| "the striking thread broke")??;
+            Ok((hit, settled))
+        })?;
+        let settled = settled.and_then(|()| settle());
+        Ok((hit, settled.and_then(|()| Ok((audit.read()?, asked_again)))))
+    }
+
+    /// The Findings at the end of a phase; what was killed runs again by then.
+    fn take_stock(&mut self, point: Option<&Point>) -> Result<BTreeMap<String, String>> {
         if let Some(point) = point.filter(|point| !point.program.is_job()) {
             ready(self.world, point.program)?;
         }
-        Ok((Phase { events, findings }, hit))
+        let run = Run { world: self.world, documents: &self.campaign.documents };
+        let (findings, standing) = run.findings(&self.standing)?;
+        self.standing = standing;
+        Ok(findings)
     }
 
     fn judge_scans(&mut self, expected: Expected, events: &[Event]) -> Result<()> {

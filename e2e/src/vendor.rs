@@ -28,7 +28,7 @@ impl Vendor {
 
     /// Replaces the whole estate (YAML) and forgets faults and counters.
     pub fn set_estate(&self, yaml: &str) -> Result<()> {
-        self.kubectl.run_with(&["replace", "--raw", &format!("{PROXY}/estate"), "-f", "-"], yaml)?;
+        self.send("replace", "estate", yaml)?;
         self.post("clear-faults", "{}")?;
         self.reset_counters()
     }
@@ -68,7 +68,16 @@ impl Vendor {
     }
 
     fn post(&self, route: &str, body: &str) -> Result<()> {
-        self.kubectl.run_with(&["create", "--raw", &format!("{PROXY}/{route}"), "-f", "-"], body)?;
-        Ok(())
+        self.send("create", route, body)
+    }
+
+    /// One request. The API server's proxy reuses connections that the vendor may just have closed; every request here
+    /// can be repeated, so that is tried once more.
+    fn send(&self, verb: &str, route: &str, body: &str) -> Result<()> {
+        let send = || self.kubectl.run_with(&[verb, "--raw", &format!("{PROXY}/{route}"), "-f", "-"], body);
+        match send() {
+            Err(error) if error.to_string().contains("ServiceUnavailable") => send().map(drop),
+            answer => answer.map(drop),
+        }
     }
 }

@@ -92,7 +92,9 @@ impl World {
 
     /// Connects by client secret, without waiting.
     pub fn connect_with_secret(&self) -> Result<()> {
-        self.kubectl.apply(&self.instance(&json!({"clientSecret": {"secretName": "sv0-entra"}})).to_string()).map(|_| ())
+        self.kubectl
+            .apply(&self.instance(&json!({"clientSecret": {"secretName": "sv0-entra"}})).to_string())
+            .map(|_| ())
     }
 
     /// The instance as it stands.
@@ -117,14 +119,17 @@ impl World {
     /// Sets the annotation that asks for a scan.
     pub fn request_scan(&self, wish: &str) -> Result<()> {
         let annotation = format!("securityv0.com/scan-requested={wish}");
-        self.kubectl.run(&["annotate", "--overwrite", "-n", self.ns, "connectorinstance", INSTANCE, &annotation]).map(|_| ())
+        self.kubectl
+            .run(&["annotate", "--overwrite", "-n", self.ns, "connectorinstance", INSTANCE, &annotation])
+            .map(|_| ())
     }
 
     /// Waits until the instance's newest snapshot has been evaluated.
     pub fn wait_evaluated(&self) -> Result<()> {
         eventually("the evaluation of the newest snapshot", PATIENCE, || {
             let status = self.status()?;
-            let snapshot = status["snapshot"]["digest"].as_str().ok_or_else(|| format!("no snapshot yet: {status}"))?.to_owned();
+            let snapshot =
+                status["snapshot"]["digest"].as_str().ok_or_else(|| format!("no snapshot yet: {status}"))?.to_owned();
             let estate = self.kubectl.find(self.ns, "estates.securityv0.com", "default")?.ok_or("no Estate yet")?;
             let evaluated = estate["status"]["inputs"]
                 .as_array()
@@ -148,7 +153,8 @@ impl World {
     /// The finding of `rule` about the object `vendor_id`, if there is one.
     pub fn finding(&self, rule: &str, vendor_id: &str) -> Result<Option<Value>> {
         Ok(self.findings()?.into_iter().find(|f| {
-            f["spec"]["rule"]["id"] == rule && f["spec"]["subject"]["id"].as_str().is_some_and(|id| id.ends_with(vendor_id))
+            f["spec"]["rule"]["id"] == rule
+                && f["spec"]["subject"]["id"].as_str().is_some_and(|id| id.ends_with(vendor_id))
         }))
     }
 
@@ -206,7 +212,11 @@ impl World {
     /// Name and resourceVersion of every Finding.
     pub fn versions(&self) -> Result<Vec<(String, String)>> {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-        Ok(self.findings()?.iter().map(|f| (text(&f["metadata"]["name"]), text(&f["metadata"]["resourceVersion"]))).collect())
+        Ok(self
+            .findings()?
+            .iter()
+            .map(|f| (text(&f["metadata"]["name"]), text(&f["metadata"]["resourceVersion"])))
+            .collect())
     }
 
     /// Writes of findings that the API server's audit log holds; `None` where the cluster gives no audit log.
@@ -228,8 +238,7 @@ impl World {
         let jobs = self.kubectl.list(SYSTEM, "jobs")?;
         let mut job = jobs
             .into_iter()
-            .filter(|j| j["metadata"]["labels"]["securityv0.com/estate"] == self.ns)
-            .next_back()
+            .rfind(|j| j["metadata"]["labels"]["securityv0.com/estate"] == self.ns)
             .ok_or("no evaluation Job to repeat")?;
         let container = &mut job["spec"]["template"]["spec"]["containers"][0];
         for variable in container["env"].as_array_mut().into_iter().flatten() {
@@ -252,7 +261,14 @@ impl World {
             }},
         });
         self.kubectl.run_with(&["create", "-f", "-"], &copy.to_string())?;
-        self.kubectl.run(&["wait", "-n", SYSTEM, "--for=condition=complete", &format!("job/{name}"), "--timeout=60s"])?;
+        self.kubectl.run(&[
+            "wait",
+            "-n",
+            SYSTEM,
+            "--for=condition=complete",
+            &format!("job/{name}"),
+            "--timeout=60s",
+        ])?;
         Ok(())
     }
 }

@@ -48,7 +48,8 @@ fn a_refused_collection_resolves_nothing_and_names_the_permission() -> Result<()
     assert_eq!(status["permissionsMissing"], json!(["User.Read.All"]), "{status}");
     let gaps = status["coverage"]["gaps"].to_string();
     assert!(gaps.contains("ownerAccounts") && gaps.contains("User.Read.All"), "{gaps}");
-    let message = world.wait_condition("PermissionsSufficient", "False", "PermissionMissing", sv0_e2e::world::PATIENCE)?;
+    let message =
+        world.wait_condition("PermissionsSufficient", "False", "PermissionMissing", sv0_e2e::world::PATIENCE)?;
     assert!(message.contains("User.Read.All"), "{message}");
 
     world.vendor.mutate(&json!({"grantPermission": "User.Read.All"}))?;

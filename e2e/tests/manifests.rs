@@ -21,7 +21,11 @@ fn each_bad_instance_is_told_what_to_change() -> Result<()> {
         if let Some((parent, key)) = pointer.rsplit_once('/')
             && let Some(object) = bad.pointer_mut(parent).and_then(Value::as_object_mut)
         {
-            if value.is_null() { object.remove(key); } else { object.insert(key.to_owned(), value); }
+            if value.is_null() {
+                object.remove(key);
+            } else {
+                object.insert(key.to_owned(), value);
+            }
         }
         bad
     };
@@ -30,7 +34,11 @@ fn each_bad_instance_is_told_what_to_change() -> Result<()> {
     let both = json!({"workloadIdentity": {}, "clientSecret": {"secretName": "sv0-entra"}});
     refused(&world, &with("/spec/entra/auth", both), "exactly one member")?;
     refused(&world, &with("/spec/entra/auth", json!({"password": {}})), "unknown field")?;
-    refused(&world, &with("/spec/entra/auth", json!({"clientSecret": {"secretName": "entra"}})), "must begin with 'sv0-'")?;
+    refused(
+        &world,
+        &with("/spec/entra/auth", json!({"clientSecret": {"secretName": "entra"}})),
+        "must begin with 'sv0-'",
+    )?;
     refused(&world, &with("/spec/entra/tenantId", json!("fabrikam.example")), "must be the directory (tenant) ID")?;
     refused(&world, &with("/spec/serviceAccountName", json!("default")), "made for scans")?;
     refused(&world, &with("/spec/system", json!("Oracle")), "Unsupported value")?;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sv0_e2e::deploy::SYSTEM;
 use sv0_e2e::world::{INSTANCE, PATIENCE};
 use sv0_e2e::{Result, World, estate, eventually};
@@ -155,7 +155,9 @@ fn what_the_cluster_refuses() -> Result<()> {
         Break {
             reason: "ServiceAccountNotAllowed",
             says: "securityv0.com/scan",
-            cause: &|w| w.kubectl.run(&["label", "serviceaccount", "scanner", "-n", w.ns, "securityv0.com/scan-"]).map(|_| ()),
+            cause: &|w| {
+                w.kubectl.run(&["label", "serviceaccount", "scanner", "-n", w.ns, "securityv0.com/scan-"]).map(|_| ())
+            },
             mend: account,
         },
         Break {
@@ -195,7 +197,9 @@ fn what_the_cluster_refuses() -> Result<()> {
 #[test]
 fn a_namespace_that_is_no_estate_is_told_so() -> Result<()> {
     let world = World::clean()?;
-    world.kubectl.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "e2e-stranger"}}).to_string())?;
+    world
+        .kubectl
+        .apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "e2e-stranger"}}).to_string())?;
     let mut instance = world.instance(&json!({"workloadIdentity": {}}));
     instance["metadata"]["namespace"] = json!("e2e-stranger");
     world.kubectl.apply(&instance.to_string())?;
@@ -222,7 +226,11 @@ fn a_schedule_that_can_never_fire_is_told_so() -> Result<()> {
         let message = eventually("Stalled=InvalidSchedule", SOON, || {
             let found = world.kubectl.get(&["-n", world.ns, "scanschedule", name])?;
             let stalled = sv0_e2e::world::condition(&found["status"], "Stalled").cloned().unwrap_or_default();
-            if stalled["reason"] == "InvalidSchedule" { Ok(stalled["message"].to_string()) } else { Err(found["status"].to_string().into()) }
+            if stalled["reason"] == "InvalidSchedule" {
+                Ok(stalled["message"].to_string())
+            } else {
+                Err(found["status"].to_string().into())
+            }
         })?;
         assert!(message.contains(says), "{message}");
     }
@@ -265,7 +273,16 @@ fn an_image_that_cannot_be_pulled_is_told_so() -> Result<()> {
     assert_ne!(config, missing, "the configuration names the image");
     let patch = |text: &str| broken.replace("\"PLACE\"", &json!(text).to_string());
     let set = |text: &str, actions: &str| -> Result<()> {
-        world.kubectl.run(&["-n", SYSTEM, "patch", "configmap", "securityv0-config", "--type=merge", "-p", &patch(text)])?;
+        world.kubectl.run(&[
+            "-n",
+            SYSTEM,
+            "patch",
+            "configmap",
+            "securityv0-config",
+            "--type=merge",
+            "-p",
+            &patch(text),
+        ])?;
         // The policy on Jobs would refuse the foreign image before a node ever tries to pull it: let it warn only.
         let policies = world.kubectl.run(&["get", "validatingadmissionpolicybindings", "-o", "name"])?;
         for binding in policies.lines().filter(|l| l.contains("securityv0") && l.contains("job")) {
@@ -273,7 +290,10 @@ fn an_image_that_cannot_be_pulled_is_told_so() -> Result<()> {
             world.kubectl.run(&["patch", binding, "--type=merge", "-p", &actions])?;
         }
         world.kubectl.run(&["-n", SYSTEM, "rollout", "restart", "deployment/securityv0-manager"])?;
-        world.kubectl.run(&["-n", SYSTEM, "rollout", "status", "deployment/securityv0-manager", "--timeout=60s"]).map(|_| ())
+        world
+            .kubectl
+            .run(&["-n", SYSTEM, "rollout", "status", "deployment/securityv0-manager", "--timeout=60s"])
+            .map(|_| ())
     };
     set(&missing, "Warn")?;
     world.request_scan("image")?;

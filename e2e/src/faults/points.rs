@@ -199,7 +199,7 @@ pub fn plan(seed: u64, program: Program, phases: &[Vec<Mark>], count: usize) -> 
         let gap = gap(program, &phases[phase], mark);
         let delay = Duration::from_micros(u64::try_from(gap.as_micros()).unwrap_or(u64::MAX) / 1000 * share);
         let label = phases[phase][mark].label.clone();
-        Point { number, program, phase, mark: label, delay, pod: dice.coin(), impatient: dice.coin() }
+        Point { number, program, phase, mark: label, delay, pod: dice.coin(), impatient: dice.between(0, 4) > 0 }
     };
     all.into_iter().enumerate().map(describe).collect()
 }

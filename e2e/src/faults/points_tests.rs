@@ -56,7 +56,10 @@ fn each_program_has_its_own_marks() {
             "create Job of evaluate #1",
         ]
     );
-    assert_eq!(labels(Program::Scan), ["create Job of scan #1", "token for the pod #1", "review of a token of scan #1"]);
+    assert_eq!(
+        labels(Program::Scan),
+        ["create Job of scan #1", "token for the pod #1", "review of a token of scan #1"]
+    );
     assert_eq!(
         labels(Program::Evaluate),
         ["create Job of evaluate #1", "review of a token of evaluate #1", "create findings #1", "create findings #2"]

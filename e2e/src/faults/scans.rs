@@ -69,7 +69,8 @@ impl Drop for Scans {
 fn note(scans: &mut Vec<Scan>, status: &Value) {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let active = &status["activeScan"];
-    if let (Some(id), Some(trigger), Some(job)) = (text(&active["id"]), text(&active["trigger"]), text(&active["jobName"]))
+    if let (Some(id), Some(trigger), Some(job)) =
+        (text(&active["id"]), text(&active["trigger"]), text(&active["jobName"]))
         && !scans.iter().any(|scan| scan.id == id)
     {
         scans.push(Scan { id, trigger, job, outcome: None, reason: None });
@@ -133,7 +134,13 @@ mod tests {
 
     fn scan(id: &str, trigger: &str, outcome: &str) -> Scan {
         let text = |t: &str| t.to_owned();
-        Scan { id: text(id), trigger: text(trigger), job: format!("job-{id}"), outcome: Some(text(outcome)), reason: None }
+        Scan {
+            id: text(id),
+            trigger: text(trigger),
+            job: format!("job-{id}"),
+            outcome: Some(text(outcome)),
+            reason: None,
+        }
     }
 
     fn jobs(scans: &[Scan]) -> Vec<String> {
@@ -149,7 +156,9 @@ mod tests {
         let one = [scan("a", "Scheduled", "Complete")];
         assert_eq!(judge(expected(None), &one, &jobs(&one)), Ok(()));
         let two = [scan("a", "Scheduled", "Failed"), scan("b", "Scheduled", "Complete")];
-        assert!(judge(expected(Some(Program::Scan)), &two, &jobs(&two)).unwrap_err().contains("2 scans for one trigger"));
+        assert!(
+            judge(expected(Some(Program::Scan)), &two, &jobs(&two)).unwrap_err().contains("2 scans for one trigger")
+        );
         assert!(judge(expected(None), &[], &[]).is_err());
     }
 

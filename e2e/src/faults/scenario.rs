@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -127,18 +127,19 @@ impl Run<'_> {
             return Err(format!("the Estate's status is {}", estate["status"]).into());
         }
         let label = format!("securityv0.com/estate={}", self.world.ns);
-        let scans = kubectl.run(&["get", "jobs", "-n", self.world.ns, "-o", "name"])?;
-        let evaluations = kubectl.run(&["get", "jobs", "-n", SYSTEM, "-l", &label, "-o", "name"])?;
-        if scans.trim().is_empty() && evaluations.trim().is_empty() {
-            return Ok(());
+        let scans = kubectl.get(&["jobs", "-n", self.world.ns])?;
+        let evaluations = kubectl.get(&["jobs", "-n", SYSTEM, "-l", &label])?;
+        let jobs = [&scans, &evaluations].into_iter().filter_map(|list| list["items"].as_array()).flatten();
+        match jobs.map(|job| (job, at_rest(job))).find(|(_, at_rest)| !at_rest) {
+            None => Ok(()),
+            Some((job, _)) => Err(format!("the Job {} is left", job["metadata"]["name"]).into()),
         }
-        Err(format!("Jobs are left: {scans} {evaluations}").into())
     }
 
     /// The Findings at the end of a phase, fit to be compared between runs, and where the run stands now.
     pub(super) fn findings(&self, before: &Standing) -> Result<(BTreeMap<String, String>, Standing)> {
-        let mut now = Standing::default();
-        now.snapshot = self.world.status()?["snapshot"]["id"].as_str().map(str::to_owned);
+        let snapshot = self.world.status()?["snapshot"]["id"].as_str().map(str::to_owned);
+        let mut now = Standing { snapshot, first_observed: BTreeMap::new() };
         let mut comparable = BTreeMap::new();
         for finding in self.world.findings()? {
             let name = finding["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -149,6 +150,16 @@ impl Run<'_> {
         }
         if comparable.is_empty() { Err("there is no finding to compare".into()) } else { Ok((comparable, now)) }
     }
+}
+
+/// Whether a Job is over and will go away by itself. The manager deletes a Job once it has recorded the result; one whose
+/// manager died in between stays until its time to live is over.
+fn at_rest(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+    let over = conditions.into_iter().any(|condition| {
+        condition["status"] == "True" && ["Complete", "Failed"].iter().any(|t| condition["type"] == *t)
+    });
+    over && job["spec"]["ttlSecondsAfterFinished"].as_i64().is_some_and(|seconds| seconds <= 3600)
 }
 
 /// A Finding's spec without what belongs to the run. In the place of the first observation: whether it is still that of
@@ -200,12 +211,10 @@ fn soon(uid: &str, now: Timestamp) -> Result<(String, u64)> {
     Ok((format!("{} {} * * *", at.minute(), at.hour()), jitter))
 }
 
-/// An hour ago is long enough for any tick of [`soon`] to lie in the past.
-#[cfg(test)]
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     #[test]
@@ -216,19 +225,29 @@ mod tests {
             assert!(jitter <= 3600 && schedule.ends_with(" * * *"), "{schedule} {jitter}");
             let mut fields = schedule.split(' ').map(|field| field.parse::<i64>().unwrap_or_default());
             let (minute, hour) = (fields.next().unwrap(), fields.next().unwrap());
-            let base = "2026-05-05T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(hour * 60 + minute);
-            assert!(base <= now && base > now - HOUR);
+            let base =
+                "2026-05-05T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(hour * 60 + minute);
+            assert!(base <= now && base > now - SignedDuration::from_hours(1));
         }
     }
 
     #[test]
     fn findings_are_compared_without_what_belongs_to_the_run() {
-        let spec = |uid: &str, at: &str, why: &str| {
-            json!({"why": why, "firstObserved": at, "contentDigest": uid, "subject": {"id": "x", "instanceUid": uid}})
-        };
+        let spec = |uid: &str, at: &str, why: &str| json!({"why": why, "firstObserved": at, "contentDigest": uid, "subject": {"id": "x", "instanceUid": uid}});
         assert_eq!(canonical(&spec("a", "1", "w"), false), canonical(&spec("b", "2", "w"), false));
         assert_ne!(canonical(&spec("a", "1", "w"), false), canonical(&spec("a", "1", "v"), false));
         assert_ne!(canonical(&spec("a", "1", "w"), false), canonical(&spec("a", "1", "w"), true));
+    }
+
+    #[test]
+    fn only_a_finished_job_with_a_bounded_life_may_be_left() {
+        let job = |type_: &str, ttl: Value| {
+            let status = json!({"conditions": [{"type": type_, "status": "True"}]});
+            json!({"spec": {"ttlSecondsAfterFinished": ttl}, "status": status})
+        };
+        assert!(at_rest(&job("Complete", json!(3600))) && at_rest(&job("Failed", json!(0))));
+        assert!(!at_rest(&job("Complete", Value::Null)) && !at_rest(&job("Suspended", json!(60))));
+        assert!(!at_rest(&json!({"spec": {"ttlSecondsAfterFinished": 60}, "status": {"active": 1}})));
     }
 
     #[test]

@@ -235,7 +235,8 @@ pub struct ConnectorInstanceStatus {
     /// When the credential in use ends, if the source system says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_expires_at: Option<Time>,
-    /// Scans in a row that stored nothing.
+    /// Scans in a row that stored nothing, or left gaps that may close by themselves. The more, the longer the wait
+    /// before the next attempt.
     #[serde(default)]
     pub consecutive_failures: i32,
     /// When the next scan is due, as far as a schedule or a retry says.
@@ -277,6 +278,9 @@ pub struct LastScan {
     pub started_at: Time,
     /// When it ended.
     pub finished_at: Time,
+    /// The source system asked not to be read again before this, at most a day later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
     /// Requests sent, token requests included.
     #[serde(default)]
     pub requests: i64,

@@ -46,10 +46,6 @@ pub struct EstateSpec {
         .message("spec.trustedTenants holds tenant ids of source systems, such as a directory (tenant) ID; letters, digits and . _ : / - only"))]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     pub trusted_tenants: Vec<String>,
-
-    /// How long stored data is kept.
-    #[serde(default)]
-    pub retention: Retention,
 }
 
 /// Limits that rules about credentials compare with, in days.
@@ -70,21 +66,6 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Self {
         Self { rotate_days: 90, max_secret_lifetime_days: 365, max_certificate_lifetime_days: 180 }
-    }
-}
-
-/// How long stored data is kept.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Retention {
-    /// Snapshots kept per instance. Two are needed to confirm that something shrank.
-    #[schemars(range(min = 2, max = 1000))]
-    pub snapshots: i32,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { snapshots: 14 }
     }
 }
 

@@ -2,6 +2,10 @@
 //! Written by the estate's evaluation alone, as a whole: everything stands under `spec`, there is no status.
 //!
 //! No field holds an observation time, and texts hold absolute dates: an unchanged estate gives unchanged bytes.
+//!
+//! A Finding is stored once per weakness, so that it says nothing twice: what follows from its other fields is left out,
+//! and the field that is left out says from what it follows (`path[].from`, `path[].class`, `evidence[].source.connector`
+//! and `.object`, the first parts of `subject.id` and of a party's id). The evidence pack has all of it in full.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
@@ -35,8 +39,10 @@ pub const MAX_SENTENCE: usize = 320;
 pub const MAX_PARTIES: usize = 5;
 /// Most hops of the path.
 pub const MAX_PATH: usize = 12;
-/// Most evidence entries.
+/// Most evidence entries that the schema takes.
 pub const MAX_EVIDENCE: usize = 12;
+/// Evidence entries that a Finding shows: what decides, what it reaches, what lets it run. The evidence pack has all.
+pub const SHOWN_EVIDENCE: usize = 3;
 /// Most unproven claims that are listed.
 pub const MAX_NARROWED: usize = 4;
 /// Most steps of remediation.
@@ -97,7 +103,7 @@ pub struct FindingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_PATH))]
     pub path: Vec<Hop>,
-    /// What proves the claim.
+    /// What proves the claim; what decides comes first.
     #[schemars(length(max = MAX_EVIDENCE))]
     pub evidence: Vec<Evidence>,
     /// Evidence entries that are left out here for size; the evidence pack holds all.
@@ -212,7 +218,8 @@ impl Severity {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
-    /// Node identity: `<system>:<tenant>:<Kind>:<vendor's id>`.
+    /// The source system's immutable id. With the fields beside it, it is the node's identity:
+    /// `<system>:<tenant>:<kind>:<id>`.
     #[schemars(length(max = MAX_ID))]
     pub id: String,
     /// Kind of node, such as `ServicePrincipal`.
@@ -271,7 +278,7 @@ pub enum AccountableState {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Party {
-    /// Node identity.
+    /// `<Kind>:<vendor's id>`, with `<system>:<tenant>:` in front when they are not those of the subject.
     #[schemars(length(max = MAX_ID))]
     pub id: String,
     /// Name or address, when it may be read.
@@ -287,9 +294,10 @@ pub struct Party {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Hop {
-    /// Where it starts, for people: kind and name.
+    /// Where it starts, for people: kind and name. Absent: where the hop before it leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_ID))]
-    pub from: String,
+    pub from: Option<String>,
     /// What the edge says, such as `GRANTED`.
     #[schemars(length(max = MAX_WORD))]
     pub edge: String,
@@ -300,19 +308,29 @@ pub struct Hop {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_NAME))]
     pub via: Option<String>,
-    /// How it is known.
+    /// How it is known. Absent: `Direct`.
+    #[serde(default, skip_serializing_if = "EvidenceClass::is_direct")]
     pub class: EvidenceClass,
 }
 
 /// How something is known.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EvidenceClass {
     /// One fact of the source system's API says it.
+    #[default]
     Direct,
     /// Derived from several facts by a named derivation.
     Structural,
     /// From time, logs or the difference of two snapshots.
     Temporal,
+}
+
+impl EvidenceClass {
+    // The signature is serde's.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_direct(&self) -> bool {
+        *self == Self::Direct
+    }
 }
 
 /// One piece of evidence.
@@ -336,18 +354,20 @@ pub struct Evidence {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct EvidenceSource {
-    /// Our connector.
+    /// Our connector. Absent: that of the subject's system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_WORD))]
-    pub connector: String,
+    pub connector: Option<String>,
     /// The vendor's API and operation.
     #[schemars(length(max = MAX_NAME))]
     pub api: String,
     /// Its version.
     #[schemars(length(max = MAX_WORD))]
     pub version: String,
-    /// The vendor's id of the object.
+    /// The vendor's id of the object. Absent: the subject itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_ID))]
-    pub object: String,
+    pub object: Option<String>,
     /// The field.
     #[schemars(length(max = MAX_NAME))]
     pub field: String,

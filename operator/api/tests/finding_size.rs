@@ -13,6 +13,7 @@ const GUID: &str = "0f0f0f0f-1111-2222-3333-444444444444";
 /// As many entries as are allowed, with texts as long as rules write them.
 fn maximal() -> FindingSpec {
     let id = format!("entra:{GUID}:ServicePrincipal:{GUID}");
+    // Nothing that may be left out is left out.
     let evidence = json!({
         "class": "Direct", "claim": "The password credential ends on 2031-02-28, 1,826 days after its first day.",
         "source": {"connector": "entra", "api": "Microsoft Graph listApplications", "version": "v1.0", "object": GUID, "field": "passwordCredentials.endDateTime"},
@@ -23,7 +24,7 @@ fn maximal() -> FindingSpec {
     serde_json::from_value(json!({
         "rule": {"id": "CRED-002", "version": "1.0.0", "claim": "Narrower"}, "family": "CredentialLifecycle",
         "category": "Lifetime", "severity": "Critical", "severityRank": 5, "title": "t".repeat(120), "why": "w".repeat(400),
-        "subject": {"id": id, "kind": "ServicePrincipal", "name": "n".repeat(80), "system": "entra", "tenant": GUID, "instance": "entra-production", "instanceUid": GUID},
+        "subject": {"id": GUID, "kind": "ServicePrincipal", "name": "n".repeat(80), "system": "entra", "tenant": GUID, "instance": "entra-production", "instanceUid": GUID},
         "accountable": {"state": "Gone", "total": 9, "parties": vec![party; MAX_PARTIES]},
         "path": vec![hop; MAX_PATH], "evidence": vec![evidence; MAX_EVIDENCE],
         "narrowed": [{"claim": "c".repeat(100), "reason": "r".repeat(100)}],

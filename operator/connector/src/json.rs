@@ -10,10 +10,14 @@ pub(crate) const MAX_DEPTH: usize = 32;
 /// Longest string that is read, in bytes.
 pub(crate) const MAX_STRING: usize = 256 * 1024;
 
-/// Walks over the bytes once, without allocating, and refuses what is nested too deeply or holds too long a string.
-/// Says nothing about validity: the parser does.
+/// Most values in one answer. A list of `{}` costs three bytes each on the wire and hundreds in memory: without this,
+/// an answer within its bytes could still take all the memory that a scan has.
+pub(crate) const MAX_VALUES: usize = 1_000_000;
+
+/// Walks over the bytes once, without allocating, and refuses what is nested too deeply, holds too long a string or too
+/// many values. Says nothing about validity: the parser does.
 pub fn check_shape(bytes: &[u8]) -> Result<(), Cause> {
-    let mut depth = 0_usize;
+    let (mut depth, mut values) = (0_usize, 1_usize);
     let mut string_start = None;
     let mut escaped = false;
     for (at, byte) in bytes.iter().enumerate() {
@@ -33,12 +37,14 @@ pub fn check_shape(bytes: &[u8]) -> Result<(), Cause> {
             b'"' => string_start = Some(at),
             b'{' | b'[' => {
                 depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(Cause::ResponseRefused);
-                }
+                values += 1;
             }
+            b',' => values += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
+        }
+        if depth > MAX_DEPTH || values > MAX_VALUES {
+            return Err(Cause::ResponseRefused);
         }
     }
     Ok(())
@@ -80,6 +86,16 @@ mod tests {
         let long = format!("\"{}\"", "a".repeat(MAX_STRING + 1));
         assert_eq!(check_shape(long.as_bytes()), Err(Cause::ResponseRefused));
         assert_eq!(check_shape("[".repeat(MAX_DEPTH).as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn a_small_answer_of_very_many_values_is_refused() {
+        let list = |item: &str, n: usize| format!("[{}]", vec![item; n].join(","));
+        assert_eq!(check_shape(list("0", MAX_VALUES / 2).as_bytes()), Ok(()));
+        assert_eq!(check_shape(list("0", MAX_VALUES + 1).as_bytes()), Err(Cause::ResponseRefused));
+        assert_eq!(check_shape(list("{}", MAX_VALUES / 2 + 1).as_bytes()), Err(Cause::ResponseRefused));
+        let text = format!("\"{}\"", ",".repeat(MAX_STRING / 2));
+        assert_eq!(check_shape(list(&text, 9).as_bytes()), Ok(()), "commas inside strings do not count");
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn is_private_v4(ip: Ipv4Addr) -> bool {
 fn is_private_v6(ip: Ipv6Addr) -> bool {
     let segments = ip.segments();
     let embedded = match segments {
-        // ::ffff:a.b.c.d, ::a.b.c.d, 64:ff9b::a.b.c.d and 2002:a.b.c.d::
+        // ::ffff:a.b.c.d, ::a.b.c.d, 64:ff9b::a.b.c.d and 2002:a.b.c.d::. Any other translated form is outside 2000::/3.
         [0, 0, 0, 0, 0, 0xffff | 0, hi, lo] | [0x64, 0xff9b, 0, 0, 0, 0, hi, lo] | [0x2002, hi, lo, ..] => {
             Some((hi, lo))
         }
@@ -153,14 +153,11 @@ fn is_private_v6(ip: Ipv6Addr) -> bool {
         let [c, d] = lo.to_be_bytes();
         Ipv4Addr::new(a, b, c, d)
     });
-    ip.is_loopback()
-        || ip.is_unspecified()
-        || ip.is_multicast()
-        || (segments[0] & 0xfe00) == 0xfc00
-        || (segments[0] & 0xffc0) == 0xfe80
-        || (segments[0] & 0xffc0) == 0xfec0
-        || (segments[0] == 0x2001 && segments[1] == 0xdb8)
-        || embedded.is_some_and(is_private_v4)
+    // The Internet's IPv6 is 2000::/3: whatever else there is (local, translated, multicast, reserved) is not.
+    let internet = (segments[0] & 0xe000) == 0x2000;
+    // Documentation, and Teredo, which hides an address of IPv4 inside.
+    let special = (segments[0] == 0x2001 && matches!(segments[1], 0 | 0xdb8)) || (segments[0] & 0xfff0) == 0x3ff0;
+    embedded.map_or(!internet || special, is_private_v4)
 }
 
 #[cfg(test)]
@@ -186,6 +183,14 @@ mod tests {
     #[case("::ffff:169.254.169.254", true)]
     #[case("64:ff9b::a9fe:a9fe", true)]
     #[case("2002:a9fe:a9fe::1", true)]
+    #[case("64:ff9b:1::a9fe:a9fe", true)]
+    #[case("::ffff:0:a9fe:a9fe", true)]
+    #[case("2001::a9fe:a9fe", true)]
+    #[case("ff02::1", true)]
+    #[case("::", true)]
+    #[case("fec0::1", true)]
+    #[case("2001:db8::1", true)]
+    #[case("64:ff9b::14be:8001", false)]
     #[case("20.190.128.1", false)]
     #[case("2603:1006:2000::1", false)]
     fn addresses(#[case] ip: IpAddr, #[case] private: bool) {

@@ -15,7 +15,8 @@ pub fn display(text: &str) -> Option<String> {
 
 fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
 /// An identifier in the canonical form of a GUID (lower case), or nothing.
@@ -60,7 +61,7 @@ mod tests {
     fn display_text_loses_control_and_direction_characters_and_length() {
         assert_eq!(display(" a\u{202E}b\n\u{7}c ").as_deref(), Some("abc"));
         assert_eq!(display(&"x".repeat(10_000)).map(|t| t.len()), Some(MAX_TEXT));
-        assert_eq!(display("\u{200B} \n"), None);
+        assert_eq!(display("\u{200B} \n\u{2028}\u{61C}\u{E0041}"), None);
     }
 
     #[test]

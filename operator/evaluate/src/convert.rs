@@ -2,17 +2,19 @@
 //!
 //! The rules know nothing of resources; this is the one place that knows both. Every text is made fit for the schema
 //! (no control characters, at most so many characters), every list is cut to its bound, and then the whole to the size
-//! that a Finding may have, in the order that [`sv0_api::fit`] documents. What is cut here stands in the evidence pack.
+//! that a Finding may have, in the order that [`sv0_api::fit`] documents. What follows from other fields is left out, as
+//! [`sv0_api::FindingSpec`] documents. What is cut here stands in the evidence pack.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Serialize;
 use sv0_api as api;
 use sv0_api::{
-    FindingSpec, FindingState, LABEL_FAMILY, LABEL_RULE, LABEL_SEVERITY, LABEL_STATE, LABEL_SYSTEM, MAX_EVIDENCE,
-    MAX_ID, MAX_NAME, MAX_NARROWED, MAX_PARTIES, MAX_PATH, MAX_REMEDIATION, MAX_SENTENCE, MAX_STANDARDS, MAX_TITLE,
-    MAX_WHY, MAX_WORD,
+    FindingSpec, FindingState, LABEL_FAMILY, LABEL_RULE, LABEL_SEVERITY, LABEL_STATE, LABEL_SYSTEM, MAX_ID, MAX_NAME,
+    MAX_NARROWED, MAX_PARTIES, MAX_PATH, MAX_REMEDIATION, MAX_SENTENCE, MAX_STANDARDS, MAX_TITLE, MAX_WHY, MAX_WORD,
+    SHOWN_EVIDENCE,
 };
 use sv0_graph::canonical::{sha256_hex, to_canonical_json};
 use sv0_rules as rules;
@@ -20,22 +22,19 @@ use sv0_rules as rules;
 use crate::ledger::Dependency;
 use crate::merge::Draft;
 
-/// Fields of the spec that its content digest does not cover: the life of the finding, not what it says.
-const OUTSIDE_DIGEST: [&str; 4] = ["contentDigest", "firstObserved", "resolvedAt", "state"];
 /// Longest value of a label.
 const MAX_LABEL: usize = 63;
 
 /// One finding of the rules as a draft. `as_of` stands for the first observation until the merge sets it.
 pub fn draft(finding: rules::RuleFinding, as_of: Timestamp) -> Result<Draft, serde_json::Error> {
-    // The pack needs all of it later; as a typed value it takes a fraction of what a JSON tree does.
-    let full = Some(Box::new(finding.clone()));
     let name = finding.name.clone();
     let depends_on = dependencies(&finding.depends_on);
-    let mut spec = spec(finding, as_of);
+    let mut spec = spec(&finding, as_of);
     // One that is still too large after all cuts stands as it is: the limit is about cost, not about truth.
     api::fit(&mut spec);
     spec.content_digest = content_digest(&spec)?;
-    Ok(Draft { name, spec, depends_on, full })
+    // The pack needs all of it later; as a typed value it takes a fraction of what a JSON tree does.
+    Ok(Draft { name, spec, depends_on, full: Some(Box::new(finding)) })
 }
 
 fn dependencies(all: &BTreeSet<rules::Dependency>) -> Vec<Dependency> {
@@ -44,19 +43,78 @@ fn dependencies(all: &BTreeSet<rules::Dependency>) -> Vec<Dependency> {
         .collect()
 }
 
+/// What a finding says: its spec without the fields that tell of its life and without the digest itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Said<'a> {
+    rule: &'a api::RuleRef,
+    family: api::Family,
+    category: &'a str,
+    severity: api::Severity,
+    severity_rank: i32,
+    title: &'a str,
+    why: &'a str,
+    subject: &'a api::Subject,
+    accountable: &'a api::Accountable,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    path: &'a [api::Hop],
+    evidence: &'a [api::Evidence],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence_omitted: Option<i32>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    narrowed: &'a [api::Narrowed],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    remediation: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    standards: &'a [String],
+}
+
 /// SHA-256 over the canonical JSON of what the finding says.
 pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
-    let mut value = serde_json::to_value(spec)?;
-    if let Some(object) = value.as_object_mut() {
-        for field in OUTSIDE_DIGEST {
-            object.remove(field);
-        }
-    }
-    Ok(sha256_hex(&to_canonical_json(&value)?))
+    // Without `..`: whether the digest covers a new field is decided here.
+    let FindingSpec {
+        rule,
+        family,
+        category,
+        severity,
+        severity_rank,
+        title,
+        why,
+        subject,
+        accountable,
+        path,
+        evidence,
+        evidence_omitted,
+        narrowed,
+        remediation,
+        standards,
+        state: _,
+        first_observed: _,
+        resolved_at: _,
+        content_digest: _,
+    } = spec;
+    let said = Said {
+        rule,
+        family: *family,
+        category,
+        severity: *severity,
+        severity_rank: *severity_rank,
+        title,
+        why,
+        subject,
+        accountable,
+        path,
+        evidence,
+        evidence_omitted: Some(*evidence_omitted).filter(|count| *count != 0),
+        narrowed,
+        remediation,
+        standards,
+    };
+    Ok(sha256_hex(&to_canonical_json(&said)?))
 }
 
 /// Destructures without `..`: a field that the rules gain is a compile error here.
-fn spec(finding: rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
+fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
     let rules::RuleFinding {
         name: _,
         rule,
@@ -75,26 +133,20 @@ fn spec(finding: rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         standards,
         depends_on: _,
     } = finding;
-    let omitted = evidence.len().saturating_sub(MAX_EVIDENCE);
+    let omitted = evidence.len().saturating_sub(SHOWN_EVIDENCE);
+    let vendor_id = vendor_id(subject);
     FindingSpec {
-        rule: api::RuleRef {
-            id: fit(&rule.id, MAX_WORD),
-            version: fit(&rule.version, MAX_WORD),
-            claim: match rule.claim {
-                rules::Claim::Full => api::Claim::Full,
-                rules::Claim::Narrower => api::Claim::Narrower,
-            },
-        },
-        family: family_of(family),
-        category: fit(&category, MAX_WORD),
-        severity: severity_of(severity),
-        severity_rank,
-        title: fit(&title, MAX_TITLE),
-        why: fit(&why, MAX_WHY),
-        subject: subject_of(&subject),
-        accountable: accountable_of(accountable),
+        rule: rule_of(rule),
+        family: family_of(*family),
+        category: fit(category, MAX_WORD),
+        severity: severity_of(*severity),
+        severity_rank: *severity_rank,
+        title: fit(title, MAX_TITLE),
+        why: fit(why, MAX_WHY),
+        subject: subject_of(subject, vendor_id),
+        accountable: accountable_of(accountable, subject),
         path: hops(path),
-        evidence: evidence.iter().take(MAX_EVIDENCE).map(evidence_of).collect(),
+        evidence: evidence.iter().take(SHOWN_EVIDENCE).map(|one| evidence_of(one, subject, vendor_id)).collect(),
         evidence_omitted: i32::try_from(omitted).unwrap_or(i32::MAX),
         narrowed: narrowed
             .iter()
@@ -111,9 +163,32 @@ fn spec(finding: rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
     }
 }
 
-fn subject_of(subject: &rules::Subject) -> api::Subject {
+fn rule_of(rule: &rules::RuleRef) -> api::RuleRef {
+    api::RuleRef {
+        id: fit(&rule.id, MAX_WORD),
+        version: fit(&rule.version, MAX_WORD),
+        claim: match rule.claim {
+            rules::Claim::Full => api::Claim::Full,
+            rules::Claim::Narrower => api::Claim::Narrower,
+        },
+    }
+}
+
+/// `<system>:<tenant>:`, with which the identities of the subject and of its neighbours start.
+fn local<'a>(id: &'a str, subject: &rules::Subject) -> Option<&'a str> {
+    let rest = id.strip_prefix(subject.system.as_str())?.strip_prefix(':')?;
+    rest.strip_prefix(subject.tenant.as_str())?.strip_prefix(':')
+}
+
+/// The part of the subject's identity that its other fields do not say.
+fn vendor_id(subject: &rules::Subject) -> &str {
+    let own = local(&subject.id, subject).and_then(|rest| rest.strip_prefix(subject.kind.as_str())?.strip_prefix(':'));
+    own.unwrap_or(&subject.id)
+}
+
+fn subject_of(subject: &rules::Subject, vendor_id: &str) -> api::Subject {
     api::Subject {
-        id: fit(&subject.id, MAX_ID),
+        id: fit(vendor_id, MAX_ID),
         kind: fit(&subject.kind, MAX_WORD),
         name: fit(&subject.name, MAX_NAME),
         system: fit(&subject.system, MAX_WORD),
@@ -123,11 +198,11 @@ fn subject_of(subject: &rules::Subject) -> api::Subject {
     }
 }
 
-fn accountable_of(accountable: rules::Accountable) -> api::Accountable {
+fn accountable_of(accountable: &rules::Accountable, subject: &rules::Subject) -> api::Accountable {
     let rules::Accountable { state, parties, total, reason } = accountable;
-    let party = |party: rules::Party| api::Party {
-        id: fit(&party.id, MAX_ID),
-        name: party.name.map(|name| fit(&name, MAX_NAME)),
+    let party = |party: &rules::Party| api::Party {
+        id: fit(local(&party.id, subject).unwrap_or(&party.id), MAX_ID),
+        name: party.name.as_deref().map(|name| fit(name, MAX_NAME)),
         state: fit(&party.state, MAX_WORD),
     };
     api::Accountable {
@@ -137,37 +212,42 @@ fn accountable_of(accountable: rules::Accountable) -> api::Accountable {
             rules::AccountableState::NotRecorded => api::AccountableState::NotRecorded,
             rules::AccountableState::Unknown => api::AccountableState::Unknown,
         },
-        parties: parties.into_iter().take(MAX_PARTIES).map(party).collect(),
-        total,
-        reason: reason.map(|reason| fit(&reason, MAX_SENTENCE)),
+        parties: parties.iter().take(MAX_PARTIES).map(party).collect(),
+        total: *total,
+        reason: reason.as_deref().map(|reason| fit(reason, MAX_SENTENCE)),
     }
 }
 
-/// The ends of a path say most: what is too long loses its middle.
-fn hops(mut path: Vec<rules::Hop>) -> Vec<api::Hop> {
-    while path.len() > MAX_PATH {
-        path.remove(path.len() / 2);
+/// The ends of a path say most: what is too long loses its middle. A hop that starts where the one before it leads does
+/// not say so.
+fn hops(path: &[rules::Hop]) -> Vec<api::Hop> {
+    let (head, tail) = (MAX_PATH.div_ceil(2), MAX_PATH / 2);
+    let gap = if path.len() > MAX_PATH { head..path.len() - tail } else { 0..0 };
+    let mut before: Option<&str> = None;
+    let mut shown = Vec::with_capacity(path.len().min(MAX_PATH));
+    for (_, hop) in path.iter().enumerate().filter(|(at, _)| !gap.contains(at)) {
+        shown.push(api::Hop {
+            from: (before != Some(&hop.from)).then(|| fit(&hop.from, MAX_ID)),
+            edge: fit(&hop.edge, MAX_WORD),
+            to: fit(&hop.to, MAX_ID),
+            via: hop.via.as_deref().map(|via| fit(via, MAX_NAME)),
+            class: class_of(hop.class),
+        });
+        before = Some(&hop.to);
     }
-    let hop = |hop: rules::Hop| api::Hop {
-        from: fit(&hop.from, MAX_ID),
-        edge: fit(&hop.edge, MAX_WORD),
-        to: fit(&hop.to, MAX_ID),
-        via: hop.via.map(|via| fit(&via, MAX_NAME)),
-        class: class_of(hop.class),
-    };
-    path.into_iter().map(hop).collect()
+    shown
 }
 
-fn evidence_of(evidence: &rules::Evidence) -> api::Evidence {
+fn evidence_of(evidence: &rules::Evidence, subject: &rules::Subject, vendor_id: &str) -> api::Evidence {
     let source = &evidence.source;
     api::Evidence {
         class: class_of(evidence.class),
         claim: fit(&evidence.claim, MAX_SENTENCE),
         source: api::EvidenceSource {
-            connector: fit(&source.connector, MAX_WORD),
+            connector: (source.connector != subject.system).then(|| fit(&source.connector, MAX_WORD)),
             api: fit(&source.api, MAX_NAME),
             version: fit(&source.version, MAX_WORD),
-            object: fit(&source.object, MAX_ID),
+            object: (source.object != vendor_id).then(|| fit(&source.object, MAX_ID)),
             field: fit(&source.field, MAX_NAME),
         },
         value: evidence.value.as_deref().map(|value| fit(value, MAX_SENTENCE)),
@@ -206,9 +286,16 @@ fn family_of(family: rules::Family) -> api::Family {
     }
 }
 
-/// A text without control characters and of at most `most` characters; what is cut ends in `…`.
+/// Characters that are not shown but change how the rest is shown: a snapshot need not come from a connector of ours.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
+/// A text without control and formatting characters and of at most `most` characters; what is cut ends in `…`.
 fn fit(text: &str, most: usize) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let clean = |c: char| if is_unsafe(c) { ' ' } else { c };
     if text.chars().count() <= most {
         return text.chars().map(clean).collect();
     }

@@ -12,7 +12,7 @@ use sv0_graph::{Graph, Snapshot, TooManyRows};
 
 use crate::gaps::{Gap, gaps};
 use crate::history::{InstanceMemory, View, observe};
-use crate::ledger::{Ledger, LedgerError, RememberedInstance};
+use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance};
 use crate::load::Input;
 use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
 use crate::pack::{PackError, write_pack};
@@ -149,7 +149,8 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let mut tally = tally(&merged, kept.len());
     tally.outside_lane = fired.outside_lane;
     let next_transition = next_transition(config.as_of, fired.next_transition, &merged);
-    let ledger = next_ledger(&merged, views, remembered, &live, &notes).write()?;
+    let instances = next_instances(views, remembered, &live, &notes);
+    let ledger = next_ledger(&merged, &instances).write()?;
     let pack = write_pack(config, &notes, &gaps, &merged, (&kept, &ledger.1))?;
     let findings = merged
         .held
@@ -243,13 +244,12 @@ fn next_transition(as_of: Timestamp, rules: Option<Timestamp>, merged: &Merged) 
 }
 
 /// What is remembered of instances that were not read stays; of instances that are gone, nothing does.
-fn next_ledger(
-    merged: &Merged,
+fn next_instances(
     views: BTreeMap<String, View>,
     mut remembered: BTreeMap<String, RememberedInstance>,
     live: &BTreeSet<String>,
     notes: &[InputNote],
-) -> Ledger {
+) -> BTreeMap<String, RememberedInstance> {
     remembered.retain(|uid, _| live.contains(uid));
     let names: BTreeMap<&str, &str> =
         notes.iter().map(|note| (note.instance_uid.as_str(), note.instance.as_str())).collect();
@@ -258,6 +258,10 @@ fn next_ledger(
         let seen: InstanceMemory = view.memory;
         remembered.insert(uid, RememberedInstance { name, seen });
     }
-    let findings = merged.held.iter().map(|(name, held)| (name.clone(), held.remembered.clone())).collect();
-    Ledger { instances: remembered, findings, ..Ledger::default() }
+    remembered
+}
+
+fn next_ledger<'a>(merged: &'a Merged, instances: &'a BTreeMap<String, RememberedInstance>) -> LedgerView<'a> {
+    let findings = merged.held.iter().map(|(name, held)| (name.as_str(), &held.remembered)).collect();
+    LedgerView { format: LEDGER_FORMAT, instances, findings }
 }

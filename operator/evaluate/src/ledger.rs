@@ -34,6 +34,30 @@ pub struct Ledger {
     pub findings: BTreeMap<String, Remembered>,
 }
 
+/// A ledger whose parts stand elsewhere: it gives the same bytes as one that owns them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerView<'a> {
+    /// [`LEDGER_FORMAT`].
+    pub format: &'a str,
+    /// By instance UID.
+    pub instances: &'a BTreeMap<String, RememberedInstance>,
+    /// By name of the Finding, those too that were cut off as resources.
+    pub findings: BTreeMap<&'a str, &'a Remembered>,
+}
+
+impl LedgerView<'_> {
+    /// The bytes to store, and their digest.
+    pub fn write(&self) -> Result<(Vec<u8>, String), LedgerError> {
+        let mut encoder =
+            zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(|_| LedgerError::Unwritable)?;
+        serde_json::to_writer(&mut encoder, self).map_err(|_| LedgerError::Unwritable)?;
+        let bytes = encoder.finish().map_err(|_| LedgerError::Unwritable)?;
+        let digest = canonical::digest(&bytes);
+        Ok((bytes, digest))
+    }
+}
+
 /// What is remembered of one instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -107,12 +131,8 @@ impl Ledger {
 
     /// The bytes to store, and their digest.
     pub fn write(&self) -> Result<(Vec<u8>, String), LedgerError> {
-        let mut encoder =
-            zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(|_| LedgerError::Unwritable)?;
-        serde_json::to_writer(&mut encoder, self).map_err(|_| LedgerError::Unwritable)?;
-        let bytes = encoder.finish().map_err(|_| LedgerError::Unwritable)?;
-        let digest = canonical::digest(&bytes);
-        Ok((bytes, digest))
+        let findings = self.findings.iter().map(|(name, remembered)| (name.as_str(), remembered)).collect();
+        LedgerView { format: &self.format, instances: &self.instances, findings }.write()
     }
 
     /// By instance UID, the newest snapshot that was evaluated.

@@ -9,11 +9,15 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use bytes::Bytes;
-use sv0_graph::{Snapshot, SnapshotError, canonical, read_manifest, read_snapshot};
+use sv0_graph::{Header, Snapshot, SnapshotError, SnapshotReader, canonical, read_manifest};
 use sv0_protocol::EvaluateInput;
 
 /// Earlier snapshots that are tried in place of a damaged one.
 const FALLBACKS: usize = 5;
+/// Most uncompressed bytes of one snapshot when the order names no bound.
+pub const MAX_SNAPSHOT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// Longest word of a header that is passed on into resources.
+const MAX_HEADER_WORD: usize = 128;
 
 /// One estate's part of the store.
 pub trait Vault: Sync {
@@ -54,6 +58,8 @@ pub enum Quarantine {
     UnknownFormat,
     /// It contradicts itself or passes a bound of the format.
     Malformed,
+    /// It holds more than the evaluation has memory for.
+    TooLarge,
     /// It belongs to another instance, system or scan than the order says.
     ForeignSnapshot,
     /// The tenant that it was read from is not the tenant in the instance's spec.
@@ -67,6 +73,7 @@ impl Quarantine {
             Self::Damaged => "Damaged",
             Self::UnknownFormat => "UnknownFormat",
             Self::Malformed => "Malformed",
+            Self::TooLarge => "TooLarge",
             Self::ForeignSnapshot => "ForeignSnapshot",
             Self::ForeignTenant => "ForeignTenant",
         }
@@ -100,24 +107,43 @@ pub async fn load_all<S: Vault>(
     orders: &[EvaluateInput],
     evaluated: &BTreeMap<String, String>,
 ) -> Result<Vec<Input>, FetchError> {
+    load_within(source, orders, evaluated, MAX_SNAPSHOT_BYTES).await
+}
+
+/// The same, with snapshots of more than `most` uncompressed bytes set aside: whoever can write one instance's
+/// snapshots must not be able to end the evaluation of all the others by one that fits into no memory.
+pub async fn load_within<S: Vault>(
+    source: &S,
+    orders: &[EvaluateInput],
+    evaluated: &BTreeMap<String, String>,
+    most: u64,
+) -> Result<Vec<Input>, FetchError> {
     let mut inputs = Vec::with_capacity(orders.len());
     for order in orders {
         let not_before = evaluated.get(&order.instance_uid).map_or("", String::as_str);
-        inputs.push(load(source, order, not_before).await?);
+        inputs.push(load(&Reader { source, order, most }, not_before).await?);
     }
     Ok(inputs)
 }
 
-async fn load<S: Vault>(source: &S, order: &EvaluateInput, not_before: &str) -> Result<Input, FetchError> {
+/// Reads one instance's snapshots.
+struct Reader<'a, S> {
+    source: &'a S,
+    order: &'a EvaluateInput,
+    most: u64,
+}
+
+async fn load<S: Vault>(reader: &Reader<'_, S>, not_before: &str) -> Result<Input, FetchError> {
+    let order = reader.order;
     let input = |quarantined, used| Input { order: order.clone(), quarantined, used };
-    let reason = match read(source, order, &order.snapshot_id, Some(&order.snapshot_digest)).await? {
+    let reason = match read(reader, &order.snapshot_id, Some(&order.snapshot_digest)).await? {
         Ok(used) => return Ok(input(None, Some(used))),
         Err(reason) => reason,
     };
-    let earlier = source.list(&order.instance_uid).await?;
+    let earlier = reader.source.list(&order.instance_uid).await?;
     let earlier = earlier.iter().filter(|id| **id < order.snapshot_id && id.as_str() >= not_before);
     for id in earlier.rev().take(FALLBACKS) {
-        if let Ok(used) = read(source, order, id, None).await? {
+        if let Ok(used) = read(reader, id, None).await? {
             return Ok(input(Some(reason), Some(used)));
         }
     }
@@ -126,11 +152,11 @@ async fn load<S: Vault>(source: &S, order: &EvaluateInput, not_before: &str) -> 
 
 /// The outer result says whether the store answered, the inner one whether the answer can be used.
 async fn read<S: Vault>(
-    source: &S,
-    order: &EvaluateInput,
+    reader: &Reader<'_, S>,
     id: &str,
     digest: Option<&str>,
 ) -> Result<Result<Used, Quarantine>, FetchError> {
+    let Reader { source, order, most } = reader;
     let uid = order.instance_uid.as_str();
     let Some(bytes) = undamaged(source.manifest(uid, id).await)? else { return Ok(Err(Quarantine::Damaged)) };
     let actual = canonical::digest(&bytes);
@@ -141,21 +167,51 @@ async fn read<S: Vault>(
         Ok(manifest) => manifest,
         Err(error) => return Ok(Err(quarantine(&error))),
     };
-    if manifest.header.instance_uid != uid || manifest.header.system != order.system || manifest.header.scan_id != id {
-        return Ok(Err(Quarantine::ForeignSnapshot));
+    if let Some(reason) = stranger(&manifest.header, order, id) {
+        return Ok(Err(reason));
     }
-    if !manifest.header.tenant.eq_ignore_ascii_case(&order.tenant) {
-        return Ok(Err(Quarantine::ForeignTenant));
-    }
-    let mut parts = BTreeMap::new();
-    for part in &manifest.parts {
-        let Some(bytes) = undamaged(source.part(uid, &part.sha256).await)? else {
-            return Ok(Err(Quarantine::Damaged));
+    let mut parts = SnapshotReader::new(manifest, *most);
+    let snapshot = loop {
+        let sha256 = match parts.next_part() {
+            Ok(Some(part)) => part.sha256.clone(),
+            Ok(None) => break parts.finish(),
+            Err(error) => break Err(error),
         };
-        parts.insert(part.sha256.clone(), bytes);
-    }
-    let snapshot = read_snapshot(manifest, |part| parts.get(&part.sha256).map(Bytes::as_ref));
+        let Some(bytes) = undamaged(source.part(uid, &sha256).await)? else { return Ok(Err(Quarantine::Damaged)) };
+        if let Err(error) = parts.add(&bytes) {
+            break Err(error);
+        }
+    };
     Ok(snapshot.map(|snapshot| Used { digest: actual, snapshot }).map_err(|error| quarantine(&error)))
+}
+
+/// Why a header is not that of the ordered snapshot, or says something that no connector says.
+fn stranger(header: &Header, order: &EvaluateInput, id: &str) -> Option<Quarantine> {
+    let ours = header.instance_uid == order.instance_uid
+        && header.instance == order.instance
+        && header.system == order.system
+        && header.scan_id == id;
+    if !ours {
+        return Some(Quarantine::ForeignSnapshot);
+    }
+    if !header.tenant.eq_ignore_ascii_case(&order.tenant) {
+        return Some(Quarantine::ForeignTenant);
+    }
+    // These words end in the Estate's status: a hostile one would be shown to people, or keep the status from being
+    // written at all.
+    let plain = header.coverage.iter().all(|record| {
+        word(&record.collection)
+            && word(&record.scope)
+            && record.reason.as_deref().is_none_or(word)
+            && record.permission.as_deref().is_none_or(word)
+    });
+    (!plain).then_some(Quarantine::Malformed)
+}
+
+/// A code of ours or of a vendor: short, and nothing that a terminal would interpret.
+fn word(text: &str) -> bool {
+    (1..=MAX_HEADER_WORD).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:, |".contains(&b))
 }
 
 fn undamaged(result: Result<Bytes, FetchError>) -> Result<Option<Bytes>, FetchError> {
@@ -172,6 +228,7 @@ fn quarantine(error: &SnapshotError) -> Quarantine {
         SnapshotError::DigestMismatch(_) | SnapshotError::Compression | SnapshotError::MissingPart(_) => {
             Quarantine::Damaged
         }
+        SnapshotError::TooLarge { .. } => Quarantine::TooLarge,
         _ => Quarantine::Malformed,
     }
 }

@@ -12,7 +12,7 @@ use crate::apply::{Pace, Written, apply};
 use crate::convert;
 use crate::engine::{Config, Evaluation, evaluate};
 use crate::ledger::{Ledger, LedgerError};
-use crate::load::{FetchError, Input, Vault, load_all};
+use crate::load::{FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_within};
 use crate::report::{EvaluateReport, RunError};
 use crate::sink::{Desired, EstateSink, FindingSink, SinkError};
 use crate::status::{self, Ordered};
@@ -45,7 +45,8 @@ async fn attempt<V: Vault, C: FindingSink + EstateSink>(
     let previous = read_ledger(vault, order.ledger.as_deref()).await?;
     let history_lost = previous.is_none();
     let previous = previous.unwrap_or_default();
-    let inputs = load_all(vault, &order.inputs, &previous.evaluated()).await?;
+    let most = order.max_snapshot_bytes.unwrap_or(MAX_SNAPSHOT_BYTES);
+    let inputs = load_within(vault, &order.inputs, &previous.evaluated(), most).await?;
     if history_lost && !everything_readable(order, &inputs) {
         return Err(RunError::HistoryLost);
     }

@@ -96,7 +96,10 @@ fn set_aside(note: &InputNote) -> String {
     } else {
         "none before it can be read either, so its findings stay as they were"
     };
-    let why = note.quarantined.unwrap_or_default();
+    let why = match note.quarantined.unwrap_or_default() {
+        "TooLarge" => "TooLarge; if this tenant is really that large, raise evaluatePods.resources.limits.memory",
+        why => why,
+    };
     format!("The newest snapshot of {} cannot be used ({why}): {instead}.", note.instance)
 }
 

@@ -350,13 +350,12 @@ impl Builder {
                 row.attrs.into_iter().map(|(key, value)| Fact { key: self.intern(&key), value, source }).collect();
             let Some(node) = nodes.last_mut() else { continue };
             node.asserted_by.push(source.instance());
-            for fact in facts {
-                if let Err(at) = node.facts.binary_search_by(|known| known.key.cmp(&fact.key)) {
-                    node.facts.insert(at, fact);
-                }
-            }
+            node.facts.extend(facts);
         }
         for node in &mut nodes {
+            // Once for all, since a node may have any number of rows: the first fact of each name wins.
+            node.facts.sort_by(|a, b| a.key.cmp(&b.key));
+            node.facts.dedup_by(|later, kept| later.key == kept.key);
             node.asserted_by.sort_unstable();
             node.asserted_by.dedup();
         }

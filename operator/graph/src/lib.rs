@@ -20,6 +20,6 @@ pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, T
 pub use model::*;
 pub use predicate::{Tri, UnknownReason};
 pub use snapshot::{
-    EncodedSnapshot, Manifest, Part, PartInfo, PartKind, PartRows, Row, Snapshot, SnapshotError, read_manifest,
-    read_part, read_snapshot, write_snapshot,
+    EncodedSnapshot, Manifest, Part, PartInfo, PartKind, PartRows, Row, Snapshot, SnapshotError, SnapshotReader,
+    read_manifest, read_part, read_snapshot, write_snapshot,
 };

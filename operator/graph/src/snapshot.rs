@@ -238,10 +238,7 @@ pub fn read_manifest(bytes: &[u8]) -> Result<Manifest> {
 
 /// Reads one part that the manifest describes as `info`.
 pub fn read_part(info: &PartInfo, bytes: &[u8]) -> Result<PartRows> {
-    if u64::try_from(bytes.len()) != Ok(info.bytes) || sha256_hex(bytes) != info.sha256 {
-        return Err(SnapshotError::DigestMismatch(0));
-    }
-    let text = decompress(bytes)?;
+    let text = unpack(info, bytes, 0)?;
     match info.kind {
         PartKind::Nodes => decode(&text, info.rows).map(PartRows::Nodes),
         PartKind::Edges => decode(&text, info.rows).map(PartRows::Edges),
@@ -250,19 +247,76 @@ pub fn read_part(info: &PartInfo, bytes: &[u8]) -> Result<PartRows> {
 
 /// Reads a whole snapshot: `part` gives the bytes of each part the manifest names, in the manifest's order.
 pub fn read_snapshot<'a>(manifest: Manifest, mut part: impl FnMut(&PartInfo) -> Option<&'a [u8]>) -> Result<Snapshot> {
-    let (mut nodes, mut edges) = (Vec::new(), Vec::new());
-    for (i, info) in manifest.parts.iter().enumerate() {
-        let bytes = part(info).ok_or(SnapshotError::MissingPart(i))?;
-        match read_part(info, bytes) {
-            Ok(PartRows::Nodes(rows)) => nodes.extend(rows),
-            Ok(PartRows::Edges(rows)) => edges.extend(rows),
-            Err(SnapshotError::DigestMismatch(_)) => return Err(SnapshotError::DigestMismatch(i)),
-            Err(other) => return Err(other),
-        }
+    let mut reader = SnapshotReader::new(manifest, u64::MAX);
+    while let Some(info) = reader.next_part()? {
+        let bytes = part(info).ok_or(SnapshotError::MissingPart(reader.done))?;
+        reader.add(bytes)?;
     }
-    check_rows(&nodes, &manifest.header)?;
-    check_rows(&edges, &manifest.header)?;
-    Ok(Snapshot { header: manifest.header, nodes, edges })
+    reader.finish()
+}
+
+/// Reads a snapshot part by part, so that nobody needs to hold all compressed parts, within a bound on what they come
+/// to: small parts may hold very much.
+pub struct SnapshotReader {
+    manifest: Manifest,
+    done: usize,
+    text: u64,
+    most: u64,
+    nodes: Vec<NodeRow>,
+    edges: Vec<EdgeRow>,
+}
+
+impl SnapshotReader {
+    /// Begins. All parts together may hold at most `most` uncompressed bytes.
+    pub fn new(manifest: Manifest, most: u64) -> Self {
+        Self { manifest, done: 0, text: 0, most, nodes: Vec::new(), edges: Vec::new() }
+    }
+
+    /// The part to read next; none when all have been read. Refused when it claims a size that no part of ours has.
+    pub fn next_part(&self) -> Result<Option<&PartInfo>> {
+        let Some(info) = self.manifest.parts.get(self.done) else { return Ok(None) };
+        let limit = MAX_PART_BYTES as u64;
+        if info.bytes > limit {
+            return Err(SnapshotError::TooLarge { what: "compressed part bytes", actual: info.bytes, limit });
+        }
+        Ok(Some(info))
+    }
+
+    /// The bytes of that part.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        let i = self.done;
+        let info = self.manifest.parts.get(i).ok_or(SnapshotError::MissingPart(i))?;
+        let text = unpack(info, bytes, i)?;
+        self.text += text.len() as u64;
+        if self.text > self.most {
+            let (actual, limit) = (self.text, self.most);
+            return Err(SnapshotError::TooLarge { what: "uncompressed snapshot bytes", actual, limit });
+        }
+        match info.kind {
+            PartKind::Nodes => self.nodes.extend(decode::<NodeRow>(&text, info.rows)?),
+            PartKind::Edges => self.edges.extend(decode::<EdgeRow>(&text, info.rows)?),
+        }
+        self.done += 1;
+        Ok(())
+    }
+
+    /// The snapshot, once every part has been added.
+    pub fn finish(self) -> Result<Snapshot> {
+        if self.done < self.manifest.parts.len() {
+            return Err(SnapshotError::MissingPart(self.done));
+        }
+        check_rows(&self.nodes, &self.manifest.header)?;
+        check_rows(&self.edges, &self.manifest.header)?;
+        Ok(Snapshot { header: self.manifest.header, nodes: self.nodes, edges: self.edges })
+    }
+}
+
+/// Checks a part against its name and uncompresses it.
+fn unpack(info: &PartInfo, bytes: &[u8], i: usize) -> Result<Vec<u8>> {
+    if u64::try_from(bytes.len()) != Ok(info.bytes) || sha256_hex(bytes) != info.sha256 {
+        return Err(SnapshotError::DigestMismatch(i));
+    }
+    decompress(bytes)
 }
 
 /// Spreads the attributes of a large node over several rows, which loading merges again. The cuts depend on the

@@ -213,6 +213,28 @@ fn a_row_that_lies_about_its_kind_or_operation_is_refused_on_reading() {
     }
 }
 
+#[test]
+fn small_parts_that_hold_very_much_stop_at_the_bound() {
+    let lines: String = (0..2000).map(|n| line(&format!("{n:06}"))).collect();
+    let (info, bytes) = forged(PartKind::Nodes, &lines, 2000);
+    let manifest = Manifest { header: small().header().clone(), parts: vec![info] };
+    let read = |most: u64| {
+        let mut reader = SnapshotReader::new(manifest.clone(), most);
+        while reader.next_part()?.is_some() {
+            reader.add(&bytes)?;
+        }
+        reader.finish().map(|snapshot| snapshot.nodes.len())
+    };
+    let text = lines.len() as u64;
+    assert!(u64::try_from(bytes.len()).unwrap() < text / 4);
+    assert_eq!(read(text), Ok(2000));
+    assert!(matches!(read(text - 1), Err(SnapshotError::TooLarge { .. })));
+    let huge = PartInfo { bytes: 1 << 40, ..manifest.parts[0].clone() };
+    let reader = SnapshotReader::new(Manifest { parts: vec![huge], ..manifest.clone() }, text);
+    assert!(matches!(reader.next_part(), Err(SnapshotError::TooLarge { .. })), "before anything is fetched");
+    assert!(matches!(SnapshotReader::new(manifest, text).finish(), Err(SnapshotError::MissingPart(0))));
+}
+
 proptest! {
     #[test]
     fn order_and_repetition_of_rows_never_show(

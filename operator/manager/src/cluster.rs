@@ -77,12 +77,19 @@ pub(crate) async fn delete_job(client: &Client, namespace: &str, name: &str) -> 
     }
 }
 
-/// Where the named Job stands. A Job that belongs to somebody else under the same name is none of ours: missing.
-pub(crate) async fn job_state(client: &Client, namespace: &str, name: &str, now: Timestamp) -> Result<JobState, Error> {
+/// Where the named Job of the instance `owner` stands. A Job that belongs to somebody else under the same name is none
+/// of ours: missing.
+pub(crate) async fn job_state(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    owner: &str,
+    now: Timestamp,
+) -> Result<JobState, Error> {
     let api: Api<Job> = Api::namespaced(client.clone(), namespace);
     match api.get_opt(name).await.map_err(Error::ReadJob)? {
-        Some(job) => state_of(client, &job, now).await,
-        None => Ok(JobState::Missing),
+        Some(job) if job_state::controlled_by(&job.metadata, owner) => state_of(client, &job, now).await,
+        _ => Ok(JobState::Missing),
     }
 }
 
@@ -91,7 +98,9 @@ pub(crate) async fn state_of(client: &Client, job: &Job, now: Timestamp) -> Resu
     let (namespace, uid) = (job.namespace().unwrap_or_default(), job.uid().unwrap_or_default());
     let selector = ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={uid}"));
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
-    let pods = pods.list(&selector).await.map_err(Error::ReadJob)?.items;
+    let mut pods = pods.list(&selector).await.map_err(Error::ReadJob)?.items;
+    // Anybody in the namespace can label a pod; only the Job controller's own have the Job as their controller.
+    pods.retain(|pod| job_state::controlled_by(&pod.metadata, &uid));
     let events = if pods.is_empty() { refusals(client, &namespace, &uid).await } else { Vec::new() };
     Ok(job_state::observe(Some(job), &pods, &events, now))
 }

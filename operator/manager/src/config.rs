@@ -113,6 +113,33 @@ pub struct EvaluatePods {
     pub resources: Option<ResourceRequirements>,
 }
 
+impl EvaluatePods {
+    /// Most uncompressed bytes of one snapshot that such a pod takes: rows in memory are up to twelve times their text.
+    /// None without a limit on memory.
+    pub fn max_snapshot_bytes(&self) -> Option<u64> {
+        let memory = self.resources.as_ref()?.limits.as_ref()?.get("memory")?;
+        Some(bytes(&memory.0)? / 12)
+    }
+}
+
+/// A Kubernetes quantity of bytes; none for forms that nobody writes memory in.
+fn bytes(quantity: &str) -> Option<u64> {
+    let digits = quantity.find(|c: char| !c.is_ascii_digit()).unwrap_or(quantity.len());
+    let (number, unit) = quantity.split_at(digits);
+    let factor: u64 = match unit {
+        "" => 1,
+        "k" => 1000,
+        "M" => 1000_u64.pow(2),
+        "G" => 1000_u64.pow(3),
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        "Ti" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -212,6 +239,21 @@ evaluatePods: {resources: {requests: {cpu: 100m}}}
         assert_eq!(config.network.trusted_ca, "pem");
         assert_eq!(config.scan_pods.tolerations.len(), 1);
         assert!(config.is_estate("team-b") && !config.is_estate("team-c"));
+    }
+
+    #[rstest]
+    #[case("1200", Some(100))]
+    #[case("12Ki", Some(1024))]
+    #[case("3Gi", Some(256 << 20))]
+    #[case("12M", Some(1_000_000))]
+    #[case("1.5Gi", None)]
+    #[case("", None)]
+    #[case("99999999999Ti", None)]
+    fn the_bound_on_snapshots_follows_the_memory(#[case] memory: &str, #[case] expected: Option<u64>) {
+        let config =
+            Config::parse(&format!("{MINIMAL}evaluatePods: {{resources: {{limits: {{memory: '{memory}'}}}}}}\n"));
+        assert_eq!(config.unwrap().evaluate_pods.max_snapshot_bytes(), expected);
+        assert_eq!(Config::parse(MINIMAL).unwrap().evaluate_pods.max_snapshot_bytes(), None);
     }
 
     #[test]

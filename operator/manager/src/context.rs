@@ -84,6 +84,8 @@ pub struct Remembered {
     pub idle: bool,
     /// The instant that the last successful evaluation stood for, and when it was seen to end.
     pub done: Option<(Timestamp, Timestamp)>,
+    /// An evaluation that ran from this build's image has succeeded. Whatever it says of its rules is as new as it gets.
+    pub rules_current: bool,
     /// The Job whose failure has been announced.
     pub announced: Option<String>,
 }

@@ -16,6 +16,7 @@ use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use sv0_api::{ConnectorInstance, Estate, ScanSchedule};
+use sv0_protocol::names;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -27,8 +28,6 @@ use crate::{connector_instance, estate, scan_schedule};
 const PAGE: u32 = 100;
 /// Reconciliations of one kind at the same time.
 const CONCURRENCY: u16 = 8;
-/// Carries the whole manifest a second time; nobody here reads it.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Runs until `stop` and everything has drained.
 pub async fn run(client: Client, config: Config, metrics: Metrics, identity: String, stop: CancellationToken) {
@@ -97,8 +96,9 @@ where
     watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff().modify(|object| {
         let metadata = object.meta_mut();
         metadata.managed_fields = None;
+        // Other annotations than ours may hold anything, up to the API server's limit.
         if let Some(annotations) = metadata.annotations.as_mut() {
-            annotations.remove(LAST_APPLIED);
+            annotations.retain(|key, _| key == names::SCAN_REQUESTED_ANNOTATION);
         }
     })
 }

@@ -64,8 +64,11 @@ pub struct EvaluationFacts<'a> {
     pub status: Option<&'a EstateStatus>,
     /// Live instances.
     pub instances: &'a [Instance],
-    /// Version of the rules in this build, if known.
-    pub rule_pack: Option<&'a str>,
+    /// Version of the rules in this build.
+    pub rule_pack: &'a str,
+    /// An evaluation by this build has succeeded: what the status says of the rules cannot become any newer. Without
+    /// this, a version that is named in two ways would mean one evaluation after the other, for ever.
+    pub rules_current: bool,
     /// The last attempt, if it failed.
     pub failed: Option<FailedAttempt>,
 }
@@ -132,7 +135,7 @@ fn wanted(facts: &EvaluationFacts<'_>, patience: Patience, now: Timestamp) -> Ev
     if status.observed_generation != Some(facts.generation) {
         return EvaluationDue::Now(Cause::SpecChanged);
     }
-    if facts.rule_pack.is_some() && status.rule_pack.as_deref() != facts.rule_pack {
+    if !facts.rules_current && status.rule_pack.as_deref() != Some(facts.rule_pack) {
         return EvaluationDue::Now(Cause::RulesChanged);
     }
     let transition = status.next_transition.as_ref().map(|t| t.0);
@@ -187,6 +190,8 @@ pub struct OrderContext<'a> {
     pub estate_spec: serde_json::Value,
     /// Most Findings kept as resources.
     pub max_findings: u32,
+    /// Most uncompressed bytes of one snapshot.
+    pub max_snapshot_bytes: Option<u64>,
     /// The store.
     pub store: StoreAccess,
 }
@@ -207,6 +212,7 @@ pub fn order(facts: &EvaluationFacts<'_>, context: OrderContext<'_>, now: Timest
         estate_spec: context.estate_spec,
         estate_generation: facts.generation,
         max_findings: context.max_findings,
+        max_snapshot_bytes: context.max_snapshot_bytes,
         store: context.store,
     }
 }
@@ -296,6 +302,14 @@ mod tests {
         evaluated(&[("a", "1")])
     }
 
+    fn facts<'a>(
+        status: Option<&'a EstateStatus>,
+        instances: &'a [Instance],
+        failed: Option<FailedAttempt>,
+    ) -> EvaluationFacts<'a> {
+        EvaluationFacts { generation: 1, status, instances, rule_pack: "1", rules_current: false, failed }
+    }
+
     #[rstest]
     #[case::nothing_yet(None, vec![instance("a", None, None)], EvaluationDue::OnChange)]
     #[case::first(None, vec![instance("a", Some(("1", 1)), None)], EvaluationDue::Now(Cause::NewSnapshot))]
@@ -316,14 +330,7 @@ mod tests {
         Some(EstateStatus { next_transition: Some(Time(at("2026-05-05T12:02:00Z"))), ..settled() }),
         vec![instance("a", Some(("2", 3)), Some(1))], later("2026-05-05T12:02:00Z"))]
     fn table(#[case] status: Option<EstateStatus>, #[case] instances: Vec<Instance>, #[case] expected: EvaluationDue) {
-        let facts = EvaluationFacts {
-            generation: 1,
-            status: status.as_ref(),
-            instances: &instances,
-            rule_pack: Some("1"),
-            failed: None,
-        };
-        assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+        assert_eq!(decide(&facts(status.as_ref(), &instances, None), patience(), at(NOW)), expected);
     }
 
     #[rstest]
@@ -345,15 +352,34 @@ mod tests {
         }
         for status in [by_input, by_gap] {
             let instances = [instance("a", Some(("poison", age)), None)];
-            let facts = EvaluationFacts {
-                generation: 1,
-                status: Some(&status),
-                instances: &instances,
-                rule_pack: None,
-                failed: None,
-            };
-            assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+            assert_eq!(decide(&facts(Some(&status), &instances, None), patience(), at(NOW)), expected);
         }
+    }
+
+    #[rstest]
+    #[case::older_rules(Some("0"), false, EvaluationDue::Now(Cause::RulesChanged))]
+    #[case::written_before_rules_were_named(None, false, EvaluationDue::Now(Cause::RulesChanged))]
+    #[case::these_rules(Some("1"), false, later("2026-05-06T00:00:00Z"))]
+    #[case::these_rules_after_an_evaluation(Some("1"), true, later("2026-05-06T00:00:00Z"))]
+    #[case::another_name_from_the_same_build(Some("0"), true, later("2026-05-06T00:00:00Z"))]
+    fn new_rules_mean_one_evaluation(
+        #[case] shown: Option<&str>,
+        #[case] current: bool,
+        #[case] expected: EvaluationDue,
+    ) {
+        let status = EstateStatus { rule_pack: shown.map(str::to_owned), ..settled() };
+        let instances = [instance("a", Some(("1", 90)), None)];
+        let facts = EvaluationFacts { rules_current: current, ..facts(Some(&status), &instances, None) };
+        assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+    }
+
+    #[test]
+    fn new_rules_do_not_hurry_a_failing_evaluation() {
+        let status = EstateStatus { rule_pack: Some("0".to_owned()), ..settled() };
+        let instances = [instance("a", Some(("1", 90)), None)];
+        let failed = Some(FailedAttempt { at: minutes_ago(0), count: 1 });
+        let due = decide(&facts(Some(&status), &instances, failed), patience(), at(NOW));
+        assert_eq!(due, later("2026-05-05T12:01:00Z"));
     }
 
     #[rstest]
@@ -363,17 +389,18 @@ mod tests {
     fn failed_attempts(#[case] count: u32, #[case] minutes: i64, #[case] expected: EvaluationDue) {
         let instances = [instance("a", Some(("1", 20)), None)];
         let failed = Some(FailedAttempt { at: minutes_ago(minutes), count });
-        let facts = EvaluationFacts { generation: 1, status: None, instances: &instances, rule_pack: None, failed };
+        let facts = facts(None, &instances, failed);
         assert_eq!(decide(&facts, patience(), at(NOW)), expected);
     }
 
     fn ordered(instances: &[Instance], now: Timestamp) -> EvaluateRequest {
         let status = settled();
-        let facts = EvaluationFacts { generation: 4, status: Some(&status), instances, rule_pack: None, failed: None };
+        let facts = EvaluationFacts { generation: 4, ..facts(Some(&status), instances, None) };
         let context = OrderContext {
             namespace: "team-a",
             estate_spec: serde_json::json!({"thresholds": {"rotateDays": 90}}),
             max_findings: 1000,
+            max_snapshot_bytes: None,
             store: StoreAccess { url: "https://store".into(), ca_pem: "pem".into() },
         };
         order(&facts, context, now)

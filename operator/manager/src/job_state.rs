@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Event, Pod, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sv0_protocol::Reason;
 
 /// Pods that the scheduler has just refused may fit a moment later.
@@ -37,6 +38,11 @@ pub struct Ending {
     pub exit_code: i32,
     /// Its last words, as the kubelet passed them on.
     pub message: Option<String>,
+}
+
+/// Whether the object's controller is the one with this UID.
+pub fn controlled_by(object: &ObjectMeta, uid: &str) -> bool {
+    object.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
 /// Reads the state. `pods` and `events` are those of this very Job (by UID).
@@ -252,6 +258,16 @@ mod tests {
         let job = job(json!({"conditions": [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}]}));
         let expected = JobState::Ended(Ending { exit_code: 10, message: Some("{}".into()) });
         assert_eq!(observe(Some(&job), &[pod(status)], &[], after(9999)), expected);
+    }
+
+    #[rstest]
+    #[case::ours(json!([{"apiVersion": "v1", "kind": "K", "name": "n", "uid": "u", "controller": true}]), true)]
+    #[case::nobodys(json!([]), false)]
+    #[case::anothers(json!([{"apiVersion": "v1", "kind": "K", "name": "n", "uid": "x", "controller": true}]), false)]
+    #[case::an_owner_that_does_not_control(json!([{"apiVersion": "v1", "kind": "K", "name": "n", "uid": "u"}]), false)]
+    fn only_its_controllers_objects_are_believed(#[case] owners: Value, #[case] expected: bool) {
+        let metadata = serde_json::from_value(json!({"name": "x", "ownerReferences": owners})).unwrap();
+        assert_eq!(controlled_by(&metadata, "u"), expected);
     }
 
     #[test]

@@ -76,7 +76,9 @@ fn outcome_holds(report: &ScanReport, exit_code: i32) -> bool {
     let stored = report.snapshot.is_some();
     match report.outcome {
         Outcome::Complete => {
-            stored && report.reason.is_none() && report.gaps.is_empty() && exit_code == names::exit::DONE
+            // What waits to be accepted is shown as a gap of a complete scan.
+            let waits = report.gaps.iter().all(|gap| gap.reason == Some(Reason::CollectionNotAccepted));
+            stored && report.reason.is_none() && waits && exit_code == names::exit::DONE
         }
         Outcome::Partial => stored && exit_code == names::exit::DONE,
         Outcome::Failed => !stored && report.reason.is_some() && exit_code != names::exit::DONE,
@@ -151,6 +153,7 @@ mod tests {
     #[rstest]
     #[case::complete(json!({}), 0)]
     #[case::partial(json!({"outcome": "Partial", "reason": "PermissionMissing", "gaps": [{"collection": "appRoleAssignments", "state": "denied", "reason": "PermissionMissing", "permission": "Application.Read.All"}]}), 0)]
+    #[case::complete_but_for_consent(json!({"gaps": [{"collection": "signIns", "state": "skipped", "reason": "CollectionNotAccepted"}], "pendingCollectionRevision": 2}), 0)]
     #[case::failed(failed(), 10)]
     fn believed(#[case] changes: Value, #[case] exit_code: i32) {
         assert!(read(&with(changes), exit_code).is_ok());
@@ -159,6 +162,7 @@ mod tests {
     #[rstest]
     #[case::another_scan(json!({"scanId": "other"}), 0)]
     #[case::complete_without_snapshot(json!({"snapshot": null}), 0)]
+    #[case::complete_with_a_gap(json!({"gaps": [{"collection": "a", "state": "denied", "reason": "PermissionMissing"}]}), 0)]
     #[case::complete_but_exit_10(json!({}), 10)]
     #[case::failed_but_exit_0(failed(), 0)]
     #[case::failed_without_reason(json!({"outcome": "Failed", "snapshot": null}), 10)]

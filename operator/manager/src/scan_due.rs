@@ -49,8 +49,10 @@ pub struct LastAttempt {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
-    /// Why there is no snapshot; none when there is one.
-    pub failed: Option<Reason>,
+    /// Why it is tried again by itself: there is no snapshot, or one with gaps that may close. None when all is well.
+    pub trouble: Option<Reason>,
+    /// The source system asked to be left alone until then.
+    pub not_before: Option<Timestamp>,
 }
 
 /// Why a scan is started.
@@ -64,7 +66,7 @@ pub enum Trigger {
     Requested,
     /// The named schedule has a tick.
     Schedule(String),
-    /// The last attempt failed and its wait is over.
+    /// The last attempt failed or left gaps, and its wait is over.
     Retry,
 }
 
@@ -106,10 +108,15 @@ pub fn decide(facts: &ScanFacts<'_>, now: Timestamp) -> ScanDue {
     if facts.requested.is_some() && facts.requested != facts.handled_request {
         return ScanDue::Now(Trigger::Requested);
     }
+    not_before(last.not_before.filter(|at| *at > now), by_itself(facts, &last, now))
+}
+
+/// What is due without anybody's asking.
+fn by_itself(facts: &ScanFacts<'_>, last: &LastAttempt, now: Timestamp) -> ScanDue {
     if let Some((name, _)) = facts.schedules.iter().find(|(_, t)| t.due(facts.uid, last.started_at, now).is_some()) {
         return ScanDue::Now(Trigger::Schedule(name.clone()));
     }
-    let retry_at = last.failed.map(|reason| last.finished_at + wait_after(reason, facts.failures));
+    let retry_at = last.trouble.map(|reason| last.finished_at + wait_after(reason, facts.failures));
     if facts.blocked || retry_at.is_some_and(|at| at <= now) {
         return ScanDue::Now(Trigger::Retry);
     }
@@ -117,7 +124,34 @@ pub fn decide(facts: &ScanFacts<'_>, now: Timestamp) -> ScanDue {
     ticks.chain(retry_at).min().map_or(ScanDue::OnChange, ScanDue::Later)
 }
 
-/// How long to leave a failed instance alone. `failures` counts this failure too.
+/// The source system's own wish for distance holds for retries and ticks alike; people may overrule it.
+fn not_before(wish: Option<Timestamp>, due: ScanDue) -> ScanDue {
+    match (wish, due) {
+        (Some(wish), ScanDue::Now(_)) => ScanDue::Later(wish),
+        (Some(wish), ScanDue::Later(at)) => ScanDue::Later(at.max(wish)),
+        (_, due) => due,
+    }
+}
+
+/// Why a scan whose snapshot has gaps is tried again, if it is: the vendor's wish for distance before what may pass,
+/// and that before what the customer has to mend. What waits for consent or a licence is no trouble: scanning again
+/// changes nothing about it.
+pub fn trouble_of_gaps(gaps: &[Reason]) -> Option<Reason> {
+    // Partial only because another collection is: says nothing of the cause, unless it is all that is known.
+    let causes = gaps.iter().copied().filter(|reason| *reason != Reason::PartialCoverage);
+    if causes.clone().next().is_none() {
+        return gaps.first().copied();
+    }
+    causes.filter(|reason| !matches!(reason, Reason::CollectionNotAccepted | Reason::LicenseMissing)).min_by_key(
+        |reason| match recovery(*reason) {
+            Recovery::Throttled => 0,
+            Recovery::Passing => 1,
+            Recovery::Customer => 2,
+        },
+    )
+}
+
+/// How long to leave an instance in trouble alone. `failures` counts this attempt too.
 pub fn wait_after(reason: Reason, failures: u32) -> SignedDuration {
     let start = match recovery(reason) {
         Recovery::Customer => return SignedDuration::from_mins(RECHECK_MINUTES),
@@ -200,8 +234,13 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn attempt(failed: Option<Reason>) -> LastAttempt {
-        LastAttempt { started_at: at("2026-05-05T09:59:00Z"), finished_at: at("2026-05-05T10:00:00Z"), failed }
+    fn attempt(trouble: Option<Reason>) -> LastAttempt {
+        LastAttempt {
+            started_at: at("2026-05-05T09:59:00Z"),
+            finished_at: at("2026-05-05T10:00:00Z"),
+            trouble,
+            not_before: None,
+        }
     }
 
     fn settled() -> ScanFacts<'static> {
@@ -264,7 +303,7 @@ mod tests {
     fn a_tick_is_honoured_exactly_once() {
         let schedules = hourly();
         let started_at = at("2026-05-05T11:00:00Z");
-        let last = Some(LastAttempt { started_at, finished_at: started_at, failed: None });
+        let last = Some(LastAttempt { started_at, finished_at: started_at, trouble: None, not_before: None });
         let facts = ScanFacts { schedules: &schedules, last, ..settled() };
         assert_eq!(decide(&facts, started_at), ScanDue::Later(at("2026-05-05T12:00:00Z")));
     }
@@ -275,9 +314,61 @@ mod tests {
         let facts = ScanFacts { schedules: &schedules, ..settled() };
         let back = at("2026-05-07T10:30:00Z");
         assert_eq!(decide(&facts, back), ScanDue::Now(Trigger::Schedule("hourly".into())));
-        let last = Some(LastAttempt { started_at: back, finished_at: back, failed: None });
+        let last = Some(LastAttempt { started_at: back, finished_at: back, trouble: None, not_before: None });
         let facts = ScanFacts { schedules: &schedules, last, ..settled() };
         assert_eq!(decide(&facts, back), ScanDue::Later(at("2026-05-07T11:00:00Z")));
+    }
+
+    fn asked_for_distance(until: &str) -> LastAttempt {
+        LastAttempt { not_before: Some(at(until)), ..attempt(Some(Reason::Lost)) }
+    }
+
+    #[rstest]
+    #[case::beyond_the_backoff(
+        "2026-05-05T10:40:00Z",
+        "2026-05-05T10:02:00Z",
+        ScanDue::Later(at("2026-05-05T10:40:00Z"))
+    )]
+    #[case::within_the_backoff(
+        "2026-05-05T10:00:30Z",
+        "2026-05-05T10:00:10Z",
+        ScanDue::Later(at("2026-05-05T10:01:00Z"))
+    )]
+    #[case::over("2026-05-05T10:40:00Z", "2026-05-05T10:40:00Z", ScanDue::Now(Trigger::Retry))]
+    #[case::over_a_tick("2026-05-05T11:20:00Z", "2026-05-05T11:05:00Z", ScanDue::Later(at("2026-05-05T11:20:00Z")))]
+    fn the_wish_for_distance_is_kept(#[case] until: &str, #[case] now: &str, #[case] expected: ScanDue) {
+        let schedules = hourly();
+        // Without the wish, the tick at eleven would be due in the last case.
+        let last = Some(LastAttempt { started_at: at("2026-05-05T10:00:00Z"), ..asked_for_distance(until) });
+        let facts = ScanFacts { last, failures: 1, schedules: &schedules, ..settled() };
+        assert_eq!(decide(&facts, at(now)), expected);
+    }
+
+    #[rstest]
+    #[case::request(ScanFacts { requested: Some("x"), ..settled() }, ScanDue::Now(Trigger::Requested))]
+    #[case::spec(ScanFacts { generation: 4, ..settled() }, ScanDue::Now(Trigger::SpecChanged))]
+    #[case::nobody(settled(), ScanDue::Later(at("2026-05-05T12:00:00Z")))]
+    fn people_overrule_the_wish_for_distance(#[case] facts: ScanFacts<'_>, #[case] expected: ScanDue) {
+        let facts = ScanFacts { last: Some(asked_for_distance("2026-05-05T12:00:00Z")), failures: 1, ..facts };
+        assert_eq!(decide(&facts, at("2026-05-05T10:30:00Z")), expected);
+    }
+
+    #[rstest]
+    #[case::none(&[], None)]
+    #[case::throttled(&[Reason::PermissionMissing, Reason::LastPageLost, Reason::RateLimited], Some(Reason::RateLimited))]
+    #[case::passing(&[Reason::PermissionMissing, Reason::LastPageLost], Some(Reason::LastPageLost))]
+    #[case::deadline(&[Reason::DeadlineExceeded], Some(Reason::DeadlineExceeded))]
+    #[case::outage(&[Reason::UpstreamUnavailable, Reason::PartialCoverage], Some(Reason::UpstreamUnavailable))]
+    #[case::denied(&[Reason::PermissionMissing], Some(Reason::PermissionMissing))]
+    #[case::denied_and_what_follows_from_it(&[Reason::PartialCoverage, Reason::PermissionMissing], Some(Reason::PermissionMissing))]
+    #[case::cause_unknown(&[Reason::PartialCoverage], Some(Reason::PartialCoverage))]
+    #[case::waits_for_consent(&[Reason::CollectionNotAccepted], None)]
+    #[case::not_in_the_licence(&[Reason::LicenseMissing, Reason::PartialCoverage], None)]
+    #[case::not_in_the_licence_and_lost(&[Reason::LicenseMissing, Reason::LastPageLost], Some(Reason::LastPageLost))]
+    fn gaps(#[case] reasons: &[Reason], #[case] expected: Option<Reason>) {
+        assert_eq!(trouble_of_gaps(reasons), expected);
+        let reversed: Vec<Reason> = reasons.iter().rev().copied().collect();
+        assert_eq!(trouble_of_gaps(&reversed), expected);
     }
 
     #[rstest]

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::StoreAccess;
 
+/// Version of the rules and their reference data in this build. An evaluation writes it into the Estate's status; the
+/// manager, which may not link the rules, compares, and orders an evaluation when they differ. A test beside the
+/// evaluation fails when the rules have moved on, and says what belongs here.
+pub const RULE_PACK: &str = "entra-2026.11-1+75555a15c058";
+
 /// What the manager orders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -28,6 +33,10 @@ pub struct EvaluateRequest {
     pub estate_generation: i64,
     /// Most Findings kept as resources; the pack holds all.
     pub max_findings: u32,
+    /// Most uncompressed bytes of one snapshot, by the memory that the pod has; a larger one is set aside for its
+    /// instance alone. Named here, since it decides the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_snapshot_bytes: Option<u64>,
     /// The store.
     pub store: StoreAccess,
 }

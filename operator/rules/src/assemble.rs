@@ -19,9 +19,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     let severity = severity(authority.tier, draft.exposure, authority.sensitive, draft.claim, sv0_graph::Tri::False);
     let subject = subject(context, identity);
     let path = path(context, identity, draft.entry);
-    let mut proofs = draft.proofs;
-    proofs.extend(authority.decisive.iter().map(|grant| grant_proof(context, grant)));
-    proofs.extend(anchor_proofs(context, identity));
+    let proofs = proofs(context, identity, draft.proofs);
     let depends_on = dependencies(context, identity, &proofs, meta);
     let mut narrowed = draft.narrowed;
     narrowed.extend(unproven(identity));
@@ -43,6 +41,16 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
     }
+}
+
+/// All proofs, most important first: what the rule rests on, what the identity reaches, that it can run; then whatever
+/// there is more of each. Who sees only the first few has seen one of each kind.
+fn proofs(context: &Context<'_>, identity: &Identity<'_>, deciding: Vec<Proof>) -> Vec<Proof> {
+    let grants = identity.authority.decisive.iter().map(|grant| grant_proof(context, grant));
+    let mut kinds =
+        [deciding.into_iter(), grants.collect::<Vec<_>>().into_iter(), anchor_proofs(context, identity).into_iter()];
+    let first: Vec<Proof> = kinds.iter_mut().filter_map(Iterator::next).collect();
+    first.into_iter().chain(kinds.into_iter().flatten()).collect()
 }
 
 /// Deterministic name of the finding of a rule about a subject.
@@ -69,11 +77,11 @@ fn subject(context: &Context<'_>, identity: &Identity<'_>) -> Subject {
 
 /// What it reaches, how it runs, and why the rule matters.
 fn why(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta) -> String {
-    let grants: Vec<String> = identity.authority.decisive.iter().map(|grant| grant.sentence(context.graph)).collect();
+    let grants: Vec<String> = identity.authority.decisive.iter().map(|grant| grant.short(context.graph)).collect();
     let domain = identity.authority.decisive.iter().find_map(|grant| grant.sensitive);
     let reach = domain.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
     format!(
-        "It holds {}: it {}{reach}. It {}; which automation uses it is not visible here. {}",
+        "It holds {}: it {}{reach}. It can sign in unattended with {}; the automation behind it is not visible here. {}",
         grants.join(" and "),
         identity.authority.tier.meaning(),
         runs(context, identity),
@@ -86,15 +94,15 @@ fn runs(context: &Context<'_>, identity: &Identity<'_>) -> String {
         Some(Way::Credential(credential)) => {
             let label = credential.kind.as_str();
             match credential.until {
-                Until::At(end) => format!("can sign in by itself with a {label} that is valid until {}", date(end)),
-                Until::Never | Until::Unknown => format!("can sign in by itself with a {label} that has no end"),
+                Until::At(end) => format!("a {label} valid until {}", date(end)),
+                Until::Never | Until::Unknown => format!("a {label} that has no end"),
             }
         }
         Some(Way::Federation(edge)) => {
             let issuer = context.graph.node(edge.from).text(attr::ISSUER).map(display_name);
-            format!("can sign in by itself with tokens of {}", issuer.unwrap_or_else(|| "another issuer".to_owned()))
+            format!("tokens of {}", issuer.unwrap_or_else(|| "another issuer".to_owned()))
         }
-        Some(Way::Platform) | None => "can sign in by itself with credentials that the platform keeps".to_owned(),
+        Some(Way::Platform) | None => "credentials that the platform keeps".to_owned(),
     }
 }
 
@@ -155,7 +163,7 @@ fn anchor_proofs(context: &Context<'_>, identity: &Identity<'_>) -> Vec<Proof> {
     let graph = context.graph;
     let way = match identity.way {
         Some(Way::Credential(held)) => {
-            let claim = format!("It can sign in by itself with the {}.", held.label(graph));
+            let claim = format!("It can sign in with the {}.", held.label(graph));
             evidence::of_fact(graph, held.ix, attr::VALID_TO, EvidenceClass::Direct, claim)
         }
         Some(Way::Federation(edge)) => {

@@ -117,15 +117,22 @@ fn permission<'g>(graph: &Graph, edge: &'g Edge, role: &str) -> Weighed<'g> {
 }
 
 impl Grant<'_> {
-    /// `Application Administrator over the whole tenant`.
-    pub(crate) fn sentence(&self, graph: &Graph) -> String {
+    /// `Application Administrator over the whole tenant`, `Mail.Send`.
+    pub(crate) fn short(&self, graph: &Graph) -> String {
         match (self.edge.scope.as_deref(), graph.node(self.edge.to).kind) {
-            (Some(scope), NodeKind::System) if self.bounded => {
-                format!("the directory role {} on {}", self.role, display_name(scope))
-            }
-            (_, NodeKind::System) => format!("the directory role {} over the whole tenant", self.role),
-            _ => format!("the application permission {}", self.role),
+            (Some(scope), NodeKind::System) if self.bounded => format!("{} on {}", self.role, display_name(scope)),
+            (_, NodeKind::System) => format!("{} over the whole tenant", self.role),
+            _ => self.role.clone(),
         }
+    }
+
+    /// `the directory role Application Administrator over the whole tenant`.
+    pub(crate) fn sentence(&self, graph: &Graph) -> String {
+        let kind = match graph.node(self.edge.to).kind {
+            NodeKind::System => "directory role",
+            _ => "application permission",
+        };
+        format!("the {kind} {}", self.short(graph))
     }
 }
 

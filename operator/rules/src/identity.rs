@@ -10,6 +10,9 @@ use crate::owners::{self, Owners};
 use crate::text::display_name;
 use crate::tiers::MICROSOFT_TENANTS;
 
+/// Length of the first group of a UUID: enough to tell the keys of one application apart.
+const KEY_GROUP: usize = 8;
+
 /// Where an identity's application lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Home {
@@ -75,11 +78,12 @@ impl Credential {
         self.client_auth.and(begun).and(lasts)
     }
 
-    /// `secret 1111…` for people: type and the vendor's key id.
+    /// `secret 11111111` for people: type and the first group of the vendor's key id. Evidence has all of the id.
     pub(crate) fn label(&self, graph: &Graph) -> String {
         let id = graph.node(self.ix).id.vendor_id();
         let key = id.rsplit('/').next().unwrap_or(id);
-        format!("{} {}", self.kind.as_str(), display_name(key))
+        let group = key.split_once('-').map(|(first, _)| first).filter(|first| first.len() == KEY_GROUP);
+        format!("{} {}", self.kind.as_str(), display_name(group.unwrap_or(key)))
     }
 }
 

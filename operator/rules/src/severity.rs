@@ -28,7 +28,7 @@ impl Tier {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::P0 => "can take over the whole tenant",
-            Self::P1 => "administers a part of the tenant or can act as other identities",
+            Self::P1 => "administers part of the tenant or can act as others",
             Self::P2 => "can change data",
             Self::P3 => "can read data",
             Self::P4 => "has no proven authority",

@@ -142,7 +142,8 @@ pub struct Gate {
     reviewer: Arc<dyn Reviewer>,
     operator_namespace: String,
     verdicts: Mutex<Memory<[u8; 32], Option<Reviewed>>>,
-    namespaces: Mutex<Memory<Namespace, Uid>>,
+    /// By token, so that a token of a namespace made anew never meets the UID of its predecessor.
+    namespaces: Mutex<Memory<[u8; 32], Uid>>,
     reviews: Semaphore,
 }
 
@@ -166,7 +167,7 @@ impl Gate {
             return Err(Denied::Forbidden);
         }
         // Asked only now: whoever is not let in learns nothing of which namespaces exist.
-        self.namespace_uid(access.namespace()).await
+        self.namespace_uid(access.namespace(), token).await
     }
 
     async fn review(&self, token: &str, audiences: &[String]) -> Result<Option<Reviewed>, Denied> {
@@ -184,8 +185,9 @@ impl Gate {
         Ok(verdict)
     }
 
-    async fn namespace_uid(&self, namespace: &Namespace) -> Result<Uid, Denied> {
-        if let Some(uid) = guard(&self.namespaces).get(namespace, Instant::now()) {
+    async fn namespace_uid(&self, namespace: &Namespace, token: &str) -> Result<Uid, Denied> {
+        let key = verdict_key(token, &[namespace.as_str().to_owned()]);
+        if let Some(uid) = guard(&self.namespaces).get(&key, Instant::now()) {
             return Ok(uid);
         }
         let uid = self.reviewer.namespace_uid(namespace).await.map_err(|error| {
@@ -193,7 +195,7 @@ impl Gate {
             Denied::Unavailable
         })?;
         let uid = uid.ok_or(Denied::Forbidden)?;
-        guard(&self.namespaces).put(namespace.clone(), uid.clone(), Instant::now(), NAMESPACE_LIFE);
+        guard(&self.namespaces).put(key, uid.clone(), Instant::now(), NAMESPACE_LIFE);
         Ok(uid)
     }
 }

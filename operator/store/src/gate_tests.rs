@@ -1,3 +1,6 @@
+//! Who the gate lets in and for what, and how long a verdict is remembered. No API server: tokens and answers are
+//! made up here.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::FutureExt as _;
@@ -208,4 +211,33 @@ async fn memory_ends_and_is_bounded() {
     }
     assert_eq!(memory.0.len(), MAX_REMEMBERED);
     assert_eq!(memory.get(&0, now), None, "the first to end goes first");
+}
+
+/// An API server whose namespace has another UID at every look: it was deleted and made again.
+struct Recreated(AtomicU64);
+
+impl Reviewer for Recreated {
+    fn review<'a>(
+        &'a self,
+        _: &'a str,
+        audiences: &'a [String],
+    ) -> BoxFuture<'a, Result<Option<Reviewed>, ReviewError>> {
+        let username = "system:serviceaccount:team-a:scanner".to_owned();
+        let reviewed = Reviewed { username, audiences: audiences.to_vec() };
+        async move { Ok(Some(reviewed)) }.boxed()
+    }
+
+    fn namespace_uid<'a>(&'a self, _: &'a Namespace) -> BoxFuture<'a, Result<Option<Uid>, ReviewError>> {
+        let uid = Uid::parse(&format!("00000000-0000-4000-8000-{:012}", self.0.fetch_add(1, Ordering::SeqCst)));
+        async move { Ok(uid.ok()) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_new_namespace_never_meets_what_was_remembered_of_its_predecessor() {
+    let gate = Gate::new(Arc::new(Recreated(AtomicU64::new(0))), &ns("system"));
+    let access = scan("team-a", "entra", UID);
+    let before = gate.admit(&access, Some("token of the old account")).await.unwrap();
+    assert_eq!(gate.admit(&access, Some("token of the old account")).await.unwrap(), before, "remembered");
+    assert_ne!(gate.admit(&access, Some("token of the new account")).await.unwrap(), before);
 }

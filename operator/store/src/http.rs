@@ -3,7 +3,9 @@
 //! Every request is bounded: how many at a time, how long a body may be and take, and how much memory all bodies
 //! together. A body is complete and its digest verified before anything is written.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -33,6 +35,8 @@ const MAX_REQUESTS: usize = 64;
 const BODY_PATIENCE: Duration = Duration::from_mins(2);
 /// Longest wait for memory.
 const MEMORY_PATIENCE: Duration = Duration::from_secs(30);
+/// Uploads of one estate at a time; more are asked to come back.
+const MAX_ESTATE_UPLOADS: usize = 16;
 /// Memory is lent in units of this many bytes.
 const UNIT: u64 = 4096;
 
@@ -43,15 +47,48 @@ pub struct App {
     metrics: Metrics,
     memory: Semaphore,
     requests: Semaphore,
+    memory_units: u64,
+    shares: Mutex<HashMap<String, Weak<Share>>>,
+}
+
+/// What the uploads of one estate may take of the whole, so that one estate's slow uploads leave room for the others.
+struct Share {
+    uploads: Semaphore,
+    memory: Semaphore,
 }
 
 impl App {
     /// `memory_bytes` bounds all bodies that are held at a time; at least one largest body always fits.
     pub fn new(gate: Gate, objects: Arc<Objects>, metrics: Metrics, memory_bytes: u64) -> Arc<Self> {
         let units = memory_bytes.max(MAX_OBJECT_BYTES).div_ceil(UNIT);
-        let memory = Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS));
-        Arc::new(Self { gate, objects, metrics, memory, requests: Semaphore::new(MAX_REQUESTS) })
+        Arc::new(Self {
+            gate,
+            objects,
+            metrics,
+            memory: Semaphore::new(permits(units)),
+            requests: Semaphore::new(MAX_REQUESTS),
+            memory_units: units,
+            shares: Mutex::default(),
+        })
     }
+
+    fn share(&self, estate: &str) -> Arc<Share> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = shares.get(estate).and_then(Weak::upgrade) {
+            return share;
+        }
+        shares.retain(|_, share| share.strong_count() > 0);
+        // Half of all, but enough for one largest body.
+        let units = (self.memory_units / 2).max(MAX_OBJECT_BYTES.div_ceil(UNIT));
+        let (uploads, memory) = (Semaphore::new(MAX_ESTATE_UPLOADS), Semaphore::new(permits(units)));
+        let share = Arc::new(Share { uploads, memory });
+        shares.insert(estate.to_owned(), Arc::downgrade(&share));
+        share
+    }
+}
+
+fn permits(units: u64) -> usize {
+    usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS)
 }
 
 /// The interface under TLS.
@@ -92,7 +129,7 @@ impl Failure {
         match self {
             Self::Name(_) | Self::BrokenBody | Self::Object(ObjectError::BadManifest | ObjectError::FutureScan) => {
                 StatusCode::BAD_REQUEST
-            },
+            }
             Self::Denied(Denied::Unauthenticated) => StatusCode::UNAUTHORIZED,
             Self::Denied(Denied::Forbidden) => StatusCode::FORBIDDEN,
             Self::Denied(Denied::Unavailable) | Self::Busy | Self::Object(ObjectError::Backend(_)) => {
@@ -141,8 +178,8 @@ async fn put_part(
 ) -> Answer<Written> {
     let sha256 = Sha256::parse(&sha256)?;
     let home = scan_home(&app, &namespace, &instance, &uid, request.headers()).await?;
-    let (body, _memory) = receive(&app, request, MAX_OBJECT_BYTES).await?;
-    Ok(app.objects.put_part(&home, &sha256, body).await?)
+    let store = |body| app.objects.put_part(&home, &sha256, body);
+    receive(&app, home.estate(), request, MAX_OBJECT_BYTES, store).await
 }
 
 async fn put_manifest(
@@ -152,8 +189,8 @@ async fn put_manifest(
 ) -> Answer<Written> {
     let id = ScanId::parse(&id)?;
     let home = scan_home(&app, &namespace, &instance, &uid, request.headers()).await?;
-    let (body, _memory) = receive(&app, request, MAX_MANIFEST_BYTES).await?;
-    let written = app.objects.put_manifest(&home, &id, body).await?;
+    let store = |body| app.objects.put_manifest(&home, &id, body);
+    let written = receive(&app, home.estate(), request, MAX_MANIFEST_BYTES, store).await?;
     tracing::info!(namespace, instance, scan = id.as_str(), new = written == Written::New, "snapshot stored");
     Ok(written)
 }
@@ -224,8 +261,8 @@ async fn put_blob(
     let sha256 = Sha256::parse(&sha256)?;
     let access = Access::EstateWrite(Namespace::parse(&namespace)?);
     let estate = app.gate.admit(&access, bearer(request.headers())).await?;
-    let (body, _memory) = receive(&app, request, MAX_OBJECT_BYTES).await?;
-    Ok(app.objects.put_blob(&estate, blob, &sha256, body).await?)
+    let store = |body| app.objects.put_blob(&estate, blob, &sha256, body);
+    receive(&app, Home::blobs(&estate, blob).estate(), request, MAX_OBJECT_BYTES, store).await
 }
 
 /// Admits a scan and gives the home of its instance.
@@ -251,20 +288,36 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// Reads the whole body into borrowed memory.
-async fn receive(app: &App, request: Request, limit: u64) -> Answer<(Bytes, SemaphorePermit<'_>)> {
+/// Reads the whole body, within the estate's share, into borrowed memory, and has it stored.
+async fn receive<F>(
+    app: &App,
+    estate: &str,
+    request: Request,
+    limit: u64,
+    store: impl FnOnce(Bytes) -> F,
+) -> Answer<Written>
+where
+    F: Future<Output = Result<Written, ObjectError>>,
+{
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let length = length.ok_or(Failure::NoLength)?;
     if length > limit {
         return Err(Failure::TooLong);
     }
+    let share = app.share(estate);
+    let _upload = share.uploads.try_acquire().map_err(|_| Failure::Busy)?;
     let units = u32::try_from(length.div_ceil(UNIT)).map_err(|_| Failure::TooLong)?;
-    let memory = timeout(MEMORY_PATIENCE, app.memory.acquire_many(units)).await;
-    let memory = memory.ok().and_then(Result::ok).ok_or(Failure::Busy)?;
+    // The estate's own share first: what waits for it takes nothing from the others.
+    let _of_share = borrow(&share.memory, units).await?;
+    let _of_all = borrow(&app.memory, units).await?;
     let body = timeout(BODY_PATIENCE, read_body(request.into_body(), length)).await;
     let body = body.map_err(|_| Failure::BrokenBody)??;
     app.metrics.received.inc_by(length);
-    Ok((body, memory))
+    Ok(store(body).await?)
+}
+
+async fn borrow(memory: &Semaphore, units: u32) -> Answer<SemaphorePermit<'_>> {
+    timeout(MEMORY_PATIENCE, memory.acquire_many(units)).await.ok().and_then(Result::ok).ok_or(Failure::Busy)
 }
 
 async fn read_body(mut body: Body, length: u64) -> Answer<Bytes> {

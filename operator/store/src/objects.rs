@@ -48,7 +48,9 @@ pub enum ObjectError {
     #[error("the manifest must be JSON with a list `parts` of objects with `sha256` and `bytes`")]
     BadManifest,
     /// The home's quota is used up.
-    #[error("a quota is used up; raise --quota-bytes-per-instance or --quota-bytes-per-estate, or lower --keep-snapshots")]
+    #[error(
+        "a quota is used up; raise --quota-bytes-per-instance or --quota-bytes-per-estate, or lower --keep-snapshots"
+    )]
     Quota,
     /// The back end's disk is full.
     #[error("the store's disk is full; enlarge the volume")]

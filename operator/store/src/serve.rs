@@ -1,9 +1,10 @@
 //! The listeners: HTTP/1.1 under TLS for the programs, plain HTTP for probes and metrics. Both stop gracefully.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,6 +26,8 @@ use crate::objects::Objects;
 
 /// Connections open at a time; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 256;
+/// Connections of one address at a time: one pod must not keep all others waiting. Further ones are closed at once.
+const MAX_PER_PEER: usize = 32;
 /// A TLS handshake and a request's headers may take this long.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Requests that run when the process is asked to stop may take this long to finish.
@@ -47,23 +50,29 @@ pub async fn tls(listener: TcpListener, config: Arc<ServerConfig>, router: Route
     let acceptor = TlsAcceptor::from(config);
     let graceful = Arc::new(GracefulShutdown::new());
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let peers = Peers::default();
     tokio::pin!(stop);
     loop {
         let accepted = async {
             let permit = Arc::clone(&connections).acquire_owned().await.ok()?;
-            Some((permit, listener.accept().await.ok()?.0))
+            let (stream, peer) = listener.accept().await.ok()?;
+            Some((permit, stream, peer.ip()))
         };
         let accepted = tokio::select! {
             () = &mut stop => break,
             accepted = accepted => accepted,
         };
-        let Some((permit, stream)) = accepted else {
+        let Some((permit, stream, peer)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let Some(place) = peers.admit(peer) else {
+            tracing::debug!("an address has too many connections open");
             continue;
         };
         let (acceptor, router, watcher) = (acceptor.clone(), router.clone(), graceful.watcher());
         tokio::spawn(async move {
-            let _permit = permit;
+            let _held = (permit, place);
             connection(acceptor, stream, router, watcher).await;
         });
     }
@@ -72,6 +81,40 @@ pub async fn tls(listener: TcpListener, config: Arc<ServerConfig>, router: Route
         && timeout(LAST_REQUESTS, graceful.shutdown()).await.is_err()
     {
         tracing::warn!("some requests did not finish before the end");
+    }
+}
+
+/// How many connections each address holds.
+#[derive(Clone, Default)]
+struct Peers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One connection's place; given back when dropped.
+struct Place {
+    peers: Peers,
+    address: IpAddr,
+}
+
+impl Peers {
+    fn admit(&self, address: IpAddr) -> Option<Place> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_default();
+        if *count >= MAX_PER_PEER {
+            return None;
+        }
+        *count += 1;
+        Some(Place { peers: self.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.address);
+            }
+        }
     }
 }
 

@@ -446,7 +446,10 @@ async fn a_full_disk_is_told_apart_and_leaves_nothing(#[values(Kind::Volume, Kin
 #[tokio::test]
 async fn a_disk_that_is_really_full_leaves_nothing_half(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
     let Some(bench) = Bench::on_small_disk(kind).await else { return };
-    let objects = Objects::new(Arc::clone(&bench.store), Bounds { quota_bytes: u64::MAX, estate_quota_bytes: u64::MAX, ..BOUNDS });
+    let objects = Objects::new(
+        Arc::clone(&bench.store),
+        Bounds { quota_bytes: u64::MAX, estate_quota_bytes: u64::MAX, ..BOUNDS },
+    );
     put_snapshot(&objects, &home(1), 1, &["small"]).await;
     let before = all_keys(&*bench.store).await;
     // Random enough that no file system can make it small.

@@ -316,16 +316,70 @@ async fn bodies_are_checked_before_anything_is_visible() {
     assert!(!service.files.join("estates").exists(), "nothing was written");
 }
 
+impl Service {
+    /// A connection under TLS that stays open as long as it is held; nothing when the store closes it.
+    async fn dial(&self) -> std::io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+        let mut roots = rustls::RootCertStore::empty();
+        let pem = self.identity.ca_pem();
+        roots.add(rustls_pki_types::pem::PemObject::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+        let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let tcp = tokio::net::TcpStream::connect(self.address).await?;
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), tcp).await
+    }
+
+    /// Begins an upload of `length` bytes and leaves it hanging once its memory is borrowed.
+    async fn hang(&self, length: u64) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
+        let mut tls = self.dial().await.unwrap();
+        let path = store::scan_part_path("team-a", "entra", UID, &hex_of(b"promised"));
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n",
+            scan_token()
+        );
+        tls.write_all(head.as_bytes()).await.unwrap();
+        // The store asks for the body only when it has let the request in.
+        let mut word = [0; 12];
+        tls.read_exact(&mut word).await.unwrap();
+        assert!(word.starts_with(b"HTTP/1.1 100") || word.starts_with(b"HTTP/1.1 503"), "{word:?}");
+        tls
+    }
+}
+
+#[tokio::test]
+async fn slow_uploads_of_one_estate_leave_room_for_the_others() {
+    let service = Service::start().await;
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        slow.push(service.hang(1024).await);
+    }
+    let path = store::scan_part_path("team-a", "entra", UID, &hex_of(b"x"));
+    assert_eq!(service.status(Method::PUT, &path, Some(&scan_token()), "x").await, 503, "the estate's share is taken");
+    let neighbour = service.client(&evaluate_token("team-b"));
+    neighbour.put_pack("team-b", Bytes::from_static(b"a pack")).await.unwrap();
+    drop(slow);
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_all_connections() {
+    let service = Service::start().await;
+    let mut open = Vec::new();
+    let mut refused = 0;
+    for _ in 0..40 {
+        match service.dial().await {
+            Ok(connection) => open.push(connection),
+            Err(_) => refused += 1,
+        }
+    }
+    assert_eq!((open.len(), refused), (32, 8));
+    drop(open);
+    // Its places are free again as soon as the store has seen the ends.
+    let evaluate = service.client(&evaluate_token("team-a"));
+    assert!(evaluate.list_snapshots("team-a", UID).await.is_ok());
+}
+
 #[tokio::test]
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let service = Service::start().await;
-    let mut roots = rustls::RootCertStore::empty();
-    let pem = service.identity.ca_pem();
-    roots.add(rustls_pki_types::pem::PemObject::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let tcp = tokio::net::TcpStream::connect(service.address).await.unwrap();
-    let mut tls = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+    let mut tls = service.dial().await.unwrap();
     let path = store::scan_part_path("team-a", "entra", UID, &hex_of(b"promised"));
     let head = format!(
         "PUT {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-length: 8\r\n\r\nprom",

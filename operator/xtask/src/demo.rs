@@ -68,7 +68,7 @@ pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
 }
 
 fn plain(error: sv0_e2e::Error) -> anyhow::Error {
-    anyhow!("{error}")
+    anyhow!(error)
 }
 
 /// Builds both images and gives the environment of the end-to-end library.
@@ -99,9 +99,10 @@ pub(crate) fn images(ctx: &Context, cluster: &Cluster) -> Result<Env> {
 /// What a user would apply: a ServiceAccount for scans, an instance, a schedule.
 fn connect(kubectl: &Kubectl, tenant: &str, client: &str) -> Result<()> {
     deploy::scan_account(kubectl, ESTATE).map_err(plain)?;
+    let wish = format!("demo-{}", std::process::id());
     let instance = json!({
         "apiVersion": "securityv0.com/v1alpha1", "kind": "ConnectorInstance",
-        "metadata": {"name": INSTANCE, "namespace": ESTATE},
+        "metadata": {"name": INSTANCE, "namespace": ESTATE, "annotations": {"securityv0.com/scan-requested": wish}},
         "spec": {
             "system": "Entra", "serviceAccountName": "scanner",
             "entra": {"tenantId": tenant, "clientId": client, "auth": {"workloadIdentity": {}}},
@@ -121,8 +122,6 @@ fn connect(kubectl: &Kubectl, tenant: &str, client: &str) -> Result<()> {
     for manifest in [instance, schedule] {
         kubectl.apply(&manifest.to_string()).map_err(plain)?;
     }
-    let wish = format!("securityv0.com/scan-requested=demo-{}", std::process::id());
-    kubectl.run(&["annotate", "--overwrite", "-n", ESTATE, "connectorinstance", INSTANCE, &wish]).map_err(plain)?;
     Ok(())
 }
 

@@ -3,10 +3,12 @@
 //! A task may run programs, write below `target/`, the cache and the state directory. It writes nothing else
 //! into the checkout, and it never touches a cluster that is not marked as a test cluster.
 
+mod bench;
 mod check;
 mod cluster;
 mod context;
 mod demo;
+mod faults;
 mod image;
 mod sh;
 mod test;
@@ -35,6 +37,10 @@ enum Task {
     Image(image::Args),
     /// Check dependency arrows, generated files, sizes and repository hygiene.
     Check(check::Args),
+    /// Kill every program at seeded points of a scenario and compare the findings.
+    Faults(faults::Args),
+    /// Measure what the product costs.
+    Bench(bench::Args),
     /// Run every test stage, the real cluster included.
     Test(test::Args),
 }
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
         Task::Cluster(args) => cluster::run(&ctx, &args),
         Task::Image(args) => image::run(&ctx, &args),
         Task::Check(args) => check::run(&ctx, &args),
+        Task::Faults(args) => faults::run(&ctx, &args),
+        Task::Bench(args) => bench::run(&ctx, &args),
         Task::Test(args) => test::run(&ctx, &args),
     });
     match outcome {

@@ -145,6 +145,7 @@ async fn an_order_against_a_real_store_and_api_server() {
         estate_spec: serde_json::json!({}),
         estate_generation: 1,
         max_findings: 1000,
+        max_snapshot_bytes: None,
         store: access,
     };
     let report = run(&order, &vault, &cluster, &Pace::polite(), 2).await.unwrap();

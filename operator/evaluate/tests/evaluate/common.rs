@@ -45,10 +45,10 @@ pub(crate) fn spec(rule: &str, uid: &str, severity: Severity) -> FindingSpec {
             class: EvidenceClass::Direct,
             claim: "It is so.".into(),
             source: EvidenceSource {
-                connector: "entra/1".into(),
+                connector: Some("entra/1".into()),
                 api: "Microsoft Graph".into(),
                 version: "v1.0".into(),
-                object: "1".into(),
+                object: Some("1".into()),
                 field: "x".into(),
             },
             value: None,

@@ -105,7 +105,10 @@ fn hostile_text_is_cut_by_characters_and_loses_its_control_characters() {
     assert!(within(&spec.why, sv0_api::MAX_WHY));
     assert!(within(&spec.subject.id, sv0_api::MAX_ID) && within(&spec.subject.name, sv0_api::MAX_NAME));
     for evidence in &spec.evidence {
-        assert!(within(&evidence.claim, sv0_api::MAX_SENTENCE) && within(&evidence.source.object, sv0_api::MAX_ID));
+        assert!(
+            within(&evidence.claim, sv0_api::MAX_SENTENCE)
+                && within(evidence.source.object.as_deref().unwrap(), sv0_api::MAX_ID)
+        );
     }
 }
 

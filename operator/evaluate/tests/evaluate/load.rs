@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rstest::rstest;
-use sv0_evaluate::load::{FetchError, Input, Quarantine, load_all};
+use sv0_evaluate::load::{FetchError, Input, Quarantine, load_all, load_within};
 use sv0_graph::testing::{SnapshotBuilder, text};
 use sv0_graph::{NodeKind, attr};
 use sv0_protocol::EvaluateInput;
@@ -124,6 +124,46 @@ async fn another_instances_snapshot_under_this_uid_is_set_aside() {
     let order = EvaluateInput { snapshot_digest: planted.snapshot_digest, ..order };
     let input = load(&memory, &order, None).await.unwrap();
     assert_eq!((used(&input), input.quarantined), (Some(IDS[1]), Some(Quarantine::ForeignSnapshot)));
+}
+
+/// Whoever holds one instance's token can write any snapshot for it.
+#[rstest]
+#[case::terminal_escape(|c: &mut sv0_graph::Coverage| c.collection = "\u{1b}[2J".into())]
+#[case::markup(|c: &mut sv0_graph::Coverage| c.reason = Some("<script>".into()))]
+#[case::as_large_as_the_api_servers_limit(|c: &mut sv0_graph::Coverage| c.permission = Some("x".repeat(1_000_000)))]
+#[tokio::test]
+async fn a_header_that_would_be_shown_to_people_is_set_aside(#[case] lie: fn(&mut sv0_graph::Coverage)) {
+    let (memory, mut order) = three_scans();
+    let mut builder = SnapshotBuilder::entra("u", "tenant-a");
+    IDS[2].clone_into(&mut builder.header().scan_id);
+    builder.node("applications", NodeKind::Application, "1", &[]);
+    lie(&mut builder.header().coverage[0]);
+    order.snapshot_digest = memory.scan(&builder).snapshot_digest;
+    let input = load(&memory, &order, None).await.unwrap();
+    assert_eq!((used(&input), input.quarantined), (Some(IDS[1]), Some(Quarantine::Malformed)));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_claims_another_instances_name_is_set_aside() {
+    let (memory, order) = three_scans();
+    let order = EvaluateInput { instance: "payroll".into(), ..order };
+    let input = load(&memory, &order, None).await.unwrap();
+    assert_eq!((used(&input), input.quarantined), (None, Some(Quarantine::ForeignSnapshot)));
+}
+
+#[tokio::test]
+async fn a_snapshot_larger_than_the_memory_is_set_aside_and_the_one_before_stands_in() {
+    let (memory, mut order) = three_scans();
+    let mut builder = SnapshotBuilder::entra("u", "tenant-a");
+    IDS[2].clone_into(&mut builder.header().scan_id);
+    for n in 0..500 {
+        builder.node("applications", NodeKind::Application, &n.to_string(), &[(attr::NAME, text(&"x".repeat(1000)))]);
+    }
+    order.snapshot_digest = memory.scan(&builder).snapshot_digest;
+    let mut inputs = load_within(&memory, std::slice::from_ref(&order), &BTreeMap::new(), 100_000).await.unwrap();
+    let input = inputs.remove(0);
+    assert_eq!((used(&input), input.quarantined), (Some(IDS[1]), Some(Quarantine::TooLarge)));
+    assert_eq!(load(&memory, &order, None).await.unwrap().quarantined, None);
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ fn order(inputs: Vec<EvaluateInput>, as_of: Timestamp, status: &EstateStatus) ->
         estate_spec: json!({}),
         estate_generation: 3,
         max_findings: 1000,
+        max_snapshot_bytes: None,
         store: StoreAccess { url: "https://store".into(), ca_pem: String::new() },
     }
 }
@@ -71,6 +72,7 @@ async fn a_first_evaluation_leaves_findings_status_ledger_and_pack() {
     assert_eq!((status.observed_generation, status.as_of.unwrap().0), (Some(3), day(10)));
     assert_eq!(status.inputs[0].snapshot_id, SCAN_1);
     assert_eq!(status.inputs[0].quarantined, None);
+    assert_eq!(status.rule_pack.as_deref(), Some(sv0_protocol::RULE_PACK), "what the manager compares");
     let open = u64::try_from(status.counts.unwrap().by_state.open).unwrap();
     assert_eq!(open, report.findings);
     assert_eq!(condition(&world, EVALUATED).1, "Complete");

@@ -18,7 +18,7 @@ use sv0_protocol::EvaluateInput;
 use crate::common::{at, day};
 use crate::estate::{SCAN_1, SCAN_2, SCAN_3, TENANT, builder, remove, resize, scan};
 
-fn input(snapshot: Snapshot) -> Input {
+pub(crate) fn input(snapshot: Snapshot) -> Input {
     let header = &snapshot.header;
     let order = EvaluateInput {
         instance: header.instance.clone(),
@@ -31,7 +31,7 @@ fn input(snapshot: Snapshot) -> Input {
     Input { order, quarantined: None, used: Some(Used { digest: "sha256:0".into(), snapshot }) }
 }
 
-fn config(as_of: Timestamp) -> Config {
+pub(crate) fn config(as_of: Timestamp) -> Config {
     Config { as_of, estate: EstateSpec::default(), waiting: vec![], max_findings: 1000, ledger: None, threads: 1 }
 }
 

@@ -33,6 +33,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const RECHECK: Duration = Duration::from_secs(15);
 /// An order whose Job never appeared is given up after this.
 const ORDER_EXPIRES: i64 = 900;
+/// What a Job may take beyond the scan's own deadline, with the time that the Job controller may need to act on it.
+const JOB_SLACK: i64 = 300;
 
 /// One look at one instance.
 pub(crate) async fn reconcile(object: Arc<Guarded<ConnectorInstance>>, ctx: Arc<Context>) -> Result<Action, Error> {
@@ -134,7 +136,11 @@ impl<'a> Scene<'a> {
 
     /// A scan is under way: where does its Job stand?
     async fn attend(&self, active: &ActiveScan) -> Result<Action, Error> {
-        let state = cluster::job_state(&self.ctx.client, &self.key.estate, &active.job_name, self.now).await?;
+        if over_every_bound(active.started_at.0, self.now, self.ctx.config.limits.scan_deadline_seconds) {
+            return self.harvest(active, Err(Reason::DeadlineExceeded)).await;
+        }
+        let uid = self.instance.metadata.uid.as_deref().unwrap_or_default();
+        let state = cluster::job_state(&self.ctx.client, &self.key.estate, &active.job_name, uid, self.now).await?;
         match state {
             JobState::Missing => self.launch(active).await,
             JobState::Pending | JobState::Running => {
@@ -178,7 +184,8 @@ impl<'a> Scene<'a> {
         if let Some(reason) = cluster::create_job(&self.ctx.client, &job).await? {
             return self.harvest(active, Err(reason)).await;
         }
-        self.write(self.draft().started().finish()).await?;
+        let request = dereference::scan_request_annotation(self.instance);
+        self.write(self.draft().answering(request).started().finish()).await?;
         Ok(Action::requeue(LOOK))
     }
 
@@ -198,6 +205,12 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// Whether a scan that was ordered at `since` must be over. The namespace's users can edit the Job, its deadline too,
+/// and a scan that never ends would keep its place among the parallel scans of all estates.
+fn over_every_bound(since: Timestamp, now: Timestamp, deadline_seconds: u32) -> bool {
+    now.duration_since(since).as_secs() > i64::from(deadline_seconds) + ORDER_EXPIRES + JOB_SLACK
+}
+
 /// An instance is gone: its place, its findings and what schedules match change.
 pub(crate) fn vanished(ctx: &Context, namespace: &str, name: &str) {
     ctx.release_place(&Key { estate: namespace.to_owned(), name: name.to_owned() });
@@ -210,4 +223,17 @@ pub(crate) fn vanished(ctx: &Context, namespace: &str, name: &str) {
 pub(crate) fn error_policy(_: Arc<Guarded<ConnectorInstance>>, error: &Error, ctx: Arc<Context>) -> Action {
     ctx.metrics.reconcile_errors.with_label_values(&["ConnectorInstance", error.cause()]).inc();
     error.again()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_holds_its_place_no_longer_than_the_operators_own_bounds_allow() {
+        let since: Timestamp = "2026-05-05T10:00:00Z".parse().unwrap();
+        let after = |seconds: i64| since + jiff::SignedDuration::from_secs(seconds);
+        assert!(!over_every_bound(since, after(1500 + 900 + 300), 1500), "as long as a late Job may take");
+        assert!(over_every_bound(since, after(1500 + 900 + 301), 1500), "whatever the Job says of itself");
+    }
 }

@@ -3,7 +3,7 @@
 //! Pure. This is the only place that decides what the conditions say; the caller writes the result if it differs.
 //! Times are whole seconds, because that is what the API server keeps.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::conditions::{
     self, AUTHENTICATED, COLLECTION_CHANGE_PENDING, FALSE, Observed, PERMISSIONS_SUFFICIENT, RATE_LIMITED, READY,
@@ -12,6 +12,7 @@ use sv0_api::conditions::{
 use sv0_api::{ActiveScan, ConnectorInstanceStatus, CoverageGap, CoverageStatus, LastScan, SnapshotStatus};
 use sv0_protocol::{Outcome, Reason, ScanReport};
 
+use super::dereference::trouble;
 use crate::conditions::{is_cluster_setup, is_sign_in, message};
 use crate::scan_due::{Recovery, recovery};
 
@@ -25,6 +26,8 @@ pub(crate) const SCAN_HELD_UP: &str = "ScanHeldUp";
 pub(crate) const NOT_STARTED: &str = "NotStarted";
 /// Permissions that fit into a message.
 const LISTED: usize = 12;
+/// A source system may ask to be left alone for a day at most; whoever claims more does not stop scanning for ever.
+const LONGEST_WISH: u64 = 24 * 60 * 60;
 
 /// A status being changed: by which generation of the spec, at what time.
 pub(crate) struct Draft {
@@ -71,12 +74,18 @@ impl Draft {
             self.unblock();
         }
         self.status.observed_generation = self.observed.generation;
-        self.status.last_handled_scan_request =
-            request.map(str::to_owned).or_else(|| self.status.last_handled_scan_request.take());
         self.status.next_scan_time = None;
         self.set(RECONCILING, TRUE, SCAN_ORDERED, "A scan has been ordered.");
         self.status.active_scan =
             Some(ActiveScan { id, job_name, trigger: trigger.to_owned(), started_at: self.observed.at.clone() });
+        self.answering(request)
+    }
+
+    /// The scan that is about to be started answers this request too: it came before the Job.
+    pub(crate) fn answering(mut self, request: Option<&str>) -> Self {
+        if let Some(request) = request {
+            self.status.last_handled_scan_request = Some(request.to_owned());
+        }
         self
     }
 
@@ -152,6 +161,7 @@ impl Draft {
             trigger: active.trigger.clone(),
             started_at: active.started_at.clone(),
             finished_at: self.observed.at.clone(),
+            not_before: None,
             requests: 0,
             token_requests: 0,
             items: 0,
@@ -170,6 +180,7 @@ impl Draft {
             // When it was ordered, so that ticks up to there count as honoured.
             started_at: active.started_at.clone(),
             finished_at: self.observed.at.clone(),
+            not_before: report.retry_after_seconds.and_then(|seconds| self.after(seconds)),
             requests: count(report.requests),
             token_requests: count(report.token_requests),
             items: count(report.items),
@@ -188,8 +199,13 @@ impl Draft {
         }
     }
 
+    /// So many seconds from now, and the fraction of a second that was cut off.
+    fn after(&self, seconds: u64) -> Option<Time> {
+        let seconds = i64::try_from(seconds.min(LONGEST_WISH)).ok()?.checked_add(1)?;
+        self.observed.at.0.checked_add(SignedDuration::from_secs(seconds)).ok().map(Time)
+    }
+
     fn stored(&mut self, report: &ScanReport) {
-        self.status.consecutive_failures = 0;
         if let (Some(snapshot), Some(last)) = (&report.snapshot, &self.status.last_scan) {
             self.status.snapshot = Some(SnapshotStatus {
                 id: snapshot.id.clone(),
@@ -198,8 +214,12 @@ impl Draft {
             });
         }
         self.permissions(report);
-        let accepted_gaps_only = report.gaps.iter().all(|g| g.reason == Some(Reason::CollectionNotAccepted));
+        let mut causes = report.gaps.iter().map(|gap| gap.reason).chain(report.reason.map(Some));
+        let accepted_gaps_only = causes.all(|reason| reason == Some(Reason::CollectionNotAccepted));
         self.status.coverage = Some(coverage(report));
+        // Gaps that may close by themselves are tried again at growing distance, like failures.
+        let passing = trouble(&self.status).is_some_and(|reason| recovery(reason) != Recovery::Customer);
+        self.status.consecutive_failures = if passing { self.status.consecutive_failures.saturating_add(1) } else { 0 };
         self.set(STALLED, FALSE, "Progressing", "Nothing holds the instance up.");
         self.at_rest();
         if report.outcome == Outcome::Complete || accepted_gaps_only {

@@ -1,3 +1,5 @@
+//! What each step of a scan, good and bad, makes of an instance's status, and what it must leave as it was.
+
 use super::*;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -181,4 +183,43 @@ fn a_status_survives_the_api_server() {
     let status = harvested(json!({"credentialExpiresAt": "2026-12-01T00:00:00.5Z"}));
     let back: ConnectorInstanceStatus = serde_json::from_str(&serde_json::to_string(&status).unwrap()).unwrap();
     assert_eq!(back, status);
+}
+
+#[rstest]
+#[case::as_asked(json!(9), "2026-05-05T10:00:20Z")]
+#[case::at_once(json!(0), "2026-05-05T10:00:11Z")]
+#[case::a_day_at_most(json!(u64::MAX), "2026-05-06T10:00:11Z")]
+fn the_wish_for_distance_is_recorded(#[case] seconds: Value, #[case] expected: &str) {
+    let throttled =
+        json!({"outcome": "Failed", "reason": "RateLimited", "snapshot": null, "retryAfterSeconds": seconds});
+    let status = harvested(throttled);
+    assert_eq!(status.last_scan.as_ref().unwrap().not_before.as_ref().unwrap().0, at(expected));
+    let again = draft(Some(&status), "2026-05-06T11:00:00Z").ordered("id".into(), "j".into(), "Retry", None).finish();
+    let well = draft(Some(&again), "2026-05-06T11:01:00Z").harvested(Ok(report(&json!({})))).finish();
+    assert_eq!(well.last_scan.unwrap().not_before, None, "a new scan, a new wish");
+}
+
+fn partial(reason: &str) -> Value {
+    json!({"outcome": "Partial", "reason": reason, "completeCollections": 11,
+        "gaps": [{"collection": "servicePrincipals", "state": "partial", "reason": reason}]})
+}
+
+#[test]
+fn passing_gaps_lengthen_the_wait_until_a_scan_is_whole() {
+    let one = harvested(partial("LastPageLost"));
+    assert_eq!(one.consecutive_failures, 1);
+    let again = draft(Some(&one), "2026-05-05T10:02:00Z").ordered("id".into(), "j".into(), "Retry", None).finish();
+    let two = draft(Some(&again), "2026-05-05T10:03:00Z").harvested(Ok(report(&partial("LastPageLost")))).finish();
+    assert_eq!(two.consecutive_failures, 2);
+    assert!(two.snapshot.is_some());
+    let again = draft(Some(&two), "2026-05-05T10:05:00Z").ordered("id".into(), "j".into(), "Retry", None).finish();
+    let whole = draft(Some(&again), "2026-05-05T10:06:00Z").harvested(Ok(report(&json!({})))).finish();
+    assert_eq!(whole.consecutive_failures, 0);
+    assert_eq!(harvested(partial("PermissionMissing")).consecutive_failures, 0, "waits for the customer, at even pace");
+}
+
+#[test]
+fn gaps_that_were_cut_off_do_not_make_an_instance_ready() {
+    let status = harvested(json!({"outcome": "Partial", "reason": "PermissionMissing", "gaps": []}));
+    is(&status, READY, "False", "PermissionMissing");
 }

@@ -67,6 +67,12 @@ pub(crate) fn order_of(job: &Job) -> Option<EvaluateRequest> {
     serde_json::from_str(variable.value.as_deref()?).ok()
 }
 
+/// Whether the Job runs from this image.
+pub(crate) fn runs_image(job: &Job, image: &str) -> bool {
+    let pod = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    pod.is_some_and(|pod| pod.containers.iter().all(|container| container.image.as_deref() == Some(image)))
+}
+
 /// How many attempts in a row failed before this Job.
 pub(crate) fn attempt_of(job: &Job) -> u32 {
     let annotation = job.metadata.annotations.as_ref().and_then(|a| a.get(ATTEMPT_ANNOTATION));
@@ -124,6 +130,9 @@ mod tests {
         let order = serde_json::to_string(&request()).unwrap();
         let built = job(&request(), order, 2, &testing::config());
         assert_eq!((order_of(&built), attempt_of(&built)), (Some(request()), 2));
+        assert!(runs_image(&built, &testing::config().image));
+        assert!(!runs_image(&built, "securityv0.local/operator:before"));
+        assert!(!runs_image(&Job::default(), &testing::config().image));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use sv0_api::{ESTATE_NAME, Estate};
-use sv0_protocol::Reason;
+use sv0_protocol::{RULE_PACK, Reason};
 
 use crate::cluster;
 use crate::conditions::sentence;
@@ -100,7 +100,11 @@ impl Scene<'_> {
                 );
                 self.ctx.metrics.evaluations.with_label_values(&["Succeeded", "None"]).inc();
                 let as_of = build::order_of(newest).map_or(self.now, |order| order.as_of);
-                self.remember(|r| r.done = Some((as_of, self.now)));
+                let of_this_build = build::runs_image(newest, &self.ctx.config.image);
+                self.remember(|r| {
+                    r.done = Some((as_of, self.now));
+                    r.rules_current |= of_this_build;
+                });
                 self.delete(newest).await?;
                 // Its status is on its way to us, or here already.
                 Ok(Action::requeue(Duration::from_secs(1)))
@@ -146,11 +150,12 @@ impl Scene<'_> {
             namespace: &self.namespace,
             estate_spec: serde_json::to_value(&estate.spec)?,
             max_findings: self.ctx.config.limits.max_findings,
+            max_snapshot_bytes: self.ctx.config.evaluate_pods.max_snapshot_bytes(),
             store,
         };
         // Whole milliseconds are more than any predicate needs, and they read well.
         let as_of = Timestamp::from_second(self.now.as_second()).unwrap_or(self.now);
-        let new = evaluation_due::order(&facts(estate, &instances, None), context, as_of);
+        let new = evaluation_due::order(&self.facts(estate, &instances, None), context, as_of);
         let before = failed.as_ref().and_then(|(job, _)| build::order_of(job));
         let request = evaluation_due::same_or_new(before, new);
         let attempts = failed.as_ref().map_or(0, |(_, failure)| failure.count);
@@ -186,7 +191,23 @@ impl Scene<'_> {
             quiet: jiff::SignedDuration::from_secs(settings.quiet_seconds.into()),
             max_delay: jiff::SignedDuration::from_secs(settings.max_delay_seconds.into()),
         };
-        evaluation_due::decide(&facts(estate, &instances, failed), patience, self.now)
+        evaluation_due::decide(&self.facts(estate, &instances, failed), patience, self.now)
+    }
+
+    fn facts<'a>(
+        &self,
+        estate: &'a Estate,
+        instances: &'a [evaluation_due::Instance],
+        failed: Option<&Failure>,
+    ) -> EvaluationFacts<'a> {
+        EvaluationFacts {
+            generation: estate.metadata.generation.unwrap_or_default(),
+            status: estate.status.as_ref(),
+            instances,
+            rule_pack: RULE_PACK,
+            rules_current: self.remembered(|r| r.rules_current),
+            failed: failed.map(Failure::attempt),
+        }
     }
 
     fn sleep(&self, due: EvaluationDue) -> Action {
@@ -227,20 +248,6 @@ impl Scene<'_> {
 
     fn remember(&self, change: impl FnOnce(&mut Remembered)) {
         change(lock(&self.ctx.evaluations).entry(self.namespace.clone()).or_default());
-    }
-}
-
-fn facts<'a>(
-    estate: &'a Estate,
-    instances: &'a [evaluation_due::Instance],
-    failed: Option<&Failure>,
-) -> EvaluationFacts<'a> {
-    EvaluationFacts {
-        generation: estate.metadata.generation.unwrap_or_default(),
-        status: estate.status.as_ref(),
-        instances,
-        rule_pack: None,
-        failed: failed.map(Failure::attempt),
     }
 }
 

@@ -21,10 +21,10 @@ pub(super) const RULE: Rule = Rule {
         category: "NotRotated",
         title: "An identity can sign in with a credential that was not rotated in time",
         narrower: Some("The age of its credential cannot be determined"),
-        why: "The longer a credential stays the same, the more copies of it exist in places that nobody remembers.",
+        why: "The longer a credential stays, the more forgotten copies of it exist.",
         remediation: &[
-            "Replace it by workload identity federation or a managed identity, which have no secret to rotate.",
-            "Otherwise add a new credential, move the automation to it, then delete the named key ids.",
+            "Replace it by workload identity federation or a managed identity: nothing to rotate.",
+            "Otherwise add a new credential, move the automation to it, delete the named key ids.",
         ],
         standards: &["OWASP NHI7", "ATT&CK T1078.004", "CIS v8.1 5.2", "NIST 800-53 IA-5(1)"],
         requires: &["servicePrincipals", "applications"],

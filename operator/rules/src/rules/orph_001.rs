@@ -15,11 +15,11 @@ pub(super) const RULE: Rule = Rule {
         category: "OwnersGone",
         title: "An identity that can run unattended is owned only by disabled or deleted accounts",
         narrower: Some("No recorded owner is verifiably active"),
-        why: "Nobody who answers for it can notice misuse, renew its credentials or decide to retire it.",
+        why: "Nobody is left to notice misuse, renew its credentials or retire it.",
         remediation: &[
-            "Find the team that depends on it and record at least two active owners on the application.",
-            "If nobody claims it, disable sign-in for the service principal, wait, then delete it.",
-            "Before disabling it, list what it reaches: the path shows what would stop working.",
+            "Find the team that depends on it; record at least two active owners on the application.",
+            "If nobody claims it, disable its sign-in, wait, then delete it.",
+            "Look at the path first: it shows what would stop working.",
         ],
         standards: &["OWASP NHI1", "OWASP ASI03", "ATT&CK T1078.004", "CIS v8.1 5.3", "NIST 800-53 AC-2(3)"],
         requires: &[

@@ -22,11 +22,11 @@ pub(super) const RULE: Rule = Rule {
         narrower: Some(
             "No owner is recorded on it; another record of accountability was not collected, or it only reads",
         ),
-        why: "Nobody is recorded who would answer for it, so that nobody reviews what it may do.",
+        why: "Nobody is recorded who answers for it, so nobody reviews what it may do.",
         remediation: &[
             "Record at least two active owners on the application.",
-            "Set the service management reference of the application to your record of the service.",
-            "If nobody claims it, disable sign-in for the service principal, wait, then delete it.",
+            "Set its service management reference to your record of the service.",
+            "If nobody claims it, disable its sign-in, wait, then delete it.",
         ],
         standards: &["OWASP NHI1", "CIS v8.1 5.1", "NIST 800-53 AC-2", "NIST 800-53 PM-5"],
         requires: &["servicePrincipals", "applications", "applicationOwners", "servicePrincipalOwners"],

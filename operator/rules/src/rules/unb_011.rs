@@ -28,11 +28,11 @@ pub(super) const RULE: Rule = Rule {
         category: "OwnerControlsPrivilegedIdentity",
         title: "An owner with less authority can take over a privileged identity",
         narrower: Some("An owner may be able to take over a privileged identity"),
-        why: "An owner can add a credential and act with all of its authority, past every approval for that authority.",
+        why: "An owner can add a credential and act with all of its authority, past every approval.",
         remediation: &[
-            "Remove the named owners; let a role-assignable group under privileged access management administer it.",
-            "Turn on the application's property lock for credentials of its service principals.",
-            "Look through the credentials of the application for key ids that no automation uses.",
+            "Remove the named owners; let a privileged, role-assignable group administer it.",
+            "Turn on the application's property lock for service principal credentials.",
+            "Look for key ids on the application that no automation uses.",
         ],
         standards: &["OWASP NHI5", "ATT&CK T1098.001", "NIST 800-53 AC-6"],
         requires: &[

@@ -1,0 +1,42 @@
+//! How much an evaluation of a large estate takes, for people to read. Nothing is asserted about time. Ignored unless
+//! asked for: `cargo test -p sv0-evaluate large -- --ignored --nocapture`.
+
+use std::time::Instant;
+
+use sv0_evaluate::convert::labels;
+use sv0_evaluate::engine::{Config, evaluate};
+use sv0_evaluate::ledger::Ledger;
+
+use crate::common::day;
+use crate::estate::{SCAN_1, builder, identity};
+use crate::whole::{config, input};
+
+const IDENTITIES: usize = 5_000;
+
+/// Peak of the process' resident memory in MiB, where the kernel tells it.
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn a_large_estate() {
+    let mut builder = builder("u", SCAN_1);
+    for n in 0..IDENTITIES {
+        identity(&mut builder, &format!("sp{n}"), Some(("2024-01-01T00:00:00Z", "2099-12-31T00:00:00Z")));
+    }
+    let inputs = vec![input(builder.build())];
+    let config = Config { max_findings: usize::MAX, ..config(day(10)) };
+    println!("built: {:?} MiB", peak_mib());
+    let start = Instant::now();
+    let evaluation = evaluate(inputs, Ledger::default(), &config).unwrap();
+    println!("{} findings in {:.1} s, {:?} MiB", evaluation.findings.len(), start.elapsed().as_secs_f64(), peak_mib());
+    let size = |spec: &sv0_api::FindingSpec| serde_json::to_vec(spec).unwrap().len();
+    let mut sizes: Vec<usize> = evaluation.findings.values().map(size).collect();
+    sizes.sort_unstable();
+    println!("spec bytes: median {}, most {}", sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
+    assert!(evaluation.findings.len() >= IDENTITIES * 3);
+    assert!(evaluation.findings.values().all(|spec| labels(spec).len() == 5));
+}
