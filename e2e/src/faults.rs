@@ -146,6 +146,9 @@ impl Campaign {
     }
 }
 
+/// The events of a phase, and how many scans were asked for once more in it.
+type Played = (Vec<Event>, usize);
+
 /// One run under way.
 struct Stage<'a> {
     campaign: &'a Campaign,
@@ -181,7 +184,7 @@ impl<'a> Stage<'a> {
 
     /// Plays a phase while the striker follows. Gives what was killed, and the phase's events with the number of scans
     /// that were asked for once more.
-    fn disturb(&self, phase: usize, point: Option<&Point>) -> Result<(Option<Hit>, Result<(Vec<Event>, usize)>)> {
+    fn disturb(&self, phase: usize, point: Option<&Point>) -> Result<(Option<Hit>, Result<Played>)> {
         let run = Run { world: self.world, documents: &self.campaign.documents };
         let mut audit = Tail::from_now(&self.campaign.audit_log)?;
         let over = AtomicBool::new(false);

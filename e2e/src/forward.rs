@@ -36,7 +36,9 @@ impl Forward {
         let Some(local) = local else {
             child.kill()?;
             child.wait()?;
-            return Err(format!("no way to port {port} of {target} in {namespace}; the port-forward said: {line}").into());
+            return Err(
+                format!("no way to port {port} of {target} in {namespace}; the port-forward said: {line}").into()
+            );
         };
         Ok(Self { child, port: local })
     }

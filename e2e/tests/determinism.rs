@@ -20,9 +20,7 @@ use sv0_evaluate::ledger::Ledger;
 use sv0_evaluate::load::{Input, Used};
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_graph::{Snapshot, read_manifest, read_snapshot};
-use sv0_protocol::{
-    Auth, EvaluateInput, Limits, MicrosoftCloud, Network, Outcome, ScanRequest, Source, StoreAccess,
-};
+use sv0_protocol::{Auth, EvaluateInput, Limits, MicrosoftCloud, Network, Outcome, ScanRequest, Source, StoreAccess};
 use sv0_scan::{Ports, PutError, SnapshotSink, run};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -113,11 +111,11 @@ async fn scanned(instance: &str, file: &str, secret: &str) -> Input {
     let report = Box::pin(run(&request, &ports)).await;
     assert_eq!(report.outcome, Outcome::Complete, "{report:?}");
 
-    let (parts, manifest) = std::mem::take(&mut *kept.0.lock().unwrap());
+    let (pieces, manifest) = std::mem::take(&mut *kept.0.lock().unwrap());
     let manifest = manifest.expect("a manifest");
     let manifest_digest = digest(&manifest);
-    let mut parts = parts.iter();
-    let snapshot = read_snapshot(read_manifest(&manifest).unwrap(), |_| parts.next().map(AsRef::as_ref)).unwrap();
+    let mut pieces = pieces.iter();
+    let snapshot = read_snapshot(read_manifest(&manifest).unwrap(), |_| pieces.next().map(AsRef::as_ref)).unwrap();
     let order = EvaluateInput {
         instance: request.instance,
         instance_uid: request.instance_uid,
@@ -163,8 +161,7 @@ fn specs(evaluation: &Evaluation) -> BTreeMap<String, Vec<u8>> {
 #[tokio::test]
 async fn order_and_threads_change_no_byte() {
     let other = small::small("nowhere").to_string();
-    let inputs =
-        [scanned("contoso", DEMO, DEMO_SECRET).await, scanned("second", &other, small::SECRET).await];
+    let inputs = [scanned("contoso", DEMO, DEMO_SECRET).await, scanned("second", &other, small::SECRET).await];
     let as_of = Timestamp::now();
     let first = evaluate(inputs.to_vec(), Ledger::default(), &config(as_of, 1)).unwrap();
     let expected = specs(&first);

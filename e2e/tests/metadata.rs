@@ -6,37 +6,56 @@ use sv0_e2e::metadata::{ADDRESS, Metadata};
 use sv0_e2e::{Kubectl, Result, World, eventually, world};
 
 const POLICY: &str = "securityv0-scan";
+const PROBE: &str = "metadata-probe";
 
-/// A pod that asks the endpoint as a program of the vendor's would, over one port.
-fn probe(namespace: &str, name: &str, port: u16, labels: &Value) -> Value {
-    let url = format!("http://{ADDRESS}:{port}/metadata/identity/oauth2/token?resource=https://graph.microsoft.com");
-    json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "spec": {
-            "restartPolicy": "Never", "automountServiceAccountToken": false,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "probe", "image": "securityv0.local/busybox:1", "imagePullPolicy": "IfNotPresent",
-                "command": ["probe", "get", url],
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-            }],
-        },
-    })
+/// A pod of the test that asks the endpoint when it is told to. Removed when dropped.
+struct Probe<'a> {
+    kubectl: &'a Kubectl,
+    namespace: &'a str,
 }
 
-/// Runs the pod to its end; whether it was answered.
-fn asks(kubectl: &Kubectl, pod: &Value) -> Result<bool> {
-    let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default().to_owned();
-    let (namespace, name) = (text("namespace"), text("name"));
-    let delete = ["delete", "pod", "-n", &namespace, &name, "--ignore-not-found", "--wait=true", "--timeout=60s"];
-    kubectl.run(&delete)?;
-    kubectl.apply(&pod.to_string())?;
-    let phase = eventually("the probe's end", world::PATIENCE, || {
-        let phase = kubectl.get(&["-n", &namespace, "pod", &name])?["status"]["phase"].clone();
-        if phase == "Succeeded" || phase == "Failed" { Ok(phase) } else { Err(format!("the probe is {phase}").into()) }
-    })?;
-    kubectl.run(&delete)?;
-    Ok(phase == "Succeeded")
+impl<'a> Probe<'a> {
+    fn start(kubectl: &'a Kubectl, namespace: &'a str, labels: &Value) -> Result<Self> {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": PROBE, "namespace": namespace, "labels": labels},
+            "spec": {
+                "restartPolicy": "Never", "automountServiceAccountToken": false, "terminationGracePeriodSeconds": 1,
+                "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "probe", "image": "securityv0.local/busybox:1", "imagePullPolicy": "IfNotPresent",
+                    "command": ["probe", "sleep"],
+                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                }],
+            },
+        });
+        let probe = Self { kubectl, namespace };
+        kubectl.apply(&pod.to_string())?;
+        kubectl.run(&["wait", "-n", namespace, "--for=condition=Ready", &format!("pod/{PROBE}"), "--timeout=60s"])?;
+        Ok(probe)
+    }
+
+    /// Asks as a program of the vendor's would, over one port; whether it was answered.
+    fn asks(&self, port: u16) -> bool {
+        let url =
+            format!("http://{ADDRESS}:{port}/metadata/identity/oauth2/token?resource=https://graph.microsoft.com");
+        let answer = self.kubectl.run(&["exec", "-n", self.namespace, PROBE, "--", "probe", "get", &url]);
+        answer.is_ok_and(|text| text.contains("access_token"))
+    }
+
+    /// Asks until the answer is the wanted one: policies are applied a moment after a pod or a policy appears.
+    fn asks_until(&self, port: u16, answered: bool) -> Result<()> {
+        eventually(&format!("port {port} answered: {answered}"), world::PATIENCE, || {
+            if self.asks(port) == answered { Ok(()) } else { Err("it is not so yet".into()) }
+        })
+    }
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        if let Err(e) = self.kubectl.run(&["delete", "pod", "-n", self.namespace, PROBE, "--ignore-not-found"]) {
+            eprintln!("the probe in {} stays: {e}", self.namespace);
+        }
+    }
 }
 
 /// Takes an estate's network policy away, and puts it back when dropped.
@@ -72,33 +91,31 @@ fn no_scan_asks_for_the_machines_credentials() -> Result<()> {
     }
     let world = World::clean()?;
     let metadata = Metadata::start()?;
-    let scan_labels = json!({"securityv0.com/program": "scan"});
 
     // Others reach it and are counted, so that zero means something.
+    let stranger = Probe::start(&world.kubectl, "default", &json!({}))?;
     for (port, seen) in [(80, 1), (443, 2)] {
-        assert!(asks(&world.kubectl, &probe("default", "metadata-probe", port, &json!({})))?, "port {port}");
+        assert!(stranger.asks(port), "an ordinary pod on port {port}");
         assert_eq!(metadata.connections(), seen, "an ordinary pod on port {port}");
     }
-    // The scans' pods do not, on the port that they may use elsewhere and on the endpoint's own.
+    // Pods with the scan's label do not, neither on the endpoint's own port nor on the one that they may use elsewhere.
+    let scan = Probe::start(&world.kubectl, world.ns, &json!({"securityv0.com/program": "scan"}))?;
     for port in [80, 443] {
-        let answered = asks(&world.kubectl, &probe(world.ns, "metadata-probe", port, &scan_labels))?;
-        assert!(!answered, "a pod with the scan's label was answered on port {port}");
-        assert_eq!(metadata.connections(), 2, "a pod with the scan's label on port {port}");
+        scan.asks_until(port, false)?;
     }
+    let before = metadata.connections();
+    assert!(!scan.asks(80) && !scan.asks(443));
     world.connect()?;
-    assert_eq!(metadata.connections(), 2, "a scan by workload identity");
+    assert_eq!(metadata.connections(), before, "a scan by workload identity");
 
     // Where the network would let it through, the program does not ask either.
     let open = WithoutPolicy::new(&world.kubectl, world.ns)?;
-    eventually("the endpoint to be in reach of scans", world::PATIENCE, || {
-        if asks(&world.kubectl, &probe(world.ns, "metadata-probe", 443, &scan_labels))? {
-            return Ok(());
-        }
-        Err("the probe was not answered".into())
-    })?;
+    for port in [80, 443] {
+        scan.asks_until(port, true)?;
+    }
     let before = metadata.connections();
     assert_eq!(world.rescan()?["outcome"], "Complete");
     assert_eq!(metadata.connections(), before, "a scan by workload identity without a network policy");
     drop(open);
-    Ok(())
+    scan.asks_until(443, false)
 }

@@ -50,7 +50,8 @@ fn every_tick_makes_exactly_one_scan() -> Result<()> {
         let jobs = audit.read()?.into_iter().filter(|event| {
             event.namespace == world.ns && event.resource == "jobs" && event.verb == "create" && event.code == 201
         });
-        let jobs: Vec<String> = jobs.map(|event| event.at.to_string().get(..16).unwrap_or_default().to_owned()).collect();
+        let jobs: Vec<String> =
+            jobs.map(|event| event.at.to_string().get(..16).unwrap_or_default().to_owned()).collect();
         assert_eq!(jobs.iter().collect::<BTreeSet<_>>(), minutes, "minutes in which Jobs were made, and of scans");
         assert_eq!(jobs.len(), scans.len(), "Jobs made at {jobs:?} for scans {scans:?}");
     }

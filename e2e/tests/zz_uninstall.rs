@@ -73,7 +73,10 @@ fn uninstalling_hangs_nowhere_and_installing_goes_on() -> Result<()> {
     world.kubectl.run(&["delete", "configmap", "-n", SYSTEM, "e2e-installed"])?;
     let said = helm(&world.env, &["uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", "2m"])?;
     for namespace in ESTATES {
-        assert!(said.contains(&format!("[Namespace] {namespace}")), "helm does not say that {namespace} was kept:\n{said}");
+        assert!(
+            said.contains(&format!("[Namespace] {namespace}")),
+            "helm does not say that {namespace} was kept:\n{said}"
+        );
     }
     let claim = world.kubectl.find(SYSTEM, "persistentvolumeclaim", "data-securityv0-store-0")?;
     assert!(claim.is_some(), "the store's volume claim is gone");
@@ -107,7 +110,15 @@ fn go_on(world: &World, kept: &[Value]) -> Result<()> {
     let options = Options { estates: ESTATES.map(str::to_owned).to_vec(), values: Value::Null };
     deploy::operator(&world.env, &world.kubectl, &options)?;
     assert_eq!(findings(world, STAYING)?, kept, "an installation changes no finding");
-    world.kubectl.run(&["annotate", "--overwrite", "-n", STAYING, "connectorinstance", INSTANCE, "securityv0.com/scan-requested=again"])?;
+    world.kubectl.run(&[
+        "annotate",
+        "--overwrite",
+        "-n",
+        STAYING,
+        "connectorinstance",
+        INSTANCE,
+        "securityv0.com/scan-requested=again",
+    ])?;
     eventually("a scan and its evaluation", PATIENCE, || {
         let instance = world.kubectl.get(&["-n", STAYING, "connectorinstance", INSTANCE])?["status"].clone();
         let status = world.kubectl.get(&["-n", STAYING, "estates.securityv0.com", "default"])?["status"].clone();

@@ -41,7 +41,7 @@ pub const MAX_PARTIES: usize = 5;
 pub const MAX_PATH: usize = 12;
 /// Most evidence entries that the schema takes.
 pub const MAX_EVIDENCE: usize = 12;
-/// Evidence entries that a Finding shows: what decides, what it reaches, what lets it run. The evidence pack has all.
+/// Evidence entries that a Finding shows: what decides and what it reaches, then one more. The evidence pack has all.
 pub const SHOWN_EVIDENCE: usize = 3;
 /// Most unproven claims that are listed.
 pub const MAX_NARROWED: usize = 4;

@@ -43,14 +43,16 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     }
 }
 
-/// All proofs, most important first: what the rule rests on, what the identity reaches, that it can run; then whatever
-/// there is more of each. Who sees only the first few has seen one of each kind.
+/// All proofs, most important first: what the rule rests on, what the identity reaches, then whatever there is more of
+/// each, and that it can run.
 fn proofs(context: &Context<'_>, identity: &Identity<'_>, deciding: Vec<Proof>) -> Vec<Proof> {
-    let grants = identity.authority.decisive.iter().map(|grant| grant_proof(context, grant));
-    let mut kinds =
-        [deciding.into_iter(), grants.collect::<Vec<_>>().into_iter(), anchor_proofs(context, identity).into_iter()];
-    let first: Vec<Proof> = kinds.iter_mut().filter_map(Iterator::next).collect();
-    first.into_iter().chain(kinds.into_iter().flatten()).collect()
+    let mut deciding = deciding.into_iter();
+    let mut grants = identity.authority.decisive.iter().map(|grant| grant_proof(context, grant));
+    let mut all: Vec<Proof> = deciding.next().into_iter().chain(grants.next()).collect();
+    all.extend(deciding);
+    all.extend(grants);
+    all.extend(anchor_proofs(context, identity));
+    all
 }
 
 /// Deterministic name of the finding of a rule about a subject.

@@ -316,11 +316,31 @@ fn texts_fit_the_resource() {
     let owner = world.person("dana", Some(true));
     world.owns_app(&owner).owners_read(1, 0);
     for finding in world.run().findings {
-        assert!(finding.why.chars().count() <= 480, "{}: {}", finding.rule.id, finding.why);
+        assert!(finding.why.chars().count() <= 400, "{}: {}", finding.rule.id, finding.why);
         assert!(finding.title.chars().count() <= 160);
         assert!(finding.evidence.len() <= 12 && finding.path.len() <= 12 && finding.narrowed.len() <= 4);
         assert!(finding.remediation.len() <= 4 && finding.standards.len() <= 8);
         assert!(finding.evidence.iter().all(|item| item.claim.chars().count() <= 320));
         assert!(finding.remediation.iter().all(|step| step.chars().count() <= 320));
     }
+}
+
+/// The first two entries say why and what it reaches, whatever the number of owners or credentials.
+#[test]
+fn what_decides_comes_first_in_the_evidence() {
+    let mut world = World::privileged(GLOBAL_ADMINISTRATOR);
+    for n in 0..3 {
+        let owner = world.person(&format!("gone-{n}"), Some(false));
+        world.owns_app(&owner);
+    }
+    let old = Key { id: "old", from: Some("2020-01-01T00:00:00Z"), to: Some("2099-01-01T00:00:00Z"), ..Key::default() };
+    world.owners_read(3, 0).key(&old).key(&Key { id: "older", ..old });
+    let fields = |rule: &str| -> Vec<String> {
+        world.finding(rule).unwrap().evidence.into_iter().map(|item| item.source.field).collect()
+    };
+    assert_eq!(fields("ORPH-001")[..3], ["accountEnabled", "roleDefinitionId", "accountEnabled"]);
+    assert_eq!(fields("CRED-003")[..3], ["startDateTime", "roleDefinitionId", "startDateTime"]);
+    assert_eq!(fields("CRED-002")[..2], ["endDateTime", "roleDefinitionId"]);
+    let owners = fields("ORPH-001").iter().filter(|field| *field == "accountEnabled").count();
+    assert_eq!(owners, 4, "three owners and the identity itself: nothing is lost");
 }

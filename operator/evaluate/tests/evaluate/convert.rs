@@ -141,3 +141,64 @@ fn labels_hold_the_words_of_the_resource_and_nothing_that_a_label_may_not() {
         assert_eq!(json, value.as_str());
     }
 }
+
+#[test]
+fn the_digest_is_that_of_the_canonical_spec_without_the_fields_of_its_life() {
+    for n in [0, 1, 40] {
+        let spec = draft(finding(n, "x"), day(10)).unwrap().spec;
+        let mut value = serde_json::to_value(&spec).unwrap();
+        for field in ["contentDigest", "firstObserved", "resolvedAt", "state"] {
+            value.as_object_mut().unwrap().remove(field);
+        }
+        let canonical = sv0_graph::canonical::to_canonical_json(&value).unwrap();
+        assert_eq!(spec.content_digest, sv0_graph::canonical::sha256_hex(&canonical));
+    }
+}
+
+/// What other fields say is left out, and can be put together again.
+#[test]
+fn nothing_is_said_twice_and_nothing_is_lost() {
+    let mut whole = finding(2, "x");
+    whole.subject = Subject { id: "entra:t:ServicePrincipal:a:b".into(), tenant: "t".into(), ..whole.subject };
+    whole.accountable.parties[0].id = "entra:t:Human:1".into();
+    whole.accountable.parties[1].id = "entra:other:Human:1".into();
+    whole.evidence[0].source.object = "a:b".into();
+    whole.evidence[1].source.connector = "azure".into();
+    whole.path[0].to = whole.path[1].from.clone();
+    whole.path[0].class = EvidenceClass::Direct;
+    let spec = draft(whole, day(10)).unwrap().spec;
+    assert_eq!(spec.subject.id, "a:b");
+    let parties: Vec<_> = spec.accountable.parties.iter().map(|party| party.id.as_str()).collect();
+    assert_eq!(parties, ["Human:1", "entra:other:Human:1"]);
+    let sources: Vec<_> =
+        spec.evidence.iter().map(|one| (one.source.connector.as_deref(), one.source.object.as_deref())).collect();
+    assert_eq!(sources, [(None, None), (Some("azure"), Some("x"))]);
+    assert_eq!((spec.path[0].from.as_deref(), spec.path[1].from.as_deref()), (Some("node 0 x"), None));
+    let hop = |at: usize| serde_json::to_value(&spec.path[at]).unwrap();
+    assert_eq!((hop(0).get("class"), hop(1).get("class").unwrap()), (None, &serde_json::json!("Structural")));
+    assert_eq!(serde_json::from_value::<sv0_api::FindingSpec>(serde_json::to_value(&spec).unwrap()).unwrap(), spec);
+}
+
+/// A subject whose identity does not start as its other fields say keeps all of it.
+#[test]
+fn an_unexpected_identity_stands_whole() {
+    let mut odd = finding(1, "x");
+    odd.subject.id = "azure:t:ServicePrincipal:1".into();
+    assert_eq!(draft(odd, day(10)).unwrap().spec.subject.id, "azure:t:ServicePrincipal:1");
+}
+
+#[test]
+fn a_path_that_is_too_long_loses_its_middle_and_says_where_the_rest_starts() {
+    let mut long = finding(20, "x");
+    for at in 1..long.path.len() {
+        long.path[at].from = long.path[at - 1].to.clone();
+        long.path[at].to = format!("to {at}");
+    }
+    let ends: Vec<_> = long.path.iter().map(|hop| hop.to.clone()).collect();
+    long.path[1].from = long.path[0].to.clone();
+    let path = draft(long, day(10)).unwrap().spec.path;
+    assert_eq!((path[0].from.as_deref(), path[1].from.as_deref()), (Some("node 0 x"), None));
+    assert_eq!(path.last().unwrap().to, ends[19]);
+    let after_gap: Vec<_> = path[1..].iter().filter_map(|hop| hop.from.as_deref()).collect();
+    assert_eq!(after_gap.len(), 1, "only the hop behind the gap says where it starts");
+}

@@ -1,5 +1,5 @@
-//! How much an evaluation of a large estate takes, for people to read. Nothing is asserted about time. Ignored unless
-//! asked for: `cargo test -p sv0-evaluate large -- --ignored --nocapture`.
+//! How much an evaluation takes and what it gives, for people to read. Nothing is asserted about time. Ignored unless
+//! asked for: `cargo test -p sv0-evaluate large:: -- --ignored --nocapture`.
 
 use std::time::Instant;
 
@@ -39,4 +39,24 @@ fn a_large_estate() {
     println!("spec bytes: median {}, most {}", sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
     assert!(evaluation.findings.len() >= IDENTITIES * 3);
     assert!(evaluation.findings.values().all(|spec| labels(spec).len() == 5));
+}
+
+/// Prints the Findings of a snapshot, as JSON lines. `SV0_TEST_SNAPSHOT` names its manifest as the store keeps it, with
+/// the parts in the directory `parts` beside that of the manifest.
+#[test]
+#[ignore = "needs a stored snapshot"]
+fn a_stored_snapshot() {
+    let path = std::path::PathBuf::from(std::env::var("SV0_TEST_SNAPSHOT").unwrap());
+    let manifest = sv0_graph::read_manifest(&std::fs::read(&path).unwrap()).unwrap();
+    let parts = path.parent().and_then(std::path::Path::parent).unwrap().join("parts");
+    let read = |part: &sv0_graph::PartInfo| std::fs::read(parts.join(&part.sha256)).unwrap();
+    let bytes: Vec<Vec<u8>> = manifest.parts.iter().map(read).collect();
+    let mut bytes = bytes.iter();
+    let snapshot = sv0_graph::read_snapshot(manifest, |_| bytes.next().map(Vec::as_slice)).unwrap();
+    let as_of = snapshot.header.finished_at;
+    let evaluation = evaluate(vec![input(snapshot)], Ledger::default(), &config(as_of)).unwrap();
+    for (name, spec) in &evaluation.findings {
+        println!("{}", serde_json::json!({"name": name, "labels": labels(spec), "spec": spec}));
+    }
+    assert!(!evaluation.findings.is_empty());
 }

@@ -21,7 +21,7 @@ pub(super) const RULE: Rule = Rule {
         why: "Whoever copies such a credential keeps the access as long as it lives.",
         remediation: &[
             "Replace it by workload identity federation or a managed identity: no secret to copy.",
-            "Otherwise issue a short-lived one, move the automation to it, delete the named key ids.",
+            "Otherwise issue a short-lived one, move the automation to it, then delete the old one.",
             "Bound the life of new credentials by an application management policy.",
         ],
         standards: &["OWASP NHI7", "ATT&CK T1078.004", "CIS M365 5.1.5", "NIST 800-53 IA-5(1)"],

@@ -24,7 +24,7 @@ pub(super) const RULE: Rule = Rule {
         why: "The longer a credential stays, the more forgotten copies of it exist.",
         remediation: &[
             "Replace it by workload identity federation or a managed identity: nothing to rotate.",
-            "Otherwise add a new credential, move the automation to it, delete the named key ids.",
+            "Otherwise add a new credential, move the automation to it, then delete the old one.",
         ],
         standards: &["OWASP NHI7", "ATT&CK T1078.004", "CIS v8.1 5.2", "NIST 800-53 IA-5(1)"],
         requires: &["servicePrincipals", "applications"],

@@ -21,12 +21,12 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum What {
     /// Memory of the manager, requests at idle, size of the image and of Findings, time from install to first Finding.
-    Footprint(Options),
+    Footprint(Common),
 }
 
 /// What every benchmark takes.
 #[derive(clap::Args)]
-pub(crate) struct Options {
+pub(crate) struct Common {
     /// One JSON object per figure instead of the table.
     #[arg(long)]
     json: bool,
