@@ -171,7 +171,11 @@ impl Point {
         } else {
             format!("{} ms after {}", self.delay.as_millis(), self.mark)
         };
-        format!("phase {}, {when}{}", self.phase + 1, if self.pod { ", with its pod" } else { "" })
+        format!(
+            "phase {}, {when}{}",
+            self.phase + 1,
+            if self.pod && !self.program.is_job() { ", with its pod" } else { "" }
+        )
     }
 }
 
