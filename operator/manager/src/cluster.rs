@@ -77,6 +77,18 @@ pub(crate) async fn delete_job(client: &Client, namespace: &str, name: &str) -> 
     }
 }
 
+/// Deletes every scan Job of the instance `owner`: for when none is recorded as under way.
+pub(crate) async fn delete_scan_jobs(client: &Client, namespace: &str, name: &str, owner: &str) -> Result<(), Error> {
+    let api: Api<PartialObjectMeta<Job>> = Api::namespaced(client.clone(), namespace);
+    let labels = format!("{}=scan,{}={name}", names::PROGRAM_LABEL, names::INSTANCE_LABEL);
+    for job in api.list(&ListParams::default().labels(&labels)).await.map_err(Error::ReadJob)? {
+        if job_state::controlled_by(&job.metadata, owner) {
+            delete_job(client, namespace, &job.name_any()).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Where the named Job of the instance `owner` stands. A Job that belongs to somebody else under the same name is none
 /// of ours: missing.
 pub(crate) async fn job_state(

@@ -1,7 +1,7 @@
 //! What the three controllers share: the client, the configuration, caches of what they watch, and ways to wake each
 //! other. Everything here can be lost at any moment: the truth is in the cluster.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,6 +42,8 @@ pub struct Context {
     places: Mutex<Places>,
     /// Whether scans from before the start have been counted.
     counted: AtomicBool,
+    /// UIDs of the instances that are known to have left no Job behind.
+    tidy: Mutex<HashSet<String>>,
     /// Schedules that can be carried out, by namespace and name.
     timetables: Mutex<HashMap<(String, String), Scheduled>>,
     /// Wakes instances.
@@ -119,12 +121,28 @@ impl Context {
             metrics,
             places: Mutex::new(Places::new(limit)),
             counted: AtomicBool::new(false),
+            tidy: Mutex::default(),
             timetables: Mutex::default(),
             wake_instances: wake.instances,
             wake_estates: wake.estates,
             wake_schedules: wake.schedules,
             evaluations: Mutex::default(),
             caches,
+        }
+    }
+
+    /// Whether the instance `uid` is known to have left no Job behind.
+    pub fn is_tidy(&self, uid: &str) -> bool {
+        self.tidy.lock().unwrap_or_else(PoisonError::into_inner).contains(uid)
+    }
+
+    /// Remembers whether the instance `uid` may have left a Job behind.
+    pub fn set_tidy(&self, uid: &str, tidy: bool) {
+        let mut known = self.tidy.lock().unwrap_or_else(PoisonError::into_inner);
+        if tidy {
+            known.insert(uid.to_owned());
+        } else {
+            known.remove(uid);
         }
     }
 

@@ -75,6 +75,7 @@ impl<'a> Scene<'a> {
             self.ctx.occupy_place(&self.key);
             return self.attend(active).await;
         }
+        self.tidy_up().await?;
         let timetables = self.ctx.timetables_for(&self.instance.metadata);
         let facts = dereference::facts(self.instance, &timetables);
         match scan_due::decide(&facts, self.now) {
@@ -82,6 +83,17 @@ impl<'a> Scene<'a> {
             ScanDue::Later(at) => self.rest(Some(at)).await,
             ScanDue::OnChange => self.rest(None).await,
         }
+    }
+
+    /// No scan is recorded as under way. A Job that is there all the same was harvested by a manager that ended before
+    /// it could delete it; its result is in the status. Asked once per instance and process.
+    async fn tidy_up(&self) -> Result<(), Error> {
+        let uid = self.instance.metadata.uid.as_deref().unwrap_or_default();
+        if !self.ctx.is_tidy(uid) {
+            cluster::delete_scan_jobs(&self.ctx.client, &self.key.estate, &self.key.name, uid).await?;
+            self.ctx.set_tidy(uid, true);
+        }
+        Ok(())
     }
 
     fn draft(&self) -> Draft {
@@ -196,9 +208,13 @@ impl<'a> Scene<'a> {
         result: Result<sv0_protocol::ScanReport, Reason>,
     ) -> Result<Action, Error> {
         let status = self.draft().harvested(result).finish();
+        let uid = self.instance.metadata.uid.as_deref().unwrap_or_default();
+        // Until the Job is deleted: should that fail, the next look tidies up.
+        self.ctx.set_tidy(uid, false);
         self.write(status.clone()).await?;
         apply::announce_scan(self.ctx, self.instance, &status);
         cluster::delete_job(&self.ctx.client, &self.key.estate, &active.job_name).await?;
+        self.ctx.set_tidy(uid, true);
         self.ctx.release_place(&self.key);
         self.ctx.wake_estate(&self.key.estate);
         Ok(Action::await_change())
