@@ -134,6 +134,9 @@ impl Campaign {
             };
             let failure = match played {
                 Ok(record) => difference(&wanted.findings, &record.findings),
+                // Nobody was killed: the trouble is the cluster's or the vendor's.
+                Err(error) if hit.is_none() && verdicts.is_empty() => return Err(error),
+                Err(_) if hit.is_none() => break,
                 Err(error) => Some(error.to_string()),
             };
             let failed = failure.is_some();

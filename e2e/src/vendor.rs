@@ -71,13 +71,18 @@ impl Vendor {
         self.send("create", route, body)
     }
 
-    /// One request. The API server's proxy reuses connections that the vendor may just have closed; every request here
-    /// can be repeated, so that is tried once more.
+    /// One request. The vendor may answer before it has read a body that it does not need, which the API server's proxy
+    /// takes for a broken connection. Every request here can be repeated, so that is tried again.
     fn send(&self, verb: &str, route: &str, body: &str) -> Result<()> {
+        const ATTEMPTS: usize = 5;
         let send = || self.kubectl.run_with(&[verb, "--raw", &format!("{PROXY}/{route}"), "-f", "-"], body);
-        match send() {
-            Err(error) if error.to_string().contains("ServiceUnavailable") => send().map(drop),
-            answer => answer.map(drop),
+        let mut answer = send();
+        for _ in 1..ATTEMPTS {
+            if !answer.as_ref().is_err_and(|error| error.to_string().contains("ServiceUnavailable")) {
+                break;
+            }
+            answer = send();
         }
+        answer.map(drop)
     }
 }
