@@ -53,9 +53,8 @@ impl World {
     }
 
     fn empty(&self, namespace: &str) -> Result<()> {
-        for kind in ["connectorinstances", "scanschedules", "estates.securityv0.com", "resourcequotas"] {
-            self.kubectl.run(&["delete", kind, "--all", "-n", namespace, "--wait=true", "--timeout=30s"])?;
-        }
+        let wishes = "connectorinstances,scanschedules,estates.securityv0.com,resourcequotas,limitranges";
+        self.kubectl.run(&["delete", wishes, "--all", "-n", namespace, "--wait=true", "--timeout=60s"])?;
         self.kubectl.run(&["delete", "jobs", "--all", "-n", namespace, "--wait=true", "--timeout=60s"])?;
         self.kubectl.run(&["delete", "jobs", "--all", "-n", SYSTEM, "--wait=true", "--timeout=60s"])?;
         self.kubectl.run(&["delete", "findings", "--all", "-n", namespace, "--wait=true", "--timeout=30s"])?;
