@@ -37,11 +37,15 @@ fn goes_wrong_and_heals(world: &World, case: &Break) -> Result<()> {
         let status = world.status()?;
         let ready = sv0_e2e::world::condition(&status, "Ready").is_some_and(|c| c["status"] == "True");
         if ready && status["activeScan"].is_null() { Ok(()) } else { Err(status.to_string().into()) }
-    })
+    })?;
+    // What the recovered scan brings is evaluated before the next thing breaks.
+    world.wait_evaluated()
 }
 
+/// The tenant as it was when the findings were made: its owner disabled.
 fn original(world: &World) -> Result<()> {
-    world.vendor.set_estate(&estate::small(world.ns).to_string())
+    world.vendor.set_estate(&estate::small(world.ns).to_string())?;
+    world.vendor.mutate(&json!({"user": {"id": estate::OWNER, "accountEnabled": false}}))
 }
 
 /// A world with one finding, so that "untouched" means something.
@@ -102,7 +106,7 @@ fn tenant_and_application() -> Result<()> {
     let cases = [
         Break {
             reason: "TenantNotFound",
-            says: "tenantId",
+            says: "tenant ID",
             cause: &|w| {
                 let mut file = estate::small(w.ns);
                 file["tenant"]["id"] = json!("00000000-0000-4000-8000-000000000002");
@@ -148,7 +152,7 @@ fn what_the_cluster_refuses() -> Result<()> {
     let cases = [
         Break {
             reason: "ServiceAccountMissing",
-            says: "scanner",
+            says: "spec.serviceAccountName",
             cause: &|w| w.kubectl.run(&["delete", "serviceaccount", "scanner", "-n", w.ns]).map(|_| ()),
             mend: account,
         },
@@ -250,7 +254,6 @@ fn a_lying_vendor_is_refused_and_never_followed() -> Result<()> {
         (json!({"redirect": "attacker.example"}), "Failed"),
     ] {
         original(&world)?;
-        world.vendor.mutate(&json!({"user": {"id": estate::OWNER, "accountEnabled": false}}))?;
         world.vendor.mutate(&lie)?;
         let last = world.scan()?;
         assert_eq!(last["outcome"], outcome, "{lie}: {last}");
