@@ -178,7 +178,10 @@ pub fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
 fn install(env: &Env, kubectl: &Kubectl) -> Result<Vendor> {
     let mark = format!("{} {}", env.image, env.estate_image);
     let found = kubectl.find(SYSTEM, "configmap", "e2e-installed").ok().flatten();
-    if found.is_some_and(|m| m["data"]["build"] == mark.as_str()) {
+    // The demonstration may have installed the same build for an estate of its own.
+    let config = kubectl.find(SYSTEM, "configmap", "securityv0-config").ok().flatten().unwrap_or_default();
+    let ours = ESTATES.iter().all(|name| config["data"].to_string().contains(name));
+    if ours && found.is_some_and(|m| m["data"]["build"] == mark.as_str()) {
         return Ok(Vendor::new(kubectl));
     }
     let vendor = deploy::vendor(env, kubectl)?;
