@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sv0_api::EstateStatus;
-use sv0_protocol::{EvaluateInput, EvaluateRequest, StoreAccess};
+use sv0_protocol::{EvaluateInput, EvaluateRequest, Reason, StoreAccess};
 
 use crate::scan_due::wait_after;
 
@@ -49,6 +49,8 @@ pub struct Patience {
 /// A failed attempt that is still known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailedAttempt {
+    /// Why.
+    pub reason: Reason,
     /// When it failed.
     pub at: Timestamp,
     /// Attempts that failed in a row, this one included.
@@ -117,11 +119,18 @@ pub fn decide(facts: &EvaluationFacts<'_>, patience: Patience, now: Timestamp) -
     let due = wanted(facts, patience, now);
     match (facts.failed, due) {
         (Some(failed), EvaluationDue::Now(_)) => {
-            let again = failed.at + wait_after(sv0_protocol::Reason::InternalError, failed.count);
+            let again = failed.at + backoff(&failed);
             if again > now { EvaluationDue::Later(again) } else { due }
         }
         _ => due,
     }
+}
+
+/// Distance to the failed attempt. A failed evaluation costs no source system anything, so that every cause but the loss
+/// of the process is treated alike.
+fn backoff(failed: &FailedAttempt) -> SignedDuration {
+    let reason = if failed.reason == Reason::Lost { Reason::Lost } else { Reason::InternalError };
+    wait_after(reason, failed.count)
 }
 
 fn wanted(facts: &EvaluationFacts<'_>, patience: Patience, now: Timestamp) -> EvaluationDue {
@@ -377,18 +386,26 @@ mod tests {
     fn new_rules_do_not_hurry_a_failing_evaluation() {
         let status = EstateStatus { rule_pack: Some("0".to_owned()), ..settled() };
         let instances = [instance("a", Some(("1", 90)), None)];
-        let failed = Some(FailedAttempt { at: minutes_ago(0), count: 1 });
+        let failed = Some(FailedAttempt { reason: Reason::StoreUnavailable, at: minutes_ago(0), count: 1 });
         let due = decide(&facts(Some(&status), &instances, failed), patience(), at(NOW));
         assert_eq!(due, later("2026-05-05T12:01:00Z"));
     }
 
     #[rstest]
-    #[case::wait(1, 0, later("2026-05-05T12:01:00Z"))]
-    #[case::waited(1, 1, EvaluationDue::Now(Cause::NewSnapshot))]
-    #[case::longer_after_more(3, 1, later("2026-05-05T12:04:00Z"))]
-    fn failed_attempts(#[case] count: u32, #[case] minutes: i64, #[case] expected: EvaluationDue) {
+    #[case::wait(Reason::StoreUnavailable, 1, 0, later("2026-05-05T12:01:00Z"))]
+    #[case::waited(Reason::StoreUnavailable, 1, 1, EvaluationDue::Now(Cause::NewSnapshot))]
+    #[case::longer_after_more(Reason::StoreUnavailable, 3, 1, later("2026-05-05T12:04:00Z"))]
+    #[case::not_an_hour(Reason::StoreFull, 1, 1, EvaluationDue::Now(Cause::NewSnapshot))]
+    #[case::lost(Reason::Lost, 1, 0, EvaluationDue::Now(Cause::NewSnapshot))]
+    #[case::lost_again(Reason::Lost, 2, 0, later("2026-05-05T12:01:00Z"))]
+    fn failed_attempts(
+        #[case] reason: Reason,
+        #[case] count: u32,
+        #[case] minutes: i64,
+        #[case] expected: EvaluationDue,
+    ) {
         let instances = [instance("a", Some(("1", 20)), None)];
-        let failed = Some(FailedAttempt { at: minutes_ago(minutes), count });
+        let failed = Some(FailedAttempt { reason, at: minutes_ago(minutes), count });
         let facts = facts(None, &instances, failed);
         assert_eq!(decide(&facts, patience(), at(NOW)), expected);
     }

@@ -158,7 +158,15 @@ pub fn wait_after(reason: Reason, failures: u32) -> SignedDuration {
         Recovery::Throttled => THROTTLED_START,
         Recovery::Passing => 0,
     };
-    let step = start + usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX).min(BACKOFF_MINUTES.len());
+    let before = failures.saturating_sub(1);
+    // A process that was ended from outside says nothing against trying again at once. If that happens twice, it may
+    // well be its own fault.
+    let steps = match (reason, before) {
+        (Reason::Lost, 0) => return SignedDuration::ZERO,
+        (Reason::Lost, before) => before - 1,
+        (_, before) => before,
+    };
+    let step = start + usize::try_from(steps).unwrap_or(usize::MAX).min(BACKOFF_MINUTES.len());
     SignedDuration::from_mins(BACKOFF_MINUTES[step.min(BACKOFF_MINUTES.len() - 1)])
 }
 
@@ -275,10 +283,13 @@ mod tests {
     #[case::suspended_beats_all(ScanFacts { suspended: true, last: None, generation: 9, requested: Some("z"), ..settled() }, ScanDue::OnChange)]
     #[case::blocked(ScanFacts { blocked: true, ..settled() }, ScanDue::Now(Trigger::Retry))]
     #[case::failed_and_waiting(
-        ScanFacts { last: Some(attempt(Some(Reason::Lost))), failures: 3, ..settled() },
+        ScanFacts { last: Some(attempt(Some(Reason::UpstreamUnavailable))), failures: 3, ..settled() },
         ScanDue::Later(at("2026-05-05T10:05:00Z")))]
+    #[case::lost_again_and_waiting(
+        ScanFacts { last: Some(attempt(Some(Reason::Lost))), failures: 3, ..settled() },
+        ScanDue::Later(at("2026-05-05T10:02:00Z")))]
     #[case::failed_and_waited(
-        ScanFacts { last: Some(attempt(Some(Reason::Lost))), failures: 1, ..settled() },
+        ScanFacts { last: Some(attempt(Some(Reason::UpstreamUnavailable))), failures: 1, ..settled() },
         ScanDue::Now(Trigger::Retry))]
     #[case::refused_waits_an_hour(
         ScanFacts { last: Some(attempt(Some(Reason::CredentialInvalid))), failures: 1, ..settled() },
@@ -288,6 +299,12 @@ mod tests {
         ScanDue::Now(Trigger::Requested))]
     fn at_one_past_ten(#[case] facts: ScanFacts<'_>, #[case] expected: ScanDue) {
         assert_eq!(decide(&facts, at("2026-05-05T10:01:00Z")), expected);
+    }
+
+    #[test]
+    fn a_lost_scan_is_tried_again_at_once() {
+        let facts = ScanFacts { last: Some(attempt(Some(Reason::Lost))), failures: 1, ..settled() };
+        assert_eq!(decide(&facts, at("2026-05-05T10:00:00Z")), ScanDue::Now(Trigger::Retry));
     }
 
     #[rstest]
@@ -320,7 +337,7 @@ mod tests {
     }
 
     fn asked_for_distance(until: &str) -> LastAttempt {
-        LastAttempt { not_before: Some(at(until)), ..attempt(Some(Reason::Lost)) }
+        LastAttempt { not_before: Some(at(until)), ..attempt(Some(Reason::LastPageLost)) }
     }
 
     #[rstest]
@@ -372,7 +389,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Reason::Lost, &[1, 2, 5, 10, 30, 60, 60, 60])]
+    #[case(Reason::Lost, &[0, 1, 2, 5, 10, 30, 60, 60, 60])]
+    #[case(Reason::UpstreamUnavailable, &[1, 2, 5, 10, 30, 60, 60, 60])]
     #[case(Reason::RateLimited, &[10, 30, 60, 60])]
     #[case(Reason::PermissionMissing, &[60, 60])]
     fn waits(#[case] reason: Reason, #[case] minutes: &[i64]) {

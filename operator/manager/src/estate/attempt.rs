@@ -32,7 +32,7 @@ pub(super) struct Failure {
 impl Failure {
     /// As far as the decision cares.
     pub(super) const fn attempt(&self) -> FailedAttempt {
-        FailedAttempt { at: self.at, count: self.count }
+        FailedAttempt { reason: self.reason, at: self.at, count: self.count }
     }
 }
 
