@@ -113,9 +113,14 @@ pub(super) fn judge(expected: Expected, scans: &[Scan], jobs: &[String]) -> std:
     if repeated > 0 && !matches!(expected.killed, Some(Program::Scan | Program::Store)) {
         return Err(format!("a scan was repeated although nothing happened to it; {}", story()));
     }
-    let complete = scans.iter().filter(|scan| scan.outcome.as_deref() == Some("Complete")).count();
-    if complete != 1 || scans.last().and_then(|scan| scan.outcome.as_deref()) != Some("Complete") {
-        return Err(format!("{complete} scans succeeded instead of the last one alone; {}", story()));
+    let complete = |scan: &Scan| scan.outcome.as_deref() == Some("Complete");
+    if !scans.last().is_some_and(complete) {
+        return Err(format!("the last scan did not succeed; {}", story()));
+    }
+    // After a success only a person's wish gives another one.
+    let after = scans.iter().skip_while(|scan| !complete(scan)).skip(1);
+    if let Some(idle) = after.filter(|scan| scan.trigger != "Requested").count().checked_sub(1) {
+        return Err(format!("{} scans too many succeeded; {}", idle + 1, story()));
     }
     for scan in scans {
         let created = jobs.iter().filter(|job| **job == scan.job).count();
@@ -170,13 +175,20 @@ mod tests {
         assert!(judge(expected(Some(Program::Manager)), &scans, &jobs(&scans)).is_err());
         assert!(judge(expected(None), &scans, &jobs(&scans)).is_err());
         let both = [scan("a", "Scheduled", "Complete"), scan("b", "Retry", "Complete")];
-        assert!(judge(expected(Some(Program::Scan)), &both, &jobs(&both)).unwrap_err().contains("2 scans succeeded"));
+        assert!(judge(expected(Some(Program::Scan)), &both, &jobs(&both)).unwrap_err().contains("1 scans too many"));
+        let never = [scan("a", "Scheduled", "Failed")];
+        assert!(judge(expected(Some(Program::Scan)), &never, &jobs(&never)).unwrap_err().contains("did not succeed"));
     }
 
     #[test]
     fn a_person_may_ask_again() {
         let scans = [scan("a", "Requested", "Failed"), scan("b", "Requested", "Complete")];
         let asked_again = |n| Expected { trigger: "Requested", asked_again: n, killed: Some(Program::Scan) };
+        assert_eq!(judge(asked_again(1), &scans, &jobs(&scans)), Ok(()));
+        assert!(judge(asked_again(0), &scans, &jobs(&scans)).is_err());
+        // The repetition was under way when the person asked.
+        let scans =
+            [scan("a", "Requested", "Failed"), scan("b", "Retry", "Complete"), scan("c", "Requested", "Complete")];
         assert_eq!(judge(asked_again(1), &scans, &jobs(&scans)), Ok(()));
         assert!(judge(asked_again(0), &scans, &jobs(&scans)).is_err());
     }

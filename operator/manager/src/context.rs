@@ -15,6 +15,7 @@ use kube::{Client, Resource, ResourceExt};
 use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, ScanSchedule};
 
 use crate::config::Config;
+use crate::error::Error;
 use crate::fairness::{Key, Places};
 use crate::schedule::Timetable;
 use crate::telemetry::Metrics;
@@ -129,6 +130,15 @@ impl Context {
             evaluations: Mutex::default(),
             caches,
         }
+    }
+
+    /// Waits until every cache holds what the API server had when this process began. Before that an instance that is
+    /// merely not known yet would look like one that is gone, and its findings would be taken away.
+    pub async fn caches_filled(&self) -> Result<(), Error> {
+        let Caches { instances, estates, schedules } = &self.caches;
+        let filled =
+            futures::try_join!(instances.wait_until_ready(), estates.wait_until_ready(), schedules.wait_until_ready());
+        filled.map(|_| ()).map_err(|_| Error::Draining)
     }
 
     /// Whether the instance `uid` is known to have left no Job behind.

@@ -34,6 +34,9 @@ pub enum Error {
     /// The API server took too long.
     #[error("the API server did not answer in time")]
     TimedOut,
+    /// This process is ending.
+    #[error("the manager is ending")]
+    Draining,
 }
 
 impl Error {
@@ -49,6 +52,7 @@ impl Error {
             Self::Estate(_) => "Estate",
             Self::Order(_) => "Order",
             Self::TimedOut => "TimedOut",
+            Self::Draining => "Draining",
         }
     }
 

@@ -126,6 +126,13 @@ pub fn decide(facts: &EvaluationFacts<'_>, patience: Patience, now: Timestamp) -
     }
 }
 
+/// Whether all that is known has been evaluated, so that only time can ask for more. Then a failed attempt has nothing
+/// left to be tried again for: it had written everything before it was lost.
+pub fn is_settled(facts: &EvaluationFacts<'_>, patience: Patience, now: Timestamp) -> bool {
+    !matches!(wanted(facts, patience, now), EvaluationDue::Now(_))
+        && !facts.instances.iter().any(|instance| is_unevaluated(instance, facts.status))
+}
+
 /// Distance to the failed attempt. A failed evaluation costs no source system anything, so that every cause but the loss
 /// of the process is treated alike.
 fn backoff(failed: &FailedAttempt) -> SignedDuration {
@@ -408,6 +415,19 @@ mod tests {
         let failed = Some(FailedAttempt { reason, at: minutes_ago(minutes), count });
         let facts = facts(None, &instances, failed);
         assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+    }
+
+    #[rstest]
+    #[case::all_used(&[instance("a", Some(("1", 90)), None)], true)]
+    #[case::never_scanned(&[instance("a", Some(("1", 90)), None), instance("b", None, None)], true)]
+    #[case::a_new_snapshot(&[instance("a", Some(("2", 0)), None)], false)]
+    #[case::a_new_snapshot_that_waits_for_a_scan(
+        &[instance("a", Some(("2", 0)), None), instance("b", None, Some(0))], false)]
+    #[case::one_is_gone(&[], false)]
+    fn a_failed_attempt_is_done_with_when_all_is_evaluated(#[case] instances: &[Instance], #[case] expected: bool) {
+        let status = settled();
+        let failed = Some(FailedAttempt { reason: Reason::Lost, at: minutes_ago(0), count: 1 });
+        assert_eq!(is_settled(&facts(Some(&status), instances, failed), patience(), at(NOW)), expected);
     }
 
     fn ordered(instances: &[Instance], now: Timestamp) -> EvaluateRequest {

@@ -44,6 +44,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded<ConnectorInstance>>, ctx: Arc<
             tracing::warn!(instance = object.name_any(), "a ConnectorInstance cannot be read; apply it again");
             return Ok(Action::await_change());
         };
+        ctx.caches_filled().await?;
         Scene::new(instance, &ctx).look().await
     };
     tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(Error::TimedOut))
@@ -75,6 +76,8 @@ impl<'a> Scene<'a> {
             self.ctx.occupy_place(&self.key);
             return self.attend(active).await;
         }
+        // What a scan brought is in the cache now, with this very object; when it was recorded it may not have been.
+        self.ctx.wake_estate(&self.key.estate);
         self.tidy_up().await?;
         let timetables = self.ctx.timetables_for(&self.instance.metadata);
         let facts = dereference::facts(self.instance, &timetables);
@@ -216,7 +219,7 @@ impl<'a> Scene<'a> {
         cluster::delete_job(&self.ctx.client, &self.key.estate, &active.job_name).await?;
         self.ctx.set_tidy(uid, true);
         self.ctx.release_place(&self.key);
-        self.ctx.wake_estate(&self.key.estate);
+        // The write comes back through the watch; that look wakes the estate.
         Ok(Action::await_change())
     }
 }

@@ -59,8 +59,11 @@ pub(crate) async fn reconcile(object: Arc<Guarded<Estate>>, ctx: Arc<Context>) -
     if !ctx.config.is_estate(&namespace) || estate.name_any() != ESTATE_NAME {
         return Ok(Action::await_change());
     }
-    let scene = Scene { namespace, ctx: &ctx, now: now() };
-    tokio::time::timeout(PATIENCE, scene.look(estate)).await.unwrap_or(Err(Error::TimedOut))
+    let work = async {
+        ctx.caches_filled().await?;
+        Scene { namespace, ctx: &ctx, now: now() }.look(estate).await
+    };
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(Error::TimedOut))
 }
 
 /// One look: the estate's namespace, the instant, and everything to act with.
@@ -129,9 +132,13 @@ impl Scene<'_> {
         match self.decide(&estate, failed.as_ref().map(|(_, failure)| failure)) {
             EvaluationDue::Now(cause) => self.order(&estate, cause, failed).await,
             later => {
-                // A failed attempt is kept until its successor exists: it holds the order and the count.
+                // A failed attempt is kept until its successor exists: it holds the order and the count. One that was
+                // lost after it had written everything needs no successor.
                 match failed {
-                    Some((job, _)) if self.decide(&estate, None) == EvaluationDue::OnChange => self.delete(job).await?,
+                    Some((job, _)) if self.is_settled(&estate) => {
+                        self.delete(job).await?;
+                        self.remember(|r| r.idle = true);
+                    }
                     Some(_) => {}
                     None => self.remember(|r| r.idle = true),
                 }
@@ -186,12 +193,20 @@ impl Scene<'_> {
 
     fn decide(&self, estate: &Estate, failed: Option<&Failure>) -> EvaluationDue {
         let instances = dereference::instances(self.ctx, &self.namespace);
+        evaluation_due::decide(&self.facts(estate, &instances, failed), self.patience(), self.now)
+    }
+
+    fn is_settled(&self, estate: &Estate) -> bool {
+        let instances = dereference::instances(self.ctx, &self.namespace);
+        evaluation_due::is_settled(&self.facts(estate, &instances, None), self.patience(), self.now)
+    }
+
+    fn patience(&self) -> Patience {
         let settings = self.ctx.config.evaluation;
-        let patience = Patience {
+        Patience {
             quiet: jiff::SignedDuration::from_secs(settings.quiet_seconds.into()),
             max_delay: jiff::SignedDuration::from_secs(settings.max_delay_seconds.into()),
-        };
-        evaluation_due::decide(&self.facts(estate, &instances, failed), patience, self.now)
+        }
     }
 
     fn facts<'a>(

@@ -25,7 +25,10 @@ pub(crate) async fn reconcile(object: Arc<Guarded<ScanSchedule>>, ctx: Arc<Conte
         tracing::warn!(schedule = object.name_any(), "a ScanSchedule cannot be read; apply it again");
         return Ok(Action::await_change());
     };
-    let work = look(schedule, &ctx);
+    let work = async {
+        ctx.caches_filled().await?;
+        look(schedule, &ctx).await
+    };
     tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(Error::TimedOut))
 }
 
