@@ -13,6 +13,7 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, ScanSchedule};
+use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -67,6 +68,8 @@ pub struct Caches {
     pub estates: Store<Guarded<Estate>>,
     /// Schedules of all namespaces.
     pub schedules: Store<Guarded<ScanSchedule>>,
+    /// For each of them, whether it holds all that the API server had when this process began.
+    pub filled: [watch::Receiver<bool>; 3],
 }
 
 /// A schedule that has been read.
@@ -135,10 +138,10 @@ impl Context {
     /// Waits until every cache holds what the API server had when this process began. Before that an instance that is
     /// merely not known yet would look like one that is gone, and its findings would be taken away.
     pub async fn caches_filled(&self) -> Result<(), Error> {
-        let Caches { instances, estates, schedules } = &self.caches;
-        let filled =
-            futures::try_join!(instances.wait_until_ready(), estates.wait_until_ready(), schedules.wait_until_ready());
-        filled.map(|_| ()).map_err(|_| Error::Draining)
+        for filled in &self.caches.filled {
+            filled.clone().wait_for(|filled| *filled).await.map_err(|_| Error::Draining)?;
+        }
+        Ok(())
     }
 
     /// Whether the instance `uid` is known to have left no Job behind.

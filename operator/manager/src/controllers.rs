@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::{Stream, StreamExt, future};
+use futures::{Stream, StreamExt, TryStreamExt, future};
 use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::runtime::controller::{Config as Settings, Error as RunError};
 use kube::runtime::events::{Recorder, Reporter};
@@ -17,6 +17,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use sv0_api::{ConnectorInstance, Estate, ScanSchedule};
 use sv0_protocol::names;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -37,10 +38,12 @@ pub async fn run(client: Client, config: Config, metrics: Metrics, identity: Str
     let wake = Wakers { instances: instances_tx, estates: estates_tx, schedules: schedules_tx };
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
     let recorder = Recorder::new(client.clone(), reporter);
-    let (instances, instance_controller) = watched::<ConnectorInstance>(&client, instances_rx, &stop);
-    let (estates, estate_controller) = watched::<Estate>(&client, estates_rx, &stop);
-    let (schedules, schedule_controller) = watched::<ScanSchedule>(&client, schedules_rx, &stop);
-    let ctx = Arc::new(Context::new(client, config, recorder, metrics, wake, Caches { instances, estates, schedules }));
+    let (instances, instances_filled, instance_controller) = watched::<ConnectorInstance>(&client, instances_rx, &stop);
+    let (estates, estates_filled, estate_controller) = watched::<Estate>(&client, estates_rx, &stop);
+    let (schedules, schedules_filled, schedule_controller) = watched::<ScanSchedule>(&client, schedules_rx, &stop);
+    let filled = [instances_filled, estates_filled, schedules_filled];
+    let caches = Caches { instances, estates, schedules, filled };
+    let ctx = Arc::new(Context::new(client, config, recorder, metrics, wake, caches));
 
     let (a, b, c) = (ctx.clone(), ctx.clone(), ctx.clone());
     let instances =
@@ -56,12 +59,13 @@ pub async fn run(client: Client, config: Config, metrics: Metrics, identity: Str
     future::join3(instances, estates, schedules).await;
 }
 
-/// A watch over all namespaces with its cache, and the controller that it feeds.
+/// A watch over all namespaces with its cache, whether that holds all that was there at the beginning, and the
+/// controller that it feeds.
 fn watched<K>(
     client: &Client,
     wake: UnboundedReceiver<ObjectRef<Guarded<K>>>,
     stop: &CancellationToken,
-) -> (Store<Guarded<K>>, Controller<Guarded<K>>)
+) -> (Store<Guarded<K>>, watch::Receiver<bool>, Controller<Guarded<K>>)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -72,13 +76,22 @@ where
         + 'static,
 {
     let (store, writer) = reflector::store();
-    let stream = slim::<K>(client).reflect(writer).touched_objects();
+    // Not `Store::wait_until_ready`: it wakes only the last of several that wait, and the controller is one of them.
+    let (fill, filled) = watch::channel(false);
+    let stream = slim::<K>(client)
+        .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                fill.send_replace(true);
+            }
+        })
+        .touched_objects();
     let stop = stop.clone();
     let controller = Controller::for_stream(stream, store.clone())
         .reconcile_on(wake)
         .with_config(Settings::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(async move { stop.cancelled().await });
-    (store, controller)
+    (store, filled, controller)
 }
 
 /// The watch, without what is only ballast in a cache.
