@@ -95,6 +95,8 @@ pub struct Edge {
     pub state: EdgeState,
     /// When the grant was made, by the vendor's word.
     pub since: Option<Timestamp>,
+    /// When it ends by itself, by the vendor's word. Absent = no end is recorded.
+    pub until: Option<Timestamp>,
     /// Which call told it.
     pub source: Source,
 }
@@ -404,6 +406,7 @@ impl Builder {
                 object: row.object.map(Arc::from),
                 state: row.state,
                 since: row.since,
+                until: row.until,
                 source: Source { instance, op: row.op },
             });
         }

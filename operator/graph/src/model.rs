@@ -321,6 +321,9 @@ pub struct EdgeRow {
     /// When the grant was made, by the vendor's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<jiff::Timestamp>,
+    /// When it ends by itself, by the vendor's word. Absent = no end is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<jiff::Timestamp>,
 }
 
 /// How completely one collection was seen.
@@ -451,6 +454,24 @@ pub mod attr {
     pub const SUBJECT: &str = "subject";
     /// Federation: audiences.
     pub const AUDIENCES: &str = "audiences";
+    /// Federation: Entra's flexible expression (beta `claimsMatchingExpression.value`), which stands in place of a subject.
+    pub const MATCHING_EXPRESSION: &str = "matchingExpression";
+    /// Thumbprint of a certificate (Entra `customKeyIdentifier`), upper-case hexadecimal. Equal thumbprints are one
+    /// authenticator.
+    pub const THUMBPRINT: &str = "thumbprint";
+    /// The vendor's last recorded use: sign-in of an identity in any role, or with a credential. Absent over a complete
+    /// activity collection = the vendor recorded none since it records; it is never "never".
+    pub const LAST_USED_AT: &str = "lastUsedAt";
+    /// The vendor's last recorded sign-in of an identity *without a user* (app-only, as client).
+    pub const LAST_UNATTENDED_USE_AT: &str = "lastUnattendedUseAt";
+    /// Number of sponsors the vendor counted on an agent identity or blueprint, over a complete read.
+    pub const SPONSOR_COUNT: &str = "sponsorCount";
+    /// Entra `isAssignableToRole` of a group.
+    pub const ROLE_ASSIGNABLE: &str = "roleAssignable";
+    /// Service plans of the tenant that decide which collections exist (`AAD_PREMIUM`, `AAD_PREMIUM_P2`), sorted.
+    pub const SERVICE_PLANS: &str = "servicePlans";
+    /// Entra `agentIdentityBlueprintId` of an agent identity: the `appId` of its blueprint.
+    pub const BLUEPRINT: &str = "blueprint";
     /// `true` when this is the identity that the scan itself signs in with.
     pub const OWN_IDENTITY: &str = "ownIdentity";
     /// Number of owners the vendor counted on the object itself, over a complete read of its owners.

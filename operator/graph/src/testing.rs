@@ -11,7 +11,7 @@ use crate::model::{
 use crate::snapshot::{Row, Snapshot};
 
 /// The collections that an Entra connector reports.
-pub const ENTRA_COLLECTIONS: [&str; 13] = [
+pub const ENTRA_COLLECTIONS: [&str; 26] = [
     "organization",
     "applications",
     "applicationOwners",
@@ -25,6 +25,19 @@ pub const ENTRA_COLLECTIONS: [&str; 13] = [
     "deletedUsers",
     "ownerRoles",
     "selfCheck",
+    "servicePlans",
+    "flexibleFederatedCredentials",
+    "directoryRoleEligibility",
+    "directoryRoleActivations",
+    "delegatedGrants",
+    "groups",
+    "groupMembers",
+    "agentIdentities",
+    "agentIdentityBlueprints",
+    "agentIdentitySponsors",
+    "servicePrincipalActivity",
+    "credentialActivity",
+    "directoryAudits",
 ];
 
 /// A snapshot under construction.
@@ -114,6 +127,7 @@ impl SnapshotBuilder {
             condition: None,
             state: EdgeState::Active,
             since: None,
+            until: None,
         });
         let last = self.edges.len() - 1;
         &mut self.edges[last]

@@ -60,6 +60,7 @@ impl Mapper<'_> {
             condition: None,
             state: EdgeState::Active,
             since: None,
+            until: None,
         }
     }
 
