@@ -7,6 +7,8 @@
 mod attempt;
 mod build;
 mod dereference;
+#[cfg(test)]
+mod restart_tests;
 
 use std::sync::Arc;
 use std::time::Duration;
