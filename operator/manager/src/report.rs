@@ -93,7 +93,13 @@ fn strings_hold(report: &ScanReport) -> bool {
             && gap.permission.as_deref().is_none_or(word)
     });
     let snapshot_holds = report.snapshot.as_ref().is_none_or(|s| s.id == report.scan_id && is_digest(&s.digest));
+    let consent_holds = report.consent.as_ref().is_none_or(|consent| {
+        consent.needed.len() <= 64
+            && consent.needed.iter().all(|p| word(p))
+            && consent.service_principal.as_deref().is_none_or(word)
+    });
     report.vendor_code.as_deref().is_none_or(word)
+        && consent_holds
         && report.gaps.len() <= MAX_ENTRIES
         && lists.iter().all(|list| list.len() <= 64 && list.iter().all(|p| word(p)))
         && gaps_hold
@@ -174,6 +180,9 @@ mod tests {
     #[case::markup(json!({"outcome": "Partial", "gaps": [{"collection": "<script>", "state": "denied"}]}), 0)]
     #[case::state(json!({"outcome": "Partial", "gaps": [{"collection": "a", "state": "hidden"}]}), 0)]
     #[case::escape(json!({"permissionsExcess": ["\u{1b}[31m"]}), 0)]
+    #[case::name_of_a_principal(json!({"consent": {"servicePrincipal": "Contoso scanner", "granted": 1}}), 0)]
+    #[case::markup_in_a_grant(json!({"consent": {"needed": ["<b>"], "granted": 1}}), 0)]
+    #[case::unknown_field_of_consent(json!({"consent": {"granted": 1, "grantedBy": "x"}}), 0)]
     #[case::ends_before_it_starts(json!({"finishedAt": "2026-05-05T09:00:00Z"}), 0)]
     #[case::next_year(json!({"finishedAt": "2027-05-05T10:00:20Z"}), 0)]
     #[case::years_ago(json!({"startedAt": "2020-05-05T10:00:20Z"}), 0)]
