@@ -134,7 +134,7 @@ fn observed(
     at: &Time,
 ) -> ConsentStatus {
     let all: BTreeSet<String> = consent.needed.iter().chain(&report.permissions_excess).cloned().collect();
-    let whole = |at: jiff::Timestamp| jiff::Timestamp::from_second(at.as_second()).ok().map(Time);
+    let second = |at: jiff::Timestamp| jiff::Timestamp::from_second(at.as_second()).ok().map(Time);
     let mut next = ConsentStatus {
         tenant_id: whose.tenant.clone(),
         client_id: whose.client.clone(),
@@ -142,8 +142,8 @@ fn observed(
         permissions: all.into_iter().take(KEPT).collect(),
         permission_count: i32::try_from(consent.granted).unwrap_or(i32::MAX),
         digest: String::new(),
-        first_granted_at: consent.first_granted_at.and_then(whole),
-        last_granted_at: consent.last_granted_at.and_then(whole),
+        first_granted_at: consent.first_granted_at.and_then(second),
+        last_granted_at: consent.last_granted_at.and_then(second),
         granted_by: "Unknown".to_owned(),
         first_seen_at: before.map_or_else(|| at.clone(), |b| b.first_seen_at.clone()),
         changed_at: at.clone(),

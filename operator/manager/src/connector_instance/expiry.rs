@@ -106,30 +106,27 @@ mod tests {
     const ENDS: &str = "2026-07-01T12:00:00Z";
 
     #[rstest]
-    #[case::federation(Stored::Nothing, Some(ENDS), "2026-07-02T00:00:00Z", FALSE, "NothingStored", None)]
-    #[case::unknown(Stored::Secret, None, "2026-07-02T00:00:00Z", UNKNOWN, "EndUnknown", None)]
-    #[case::far(Stored::Secret, Some(ENDS), "2026-06-01T11:59:59Z", FALSE, "NotSoon", Some("2026-06-01T12:00:00Z"))]
-    #[case::thirty_days(Stored::Secret, Some(ENDS), "2026-06-01T12:00:00Z", TRUE, "CredentialExpiring", Some(ENDS))]
+    #[case::federation(Stored::Nothing, Some(ENDS), "2026-07-02T00:00:00Z", (FALSE, "NothingStored"), None)]
+    #[case::unknown(Stored::Secret, None, "2026-07-02T00:00:00Z", (UNKNOWN, "EndUnknown"), None)]
+    #[case::far(Stored::Secret, Some(ENDS), "2026-06-01T11:59:59Z", (FALSE, "NotSoon"), Some("2026-06-01T12:00:00Z"))]
+    #[case::thirty_days(Stored::Secret, Some(ENDS), "2026-06-01T12:00:00Z", (TRUE, "CredentialExpiring"), Some(ENDS))]
     #[case::last_second(
         Stored::Certificate,
         Some(ENDS),
         "2026-07-01T11:59:59Z",
-        TRUE,
-        "CredentialExpiring",
-        Some(ENDS)
+        (TRUE, "CredentialExpiring"), Some(ENDS)
     )]
-    #[case::ended(Stored::Certificate, Some(ENDS), ENDS, TRUE, "CredentialExpired", None)]
+    #[case::ended(Stored::Certificate, Some(ENDS), ENDS, (TRUE, "CredentialExpired"), None)]
     fn by_time_alone(
         #[case] stored: Stored,
         #[case] ends: Option<&str>,
         #[case] now: &str,
-        #[case] status: &str,
-        #[case] reason: &str,
+        #[case] expected: (&str, &str),
         #[case] next: Option<&str>,
     ) {
         let (ends, now) = (ends.map(at), at(now));
         let said = condition(stored, ends, now);
-        assert_eq!((said.0, said.1), (status, reason), "{}", said.2);
+        assert_eq!((said.0, said.1), expected, "{}", said.2);
         assert_eq!(next_change(stored, ends, now), next.map(at));
     }
 
