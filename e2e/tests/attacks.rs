@@ -217,7 +217,11 @@ fn a_scan_pod_holds_no_kubernetes_token() -> Result<()> {
 fn scan_order(world: &World, namespace: &str) -> Result<String> {
     let order = json!({"trustedCaPem": world.vendor.ca()?, "privateHosts": ["login.microsoftonline.com", "graph.microsoft.com"]});
     let network = format!(r#"{{"trustedCaPem":{},"privateHosts":{}}}"#, order["trustedCaPem"], order["privateHosts"]);
-    Ok(format!(r#"{{"namespace":"{namespace}","instance":"x","network":{network},"store":{}}}"#, store_of(SYSTEM)))
+    let auth = r#""auth":"workloadIdentity""#;
+    Ok(format!(
+        r#"{{"namespace":"{namespace}","instance":"x",{auth},"network":{network},"store":{}}}"#,
+        store_of(SYSTEM)
+    ))
 }
 
 fn store_of(namespace: &str) -> String {
@@ -333,6 +337,22 @@ fn a_stolen_manager_account_cannot_lead_a_scan_elsewhere() -> Result<()> {
             "network settings as a list",
             good.replace(r#""network":{"#, r#""network":["PEM",[],"http://evil.example:1"],"x":{"#),
         ),
+        ("the node's metadata", good.replace(r#""network":{"#, r#""network":{"allowMetadataEndpoint":true,"#)),
+        ("the node's metadata, after a no", {
+            good.replace(r#""network":{"#, r#""network":{"allowMetadataEndpoint":false,"allowMetadataEndpoint":true,"#)
+        }),
+        ("the node's metadata behind a blank", {
+            good.replace(r#""network":{"#, r#""network":{"allowMetadataEndpoint": true,"#)
+        }),
+        ("the node's identity", good.replace(r#""workloadIdentity""#, r#""managedIdentity""#)),
+        ("the node's identity as an object", good.replace(r#""workloadIdentity""#, r#"{"managedIdentity":null}"#)),
+        ("the node's identity for an application", {
+            let identity =
+                r#"{"federatedManagedIdentity":{"managedIdentityClientId":"00000000-0000-0000-0000-000000000000"}}"#;
+            good.replace(r#""workloadIdentity""#, identity)
+        }),
+        ("two ways to sign in", good.replace(r#""auth":"#, r#""auth":"clientSecret","auth":"#)),
+        ("no way to sign in", good.replace(r#""auth":"workloadIdentity","#, "")),
         ("an order as a list", format!("[{good}]")),
         ("another estate's order", good.replace(world.ns, ESTATES[1])),
     ];

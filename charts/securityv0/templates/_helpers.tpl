@@ -74,6 +74,9 @@ affinity:
 {{- end -}}
 {{- $_ := set $seen .namespace true -}}
 {{- end -}}
+{{- if and .Values.scan.allowMetadataEndpoint (ne (len .Values.estates) 1) -}}
+{{- fail (printf "scan.allowMetadataEndpoint needs exactly one estate, and %d are listed: the node's identity must not be shared between tenants; list one estate, or set it to false" (len .Values.estates)) -}}
+{{- end -}}
 {{- if and (ne .Values.store.backend "filesystem") (not .Values.store.bucket) -}}
 {{- fail (printf "store.backend is %s: set store.bucket to the bucket that keeps the snapshots" .Values.store.backend) -}}
 {{- end -}}
@@ -105,6 +108,8 @@ network:
   privateHosts: {{ toJson .Values.network.privateHosts }}
   proxy: {{ toJson .Values.network.proxy }}
   hostAliases: {{ toJson .Values.network.hostAliases }}
+scan:
+  allowMetadataEndpoint: {{ .Values.scan.allowMetadataEndpoint }}
 scanPods:
   resources: {{ toJson .Values.scanPods.resources }}
   nodeSelector: {{ toJson .Values.scanPods.nodeSelector }}

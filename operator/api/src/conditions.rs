@@ -12,6 +12,10 @@ pub const STALLED: &str = "Stalled";
 pub const AUTHENTICATED: &str = "Authenticated";
 /// The credential has the permissions that the chosen collection needs.
 pub const PERMISSIONS_SUFFICIENT: &str = "PermissionsSufficient";
+/// What is granted to the identity that scans sign in as is what was accepted.
+pub const CONSENT_UNCHANGED: &str = "ConsentUnchanged";
+/// The client secret or certificate in use ends soon, or has ended.
+pub const CREDENTIAL_EXPIRING: &str = "CredentialExpiring";
 /// The last scan stored a snapshot.
 pub const SCAN_SUCCEEDED: &str = "ScanSucceeded";
 /// The source system throttles.

@@ -53,10 +53,18 @@ pub struct ConnectorInstanceSpec {
     pub collection: Collection,
 
     /// The greatest collection revision that you accept. Operations that came with a newer revision stay off until
-    /// this number names it. Not set means 1.
+    /// this number names it. Not set means 1, also for a new instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub accepted_collection_revision: Option<i32>,
+
+    /// Accepts what is granted to the identity that scans sign in as: the value of `status.consent.digest` at the time.
+    /// Needed only when the condition `ConsentUnchanged` says that something was granted or taken away.
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{12}$')")
+        .message("spec.acceptedConsent must be the 12 characters of status.consent.digest; copy them from there"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 12))]
+    pub accepted_consent: Option<String>,
 
     /// `true` stops new scans; findings stay as they are.
     #[serde(default)]
@@ -102,6 +110,8 @@ pub enum Collection {
 
 /// Microsoft Entra ID: one tenant and the application that scans sign in as.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("!has(self.auth.federatedManagedIdentity) || self.auth.federatedManagedIdentity.managedIdentityClientId != self.clientId")
+    .message("clientId and managedIdentityClientId are the same: clientId must be your app registration; to sign in as the managed identity alone, use auth.managedIdentity: {}"))]
 #[serde(rename_all = "camelCase")]
 pub struct EntraSource {
     /// Directory (tenant) ID. Cannot change.
@@ -114,9 +124,10 @@ pub struct EntraSource {
     #[schemars(length(max = 128))]
     pub tenant_id: String,
 
-    /// Application (client) ID of your own app registration in that tenant.
+    /// Application (client) ID of the app registration that scans sign in as; with `auth.managedIdentity`, the client ID
+    /// of the managed identity.
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')")
-        .message("clientId must be the application (client) ID of your app registration: a GUID in lower case like 00000000-0000-0000-0000-000000000000"))]
+        .message("clientId must be the application (client) ID of your app registration, or of the managed identity: a GUID in lower case like 00000000-0000-0000-0000-000000000000"))]
     #[schemars(length(max = 128))]
     pub client_id: String,
 
@@ -157,14 +168,28 @@ impl EntraCloud {
 
 /// How to sign in to Entra: exactly one member. Federation comes first: it needs no stored secret.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
-#[x_kube(validation = Rule::new("has(self.workloadIdentity) != has(self.clientSecret)")
-    .message("auth needs exactly one member: either workloadIdentity: {} (no stored secret) or clientSecret: {secretName: sv0-...}"))]
+#[x_kube(validation = Rule::new("[has(self.workloadIdentity), has(self.federatedManagedIdentity), has(self.managedIdentity), has(self.clientCertificate), has(self.clientSecret)].filter(member, member).size() == 1")
+    .message("auth needs exactly one member; keep one and remove the others: workloadIdentity: {}, federatedManagedIdentity: {managedIdentityClientId: ...} or managedIdentity: {} (no stored secret), clientCertificate: {secretName: sv0-...} or clientSecret: {secretName: sv0-...}"))]
 #[serde(rename_all = "camelCase")]
 pub struct EntraAuth {
     /// Workload identity federation: the scan shows a short-lived token of its ServiceAccount, which a federated
     /// credential on the app registration trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
+
+    /// Federation with a managed identity of Azure: a token of the node's user-assigned managed identity stands in for
+    /// the application's own credential, also in other tenants. Needs the chart's value `scan.allowMetadataEndpoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federated_managed_identity: Option<FederatedManagedIdentity>,
+
+    /// The node's managed identity of Azure itself, in its own tenant; `clientId` is then the identity's own client ID.
+    /// Needs the chart's value `scan.allowMetadataEndpoint`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_identity: Option<ManagedIdentity>,
+
+    /// A certificate and its private key in a Secret of this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<ClientCertificate>,
 
     /// A client secret in a Secret of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,6 +199,33 @@ pub struct EntraAuth {
 /// Workload identity federation. Has no settings: issuer and subject follow from the cluster and the ServiceAccount.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkloadIdentity {}
+
+/// Federation with a managed identity.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FederatedManagedIdentity {
+    /// Client ID of the user-assigned managed identity that a federated credential on the app registration trusts.
+    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')")
+        .message("managedIdentityClientId must be the client ID of the user-assigned managed identity: a GUID in lower case like 00000000-0000-0000-0000-000000000000"))]
+    #[schemars(length(max = 128))]
+    pub managed_identity_client_id: String,
+}
+
+/// A managed identity. Has no settings: `clientId` names it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ManagedIdentity {}
+
+/// A certificate kept in a Secret.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ClientCertificate {
+    /// Name of the Secret. Its key `tls.crt` holds the certificate (PEM, the leaf first), `tls.key` its private key
+    /// (PEM, RSA), and `target` the tenant ID it is for. A Secret of type kubernetes.io/tls with an added `target` fits.
+    #[x_kube(validation = Rule::new("self.matches('^sv0-[a-z0-9]([-a-z0-9]{0,57}[a-z0-9])?$')")
+        .message("secretName must begin with 'sv0-' (for example sv0-entra-certificate): only Secrets that are named so can be used by a ConnectorInstance; rename the Secret and its reference"))]
+    #[schemars(length(max = 128))]
+    pub secret_name: String,
+}
 
 /// A client secret kept in a Secret.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -232,7 +284,10 @@ pub struct ConnectorInstanceStatus {
     /// Permissions that the credential has and the collection does not need: take them away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions_excess: Vec<String>,
-    /// When the credential in use ends, if the source system says.
+    /// What is granted to the identity that scans sign in as, by the source system's own account of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<ConsentStatus>,
+    /// When the client secret or certificate in use ends, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_expires_at: Option<Time>,
     /// Scans in a row that stored nothing, or left gaps that may close by themselves. The more, the longer the wait
@@ -242,6 +297,47 @@ pub struct ConnectorInstanceStatus {
     /// When the next scan is due, as far as a schedule or a retry says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_scan_time: Option<Time>,
+}
+
+/// What is granted to the identity that scans sign in as.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsentStatus {
+    /// The tenant.
+    pub tenant_id: String,
+    /// The application, or managed identity, that was granted this.
+    pub client_id: String,
+    /// Object ID of its service principal in the tenant; none when there is none any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_principal_id: Option<String>,
+    /// Application permissions that are granted, by name, or by ID where the name is unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub permissions: Vec<String>,
+    /// How many are granted: more than `permissions` when the list was cut.
+    #[serde(default)]
+    pub permission_count: i32,
+    /// Stands for the grants above: in `spec.acceptedConsent` it accepts them.
+    pub digest: String,
+    /// When the oldest grant in force was made, as the source system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_granted_at: Option<Time>,
+    /// When the newest grant in force was made, as the source system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_granted_at: Option<Time>,
+    /// Who granted it. `Unknown`: the source system does not say so with its grants; its audit log may.
+    pub granted_by: String,
+    /// When a scan first saw a grant to this application.
+    pub first_seen_at: Time,
+    /// When a scan last saw something else than the scan before.
+    pub changed_at: Time,
+    /// The permissions that count as accepted: those that the first scan saw, or that `spec.acceptedConsent` named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub accepted: Vec<String>,
+    /// How many are accepted.
+    #[serde(default)]
+    pub accepted_count: i32,
 }
 
 /// A scan under way.
@@ -315,7 +411,7 @@ pub struct CoverageStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub gaps: Vec<CoverageGap>,
-    /// The same in a few words: `11/12`.
+    /// The same in a few words, of the collections that were accepted: `11/12`.
     #[serde(default)]
     pub summary: String,
 }

@@ -36,6 +36,13 @@ fn with(pointer: &str, value: Value) -> Value {
     spec
 }
 
+/// `good()` has [`TENANT`] as client id too.
+const OTHER: &str = "1a1a1a1a-1111-2222-3333-444444444444";
+
+fn federated(identity: &str) -> Value {
+    json!({"federatedManagedIdentity": {"managedIdentityClientId": identity}})
+}
+
 fn sentences<E: std::fmt::Debug>(outcome: Result<(), E>) -> String {
     outcome.map_or_else(|errors| format!("{errors:?}"), |()| String::new())
 }
@@ -43,6 +50,10 @@ fn sentences<E: std::fmt::Debug>(outcome: Result<(), E>) -> String {
 #[rstest]
 #[case::workload_identity("entra", good())]
 #[case::secret("entra-2", with("/entra/auth", json!({"clientSecret": {"secretName": "sv0-entra"}})))]
+#[case::certificate("e", with("/entra/auth", json!({"clientCertificate": {"secretName": "sv0-entra-certificate"}})))]
+#[case::managed_identity("e", with("/entra/auth", json!({"managedIdentity": {}})))]
+#[case::federated_managed_identity("e", with("/entra/auth", federated(OTHER)))]
+#[case::accepted_consent("e", with("/acceptedConsent", json!("0123456789ab")))]
 #[case::other_cloud("e", with("/entra/cloud", json!("UsGov")))]
 #[case::longest_name(&"a".repeat(40), good())]
 #[case::dotted_account("entra", with("/serviceAccountName", json!("scan.entra")))]
@@ -57,6 +68,17 @@ fn a_good_instance_is_taken(#[case] name: &str, #[case] spec: Value) {
 #[case::no_source("e", with("/entra", Value::Null), "add spec.entra")]
 #[case::no_auth("e", with("/entra/auth", json!({})), "auth needs exactly one member")]
 #[case::both_auth("e", with("/entra/auth", json!({"workloadIdentity": {}, "clientSecret": {"secretName": "sv0-a"}})), "auth needs exactly one member")]
+#[case::two_without_a_secret("e", with("/entra/auth", json!({"workloadIdentity": {}, "managedIdentity": {}})), "remove the others")]
+#[case::two_with_a_secret("e", with("/entra/auth", json!({"clientCertificate": {"secretName": "sv0-a"}, "clientSecret": {"secretName": "sv0-a"}})), "auth needs exactly one member")]
+#[case::all_auth("e", with("/entra/auth", json!({"workloadIdentity": {}, "managedIdentity": {}, "federatedManagedIdentity": {"managedIdentityClientId": OTHER}, "clientCertificate": {"secretName": "sv0-a"}, "clientSecret": {"secretName": "sv0-a"}})), "auth needs exactly one member")]
+#[case::foreign_certificate("e", with("/entra/auth", json!({"clientCertificate": {"secretName": "webhook-tls"}})), "must begin with 'sv0-'")]
+#[case::name_as_identity(
+    "e",
+    with("/entra/auth", federated("id-scanner")),
+    "client ID of the user-assigned managed identity"
+)]
+#[case::identity_is_the_application("e", with("/entra/auth", federated(TENANT)), "use auth.managedIdentity: {}")]
+#[case::consent_by_word("e", with("/acceptedConsent", json!("yes")), "copy them from there")]
 #[case::unknown_auth("e", with("/entra/auth", json!({"password": {}})), "auth needs exactly one member")]
 #[case::foreign_secret("e", with("/entra/auth", json!({"clientSecret": {"secretName": "database"}})), "must begin with 'sv0-'")]
 #[case::bare_prefix("e", with("/entra/auth", json!({"clientSecret": {"secretName": "sv0-"}})), "must begin with 'sv0-'")]

@@ -55,5 +55,5 @@ fn every_sample_is_accepted() {
         }
         *kinds.entry(kind).or_default() += 1;
     }
-    assert_eq!(kinds.values().sum::<usize>(), 6, "{kinds:?}");
+    assert_eq!(kinds.values().sum::<usize>(), 9, "{kinds:?}");
 }

@@ -57,6 +57,28 @@ fn a_definition_is_small_and_plain(#[case] kind: &str) {
     }
 }
 
+#[test]
+fn ways_to_sign_in_are_one_union_and_the_status_says_what_is_granted() {
+    let paths: Vec<String> = schemas("ConnectorInstance").into_iter().map(|(path, _)| path).collect();
+    let below = |prefix: &str| {
+        let inner = paths.iter().filter_map(|path| path.strip_prefix(prefix)).filter(|rest| !rest.contains('.'));
+        inner.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let members = below(".spec.entra.auth.");
+    assert_eq!(
+        members,
+        ["clientCertificate", "clientSecret", "federatedManagedIdentity", "managedIdentity", "workloadIdentity"]
+    );
+    let auth = &schema("ConnectorInstance")["properties"]["spec"]["properties"]["entra"]["properties"]["auth"];
+    let rule = auth["x-kubernetes-validations"][0]["rule"].as_str().expect("a rule");
+    for member in &members {
+        assert!(rule.contains(&format!("has(self.{member})")), "the rule about exactly one member forgets {member}");
+    }
+    for field in ["digest", "permissions", "grantedBy", "firstSeenAt", "changedAt"] {
+        assert!(below(".status.consent.").iter().any(|known| known == field), "status.consent has no {field}");
+    }
+}
+
 #[rstest]
 #[case("ConnectorInstance")]
 #[case("Estate")]

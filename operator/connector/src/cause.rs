@@ -15,6 +15,9 @@ pub enum Cause {
     TokenRejected,
     /// 403: a permission is not granted.
     PermissionMissing,
+    /// 403 for the first thing that a scan asks, and for its own permissions too: nothing that a scan begins with is
+    /// granted.
+    ConsentRevoked,
     /// The tenant's licence does not include the data.
     LicenseMissing,
     /// The tenant that answered is not the one that was asked for.
@@ -56,6 +59,7 @@ impl Cause {
             Self::Token(error) => error.reason,
             Self::TokenRejected => "TokenRejected",
             Self::PermissionMissing => "PermissionMissing",
+            Self::ConsentRevoked => "ConsentRevoked",
             Self::LicenseMissing => "LicenseMissing",
             Self::ForeignTenant => "ForeignTenant",
             Self::RateLimited => "RateLimited",
@@ -75,7 +79,7 @@ impl Cause {
     /// What a collection that ended for this cause is.
     pub fn coverage_state(&self) -> CoverageState {
         match self {
-            Self::PermissionMissing => CoverageState::Denied,
+            Self::PermissionMissing | Self::ConsentRevoked => CoverageState::Denied,
             Self::RateLimited => CoverageState::Throttled,
             Self::CollectionNotAccepted | Self::LicenseMissing => CoverageState::Skipped,
             _ => CoverageState::Partial,
@@ -85,13 +89,14 @@ impl Cause {
     /// Every cause without data, so that a caller can prove that it knows all reason codes.
     pub fn all() -> Vec<Self> {
         use Cause::{
-            BadRequest, CollectionNotAccepted, DeadlineExceeded, ForeignTenant, Internal, LastPageLost, LicenseMissing,
-            NetworkNotAllowed, NotFound, PageExpired, PartialCoverage, PermissionMissing, RateLimited,
+            BadRequest, CollectionNotAccepted, ConsentRevoked, DeadlineExceeded, ForeignTenant, Internal, LastPageLost,
+            LicenseMissing, NetworkNotAllowed, NotFound, PageExpired, PartialCoverage, PermissionMissing, RateLimited,
             ResponseMalformed, ResponseRefused, Stopped, TokenRejected, UpstreamUnavailable,
         };
         vec![
             TokenRejected,
             PermissionMissing,
+            ConsentRevoked,
             LicenseMissing,
             ForeignTenant,
             RateLimited,

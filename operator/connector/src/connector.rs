@@ -48,4 +48,19 @@ pub struct Collected {
     pub credential_expires_at: Option<Timestamp>,
     /// Something newer waits to be accepted.
     pub pending_revision: Option<u32>,
+    /// What is granted to the scan's own identity; none when it could not be read.
+    pub own_grants: Option<OwnGrants>,
+}
+
+/// What the source system says is granted to the scan's own identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnGrants {
+    /// The vendor's immutable id of the identity in this tenant. None: it is not there.
+    pub principal: Option<String>,
+    /// Permissions that are granted and needed, sorted. Those too much are in [`Collected::permissions_excess`].
+    pub needed: Vec<String>,
+    /// All that is granted.
+    pub count: u32,
+    /// When the oldest and the newest grant in force were made, as far as the vendor tells.
+    pub granted: Option<(Timestamp, Timestamp)>,
 }

@@ -21,7 +21,7 @@ pub mod text;
 mod token;
 
 pub use cause::{Cause, Failure};
-pub use connector::{Collected, Connector, RowSink, SinkError};
+pub use connector::{Collected, Connector, OwnGrants, RowSink, SinkError};
 pub use coverage::Tally;
 pub use engine::{Engine, EngineConfig, Limits, Pause, TokioPause, Usage, leads_inside};
 pub use guard::{Guard, Param, Prepared, Refusal};

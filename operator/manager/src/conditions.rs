@@ -15,16 +15,28 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The client secret or certificate has expired. Create a new one at the source system and put it into the Secret, or use workload identity."
         }
         Reason::CredentialMissing => {
-            "The Secret named in spec.entra.auth.clientSecret, or its key 'clientSecret' or 'target', does not exist. Create it in this namespace."
+            "The Secret named in spec.entra.auth, or one of its keys ('target' and 'clientSecret', or 'target', 'tls.crt' and 'tls.key'), does not exist. Create it in this namespace."
         }
         Reason::CertificateNotRegistered => {
             "The certificate is not registered on the application. Upload its public part to the application, or configure another certificate."
+        }
+        Reason::CertificateUnreadable => {
+            "The Secret's 'tls.crt' and 'tls.key' cannot be used. Put a PEM certificate and its own RSA key into them, the application's certificate first."
+        }
+        Reason::CredentialExpiring => {
+            "The client secret or certificate ends within 30 days. Create a new one at the source system and put it into the Secret before that."
         }
         Reason::AssertionTimeInvalid => {
             "The source system finds the token's times invalid. Synchronise the clocks of the cluster's nodes."
         }
         Reason::TenantNotFound => {
             "The source system knows no such tenant. Check the tenant ID; it cannot be changed here, so create a new ConnectorInstance with the right one."
+        }
+        Reason::TenantIdMalformed => {
+            "The source system does not read tenantId as a tenant's ID. Create a new ConnectorInstance with the directory (tenant) ID, a GUID."
+        }
+        Reason::TenantRestricted => {
+            "The tenant restricts who may sign in to it, and this application may not. Have an administrator of the tenant allow it."
         }
         Reason::AppNotInTenant => {
             "The application is not present in the tenant. Check clientId, or register the application in this tenant."
@@ -38,11 +50,26 @@ pub const fn sentence(reason: Reason) -> &'static str {
         Reason::ConsentRequired => {
             "Consent has not been given for the application. Have an administrator of the tenant grant it."
         }
+        Reason::ConsentDrifted => {
+            "What is granted to the application is not what was accepted. Undo the change at the source system, or set spec.acceptedConsent to status.consent.digest."
+        }
+        Reason::ConsentRevoked => {
+            "Nothing of what was granted to the application is left, or its service principal was removed. Grant admin consent again, or delete this ConnectorInstance."
+        }
         Reason::FederationMismatch => {
             "No federated credential of the application matches this ServiceAccount. Set issuer to the cluster's issuer, subject to system:serviceaccount:<namespace>:<serviceAccountName>, and audience as documented."
         }
         Reason::FederationIssuerUnreachable => {
             "The source system cannot fetch the cluster's issuer keys. Publish the issuer's discovery document and keys at an address reachable from the internet."
+        }
+        Reason::IdentityBindingUnsupported => {
+            "The cluster exchanges tokens through a proxy of its own, which scans cannot use. Set up a plain federated credential for the ServiceAccount, without an identity binding."
+        }
+        Reason::ManagedIdentityNotAssigned => {
+            "The node has no managed identity with this client ID. Assign the identity to the nodes that run scans, or correct the ID. Check scanPods.nodeSelector too."
+        }
+        Reason::ManagedIdentityUnreachable => {
+            "The node's metadata endpoint gives no token. Check that the nodes are in Azure and that nothing blocks 169.254.169.254 for scans; the scan is tried again."
         }
         Reason::WrongCloud => {
             "The tenant lives in another of the vendor's clouds. Create a new ConnectorInstance with the right value of cloud."
@@ -70,6 +97,9 @@ pub const fn sentence(reason: Reason) -> &'static str {
         }
         Reason::LicenseMissing => {
             "The tenant's licence does not include some of the data. Add the licence, or accept that these collections stay unread."
+        }
+        Reason::NotInThisCloud => {
+            "The vendor's cloud of this tenant does not offer some of the data. Nothing needs to change: these collections stay unread."
         }
         Reason::TargetMismatch => {
             "The Secret's key 'target' does not name the tenant in the spec. Use the Secret that belongs to this tenant, or correct the key."
@@ -118,7 +148,7 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The source system's API cannot be reached or fails. Check that the estate's pods may reach it (network policy, proxy); the scan is tried again."
         }
         Reason::NetworkNotAllowed => {
-            "The source system's name resolves to a private or forbidden address. List the host in 'network.privateHosts' of the chart's values if that is intended."
+            "An address is private or closed to scans. If that is intended, list the host in 'network.privateHosts' of the chart's values, or for the node's managed identity set 'scan.allowMetadataEndpoint'."
         }
         Reason::ResponseRefused => {
             "The source system's answer broke a bound (size, pages, redirect or origin) and was not used. Check what stands between the cluster and the source system."
@@ -163,14 +193,20 @@ pub const fn is_sign_in(reason: Reason) -> bool {
             | Reason::CredentialExpired
             | Reason::CredentialMissing
             | Reason::CertificateNotRegistered
+            | Reason::CertificateUnreadable
             | Reason::AssertionTimeInvalid
             | Reason::TenantNotFound
+            | Reason::TenantIdMalformed
+            | Reason::TenantRestricted
             | Reason::AppNotInTenant
             | Reason::AppDisabled
             | Reason::ServicePrincipalMissing
             | Reason::ConsentRequired
             | Reason::FederationMismatch
             | Reason::FederationIssuerUnreachable
+            | Reason::IdentityBindingUnsupported
+            | Reason::ManagedIdentityNotAssigned
+            | Reason::ManagedIdentityUnreachable
             | Reason::WrongCloud
             | Reason::ResourceNotInTenant
             | Reason::BlockedByConditionalAccess
@@ -199,7 +235,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Something to do, or the explicit word that nothing is to be done.
-    const ACTS: [&str; 30] = [
+    const ACTS: [&str; 34] = [
         "Put ",
         "Create ",
         "Upload ",
@@ -230,6 +266,10 @@ mod tests {
         "check ",
         "correct",
         "Adjust ",
+        "Undo ",
+        "Assign ",
+        "list ",
+        "Set up ",
     ];
 
     #[test]

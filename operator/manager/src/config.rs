@@ -34,6 +34,9 @@ pub struct Config {
     /// How scans reach source systems.
     #[serde(default)]
     pub network: Network,
+    /// What scans may do beyond their source systems.
+    #[serde(default)]
+    pub scan: Scan,
     /// Placement of scan pods.
     #[serde(default)]
     pub scan_pods: ScanPods,
@@ -91,6 +94,14 @@ pub struct Network {
     pub proxy: String,
     /// Entries for the scan pods' hosts file.
     pub host_aliases: Vec<HostAlias>,
+}
+
+/// What scans may do beyond their source systems.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Scan {
+    /// Whether they may ask the node's metadata endpoint for a managed identity's token.
+    pub allow_metadata_endpoint: bool,
 }
 
 /// Placement of scan pods.
@@ -195,6 +206,9 @@ impl Config {
         if !self.store_url.starts_with("https://") {
             return refuse("'storeUrl' must begin with https://".to_owned());
         }
+        if self.scan.allow_metadata_endpoint && self.estates.len() != 1 {
+            return refuse("'scan.allowMetadataEndpoint' is true, so 'estates' must list exactly one namespace: the node's identity must not be shared between tenants".to_owned());
+        }
         if self.limits.scan_deadline_seconds < 10 || self.limits.max_requests < 10 {
             return refuse("'limits.scanDeadlineSeconds' and 'limits.maxRequests' must be at least 10".to_owned());
         }
@@ -257,6 +271,13 @@ evaluatePods: {resources: {requests: {cpu: 100m}}}
     }
 
     #[test]
+    fn the_node_is_closed_unless_it_is_opened() {
+        assert!(!Config::parse(MINIMAL).unwrap().scan.allow_metadata_endpoint);
+        let open = Config::parse(&format!("{MINIMAL}scan: {{allowMetadataEndpoint: true}}\n"));
+        assert!(open.unwrap().scan.allow_metadata_endpoint);
+    }
+
+    #[test]
     fn defaults() {
         let config = Config::parse(MINIMAL).unwrap();
         assert_eq!((config.limits.parallel_scans, config.evaluation.quiet_seconds), (4, 600));
@@ -270,6 +291,8 @@ evaluatePods: {resources: {requests: {cpu: 100m}}}
     #[case::plain_http("storeUrl: http://s", "https://")]
     #[case::estate_name("estates: [Team_A]", "not the name of a namespace")]
     #[case::own_namespace("estates: [securityv0-system]", "own namespace")]
+    #[case::node_for_two("estates: [team-a, team-b]\nscan: {allowMetadataEndpoint: true}", "exactly one namespace")]
+    #[case::node_for_none("estates: []\nscan: {allowMetadataEndpoint: true}", "exactly one namespace")]
     #[case::no_image("image: ''", "'image' is empty")]
     fn refused(#[case] line: &str, #[case] expected: &str) {
         let key = line.split(':').next().unwrap();

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sv0_protocol::{Outcome, Reason, ScanReport, names};
+use sv0_protocol::{Gap, Outcome, Reason, ScanReport, names};
 
 use crate::job_state::Ending;
 
@@ -76,12 +76,21 @@ fn outcome_holds(report: &ScanReport, exit_code: i32) -> bool {
     let stored = report.snapshot.is_some();
     match report.outcome {
         Outcome::Complete => {
-            // What waits to be accepted is shown as a gap of a complete scan.
-            let waits = report.gaps.iter().all(|gap| gap.reason == Some(Reason::CollectionNotAccepted));
-            stored && report.reason.is_none() && waits && exit_code == names::exit::DONE
+            let chosen = report.gaps.iter().all(|gap| is_choice(gap, &report.permissions_missing));
+            stored && report.reason.is_none() && chosen && exit_code == names::exit::DONE
         }
         Outcome::Partial => stored && exit_code == names::exit::DONE,
         Outcome::Failed => !stored && report.reason.is_some() && exit_code != names::exit::DONE,
+    }
+}
+
+/// Gaps that a complete scan may show: what waits to be accepted, what the tenant has no licence or cloud for, and what
+/// needs a permission that is not counted as missing, since the customer may do without it.
+fn is_choice(gap: &Gap, missing: &[String]) -> bool {
+    match gap.reason {
+        Some(Reason::CollectionNotAccepted | Reason::LicenseMissing | Reason::NotInThisCloud) => true,
+        Some(Reason::PermissionMissing) => gap.permission.as_ref().is_some_and(|id| !missing.contains(id)),
+        _ => false,
     }
 }
 
@@ -93,7 +102,13 @@ fn strings_hold(report: &ScanReport) -> bool {
             && gap.permission.as_deref().is_none_or(word)
     });
     let snapshot_holds = report.snapshot.as_ref().is_none_or(|s| s.id == report.scan_id && is_digest(&s.digest));
+    let consent_holds = report.consent.as_ref().is_none_or(|consent| {
+        consent.needed.len() <= 64
+            && consent.needed.iter().all(|p| word(p))
+            && consent.service_principal.as_deref().is_none_or(word)
+    });
     report.vendor_code.as_deref().is_none_or(word)
+        && consent_holds
         && report.gaps.len() <= MAX_ENTRIES
         && lists.iter().all(|list| list.len() <= 64 && list.iter().all(|p| word(p)))
         && gaps_hold
@@ -154,6 +169,13 @@ mod tests {
     #[case::complete(json!({}), 0)]
     #[case::partial(json!({"outcome": "Partial", "reason": "PermissionMissing", "gaps": [{"collection": "appRoleAssignments", "state": "denied", "reason": "PermissionMissing", "permission": "Application.Read.All"}]}), 0)]
     #[case::complete_but_for_consent(json!({"gaps": [{"collection": "signIns", "state": "skipped", "reason": "CollectionNotAccepted"}], "pendingCollectionRevision": 2}), 0)]
+    #[case::without_an_add_on(json!({"gaps": [
+        {"collection": "delegatedGrants", "state": "denied", "reason": "PermissionMissing", "permission": "Directory.Read.All"},
+        {"collection": "credentialActivity", "state": "skipped", "reason": "LicenseMissing"},
+        {"collection": "servicePrincipalActivity", "state": "skipped", "reason": "NotInThisCloud"}]}), 0)]
+    #[case::grants(json!({"consent": {"servicePrincipal": "33333333-3333-4333-8333-333333333333",
+        "needed": ["A.Read"], "granted": 1, "firstGrantedAt": "2026-01-01T00:00:00Z"}}), 0)]
+    #[case::no_grant(json!({"consent": {"granted": 0}}), 0)]
     #[case::failed(failed(), 10)]
     fn believed(#[case] changes: Value, #[case] exit_code: i32) {
         assert!(read(&with(changes), exit_code).is_ok());
@@ -163,6 +185,9 @@ mod tests {
     #[case::another_scan(json!({"scanId": "other"}), 0)]
     #[case::complete_without_snapshot(json!({"snapshot": null}), 0)]
     #[case::complete_with_a_gap(json!({"gaps": [{"collection": "a", "state": "denied", "reason": "PermissionMissing"}]}), 0)]
+    #[case::complete_without_what_it_needs(json!({"permissionsMissing": ["A.Read"], "gaps": [
+        {"collection": "a", "state": "denied", "reason": "PermissionMissing", "permission": "A.Read"}]}), 0)]
+    #[case::complete_and_cut_off(json!({"gaps": [{"collection": "a", "state": "partial", "reason": "LastPageLost"}]}), 0)]
     #[case::complete_but_exit_10(json!({}), 10)]
     #[case::failed_but_exit_0(failed(), 0)]
     #[case::failed_without_reason(json!({"outcome": "Failed", "snapshot": null}), 10)]
@@ -174,6 +199,9 @@ mod tests {
     #[case::markup(json!({"outcome": "Partial", "gaps": [{"collection": "<script>", "state": "denied"}]}), 0)]
     #[case::state(json!({"outcome": "Partial", "gaps": [{"collection": "a", "state": "hidden"}]}), 0)]
     #[case::escape(json!({"permissionsExcess": ["\u{1b}[31m"]}), 0)]
+    #[case::name_of_a_principal(json!({"consent": {"servicePrincipal": "Contoso scanner", "granted": 1}}), 0)]
+    #[case::markup_in_a_grant(json!({"consent": {"needed": ["<b>"], "granted": 1}}), 0)]
+    #[case::unknown_field_of_consent(json!({"consent": {"granted": 1, "grantedBy": "x"}}), 0)]
     #[case::ends_before_it_starts(json!({"finishedAt": "2026-05-05T09:00:00Z"}), 0)]
     #[case::next_year(json!({"finishedAt": "2027-05-05T10:00:20Z"}), 0)]
     #[case::years_ago(json!({"startedAt": "2020-05-05T10:00:20Z"}), 0)]

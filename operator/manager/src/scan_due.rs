@@ -142,13 +142,15 @@ pub fn trouble_of_gaps(gaps: &[Reason]) -> Option<Reason> {
     if causes.clone().next().is_none() {
         return gaps.first().copied();
     }
-    causes.filter(|reason| !matches!(reason, Reason::CollectionNotAccepted | Reason::LicenseMissing)).min_by_key(
-        |reason| match recovery(*reason) {
+    causes
+        .filter(|reason| {
+            !matches!(reason, Reason::CollectionNotAccepted | Reason::LicenseMissing | Reason::NotInThisCloud)
+        })
+        .min_by_key(|reason| match recovery(*reason) {
             Recovery::Throttled => 0,
             Recovery::Passing => 1,
             Recovery::Customer => 2,
-        },
-    )
+        })
 }
 
 /// How long to leave an instance in trouble alone. `failures` counts this attempt too.
@@ -187,6 +189,7 @@ pub const fn recovery(reason: Reason) -> Recovery {
         Reason::AuthThrottled | Reason::RateLimited => Recovery::Throttled,
         Reason::AssertionTimeInvalid
         | Reason::FederationIssuerUnreachable
+        | Reason::ManagedIdentityUnreachable
         | Reason::IdentityProviderUnavailable
         | Reason::TokenRejected
         | Reason::ServiceAccountMissing
@@ -208,18 +211,27 @@ pub const fn recovery(reason: Reason) -> Recovery {
         | Reason::CredentialExpired
         | Reason::CredentialMissing
         | Reason::CertificateNotRegistered
+        | Reason::CertificateUnreadable
+        | Reason::CredentialExpiring
         | Reason::TenantNotFound
+        | Reason::TenantIdMalformed
+        | Reason::TenantRestricted
         | Reason::AppNotInTenant
         | Reason::AppDisabled
         | Reason::ServicePrincipalMissing
         | Reason::ConsentRequired
+        | Reason::ConsentDrifted
+        | Reason::ConsentRevoked
         | Reason::FederationMismatch
+        | Reason::IdentityBindingUnsupported
+        | Reason::ManagedIdentityNotAssigned
         | Reason::WrongCloud
         | Reason::ResourceNotInTenant
         | Reason::BlockedByConditionalAccess
         | Reason::AuthenticationFailed
         | Reason::PermissionMissing
         | Reason::LicenseMissing
+        | Reason::NotInThisCloud
         | Reason::TargetMismatch
         | Reason::ForeignTenant
         | Reason::NotAnEstate
@@ -380,6 +392,7 @@ mod tests {
     #[case::denied_and_what_follows_from_it(&[Reason::PartialCoverage, Reason::PermissionMissing], Some(Reason::PermissionMissing))]
     #[case::cause_unknown(&[Reason::PartialCoverage], Some(Reason::PartialCoverage))]
     #[case::waits_for_consent(&[Reason::CollectionNotAccepted], None)]
+    #[case::not_in_the_cloud(&[Reason::NotInThisCloud], None)]
     #[case::not_in_the_licence(&[Reason::LicenseMissing, Reason::PartialCoverage], None)]
     #[case::not_in_the_licence_and_lost(&[Reason::LicenseMissing, Reason::LastPageLost], Some(Reason::LastPageLost))]
     fn gaps(#[case] reasons: &[Reason], #[case] expected: Option<Reason>) {

@@ -63,13 +63,22 @@ pub enum MicrosoftCloud {
 }
 
 /// How the scan signs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Auth {
     /// The pod's projected token is exchanged: no stored secret.
     WorkloadIdentity,
     /// A client secret in a mounted Secret whose `target` names the tenant.
     ClientSecret,
+    /// A certificate and its key (`tls.crt`, `tls.key`) in a mounted Secret whose `target` names the tenant.
+    ClientCertificate,
+    /// The managed identity whose client id the source names.
+    ManagedIdentity,
+    /// A managed identity's token stands in for the application's own credential.
+    FederatedManagedIdentity {
+        /// Client id of the managed identity.
+        managed_identity_client_id: String,
+    },
 }
 
 /// Upper bounds on what a hostile or broken source system can make a scan do.
@@ -105,6 +114,9 @@ pub struct Network {
     /// Outbound proxy, `http://host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+    /// Whether the metadata endpoint of the node may be asked for a managed identity's token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_metadata_endpoint: bool,
 }
 
 /// Where and how the store is reached.
@@ -176,6 +188,31 @@ pub struct ScanReport {
     /// A newer collection revision that waits to be accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_collection_revision: Option<u32>,
+    /// What the source system itself says was granted to the identity that the scan signed in as. None when it could
+    /// not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
+}
+
+/// What was granted to the identity that the scan signed in as. Never concluded from a token: a source system gives
+/// tokens to identities without any permission.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Consent {
+    /// Object id of the identity's service principal. None: the source system has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_principal: Option<String>,
+    /// Permissions that are granted and needed, sorted. What is granted besides them is in `permissions_excess`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needed: Vec<String>,
+    /// All that is granted, also what does not fit into the lists.
+    pub granted: u32,
+    /// When the oldest grant in force was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_granted_at: Option<Timestamp>,
+    /// When the newest grant in force was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_granted_at: Option<Timestamp>,
 }
 
 /// A stored snapshot.

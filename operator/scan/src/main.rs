@@ -146,5 +146,6 @@ fn failed(request: &ScanRequest, at: Timestamp, reason: Reason) -> ScanReport {
         permissions_excess: Vec::new(),
         credential_expires_at: None,
         pending_collection_revision: None,
+        consent: None,
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use sv0_connector::{Cause, Collected, Failure};
 use sv0_graph::{Coverage, CoverageState};
 use sv0_protocol::names::exit;
-use sv0_protocol::{Gap, Outcome, Reason, ScanReport};
+use sv0_protocol::{Consent, Gap, Outcome, Reason, ScanReport};
 
 /// Longest termination message that the kubelet keeps.
 pub const MAX_REPORT_BYTES: usize = 4096;
-/// Most gaps, and most excess permissions.
+/// Most gaps, and most permissions in each list.
 const MAX_LISTED: usize = 16;
 
 /// The reason that a code of the connector names.
@@ -23,11 +23,21 @@ pub(crate) fn with_collected(report: &mut ScanReport, collected: &Collected) {
     report.items = collected.coverage.iter().map(|record| record.items).sum();
     let complete = collected.coverage.iter().filter(|record| record.state == CoverageState::Complete).count();
     report.complete_collections = u32::try_from(complete).unwrap_or(u32::MAX);
-    report.gaps = collected.coverage.iter().filter(incomplete).take(MAX_LISTED).map(gap).collect();
+    // What waits to be accepted must not push out what went wrong.
+    let waits = |record: &&Coverage| record.reason.as_deref() == Some(Reason::CollectionNotAccepted.as_str());
+    let (waiting, wrong): (Vec<_>, Vec<_>) = collected.coverage.iter().filter(incomplete).partition(waits);
+    report.gaps = wrong.into_iter().chain(waiting).take(MAX_LISTED).map(gap).collect();
     report.permissions_missing = collected.permissions_missing.iter().take(MAX_LISTED).cloned().collect();
     report.permissions_excess = collected.permissions_excess.iter().take(MAX_LISTED).cloned().collect();
     report.credential_expires_at = collected.credential_expires_at;
     report.pending_collection_revision = collected.pending_revision;
+    report.consent = collected.own_grants.as_ref().map(|grants| Consent {
+        service_principal: grants.principal.clone(),
+        needed: grants.needed.iter().take(MAX_LISTED).cloned().collect(),
+        granted: grants.count,
+        first_granted_at: grants.granted.map(|(first, _)| first),
+        last_granted_at: grants.granted.map(|(_, last)| last),
+    });
     // What waits to be accepted is shown as a gap, but a scan of all that was accepted is complete.
     let causes: Vec<Reason> = collected
         .coverage
@@ -79,6 +89,7 @@ pub fn to_message(report: &ScanReport) -> String {
         let text = serde_json::to_string(&report).unwrap_or_default();
         let shortened = text.len() <= MAX_REPORT_BYTES
             || (report.permissions_excess.pop().is_none()
+                && report.consent.as_mut().and_then(|consent| consent.needed.pop()).is_none()
                 && report.permissions_missing.pop().is_none()
                 && report.gaps.pop().is_none());
         if shortened {
@@ -139,6 +150,7 @@ mod tests {
             permissions_excess: vec![],
             credential_expires_at: None,
             pending_collection_revision: None,
+            consent: None,
         }
     }
 
@@ -162,6 +174,7 @@ mod tests {
             permissions_excess: vec![],
             credential_expires_at: None,
             pending_revision: None,
+            own_grants: None,
         }
     }
 
@@ -191,6 +204,41 @@ mod tests {
         with_collected(&mut report, &collected(coverage));
         assert_eq!((report.outcome, report.reason), (outcome, reason));
         assert_eq!(exit_code(&report), exit::DONE);
+    }
+
+    #[test]
+    fn what_went_wrong_comes_before_what_waits() {
+        let waits = |n: usize| record(&format!("a{n}"), CoverageState::Skipped, Some("CollectionNotAccepted"));
+        let mut coverage: Vec<Coverage> = (0..20).map(waits).collect();
+        coverage.push(record("z", CoverageState::Denied, Some("PermissionMissing")));
+        let mut report = blank();
+        with_collected(&mut report, &collected(coverage));
+        assert_eq!((report.gaps.len(), report.gaps[0].collection.as_str()), (MAX_LISTED, "z"));
+    }
+
+    #[test]
+    fn grants_are_told_by_name_and_number_and_the_longest_report_fits() {
+        let mut collected = collected(vec![record("a", CoverageState::Skipped, Some("CollectionNotAccepted")); 13]);
+        let name = |n: usize| format!("Permission.Number{n}.Read.All.Of.Many");
+        let at = |text: &str| text.parse().unwrap();
+        collected.permissions_excess = (0..40).map(name).collect();
+        collected.own_grants = Some(sv0_connector::OwnGrants {
+            principal: Some("33333333-3333-4333-8333-333333333333".into()),
+            needed: (100..110).map(name).collect(),
+            count: 50,
+            granted: Some((at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"))),
+        });
+        let mut report = blank();
+        with_collected(&mut report, &collected);
+        let message = to_message(&report);
+        assert!(message.len() <= MAX_REPORT_BYTES);
+        let read: ScanReport = serde_json::from_str(&message).unwrap();
+        let consent = read.consent.unwrap();
+        assert_eq!((consent.needed.len(), consent.granted), (10, 50));
+        assert_eq!(read.permissions_excess.len(), MAX_LISTED, "a usual report needs no shortening");
+        collected.own_grants = None;
+        with_collected(&mut report, &collected);
+        assert_eq!(report.consent, None, "what could not be read is not told");
     }
 
     #[rstest]

@@ -109,6 +109,7 @@ impl Setup {
         let credential = match request.auth {
             Auth::ClientSecret => Credential::ClientSecret { dir: ports.credential_dir.clone() },
             Auth::WorkloadIdentity => Credential::WorkloadIdentity { token: ports.federated_token.clone() },
+            _ => return Err(Cause::Internal.into()),
         };
         let hosts = BTreeMap::from([("graph".to_owned(), endpoints.graph().clone())]);
         let config = EntraConfig { tenant_id: tenant_id.clone(), client_id: client_id.clone(), endpoints, credential };
@@ -201,5 +202,6 @@ fn blank(request: &ScanRequest, now: Timestamp) -> ScanReport {
         permissions_excess: Vec::new(),
         credential_expires_at: None,
         pending_collection_revision: None,
+        consent: None,
     }
 }

@@ -239,6 +239,45 @@ async fn without_proof_of_the_tenant_there_is_no_snapshot() {
     assert_eq!(*microsoft.paths.lock().unwrap(), ["/organization"]);
 }
 
+const OWN_PRINCIPAL: &str = "/servicePrincipals(appId='cccccccc-0000-4000-8000-000000000001')";
+const OWN_GRANTS: &str = "/servicePrincipals/b0000009-0000-4000-8000-000000000000/appRoleAssignments";
+
+#[tokio::test]
+async fn own_grants_are_told_with_their_times() {
+    let (report, _, _) = scan_with(Faults::default()).await;
+    let consent = report.consent.unwrap();
+    assert_eq!(consent.service_principal, Some(id('b', 9)));
+    assert_eq!(consent.needed, ["Organization.Read.All", "RoleManagement.Read.Directory", "User.Read.All"]);
+    assert_eq!(consent.granted, 5, "with the two that are too much, without plain access");
+    assert_eq!(consent.first_granted_at, Some("2024-02-01T08:00:00Z".parse().unwrap()));
+    assert_eq!(consent.last_granted_at, Some("2025-11-03T09:00:00.1234567Z".parse().unwrap()));
+}
+
+/// Whatever the token is still good for, consent is what the source system itself says of it.
+#[rstest]
+#[case::no_grant(Faults { raw: Some((OWN_GRANTS, 200, r#"{"value": []}"#.into())), ..Faults::default() }, Some((true, 0)))]
+#[case::no_service_principal(Faults { raw: Some((OWN_PRINCIPAL, 404, "{}".into())), ..Faults::default() }, Some((false, 0)))]
+#[case::not_readable(Faults { deny: vec!["/servicePrincipals(appId"], ..Faults::default() }, None)]
+#[case::not_readable_whole(Faults { raw: Some((OWN_GRANTS, 503, "{}".into())), ..Faults::default() }, None)]
+#[tokio::test]
+async fn what_is_left_of_consent(#[case] faults: Faults, #[case] expected: Option<(bool, u32)>) {
+    let (report, _, _) = scan_with(faults).await;
+    assert!(report.snapshot.is_some());
+    let told = report.consent.map(|consent| (consent.service_principal.is_some(), consent.granted));
+    assert_eq!(told, expected);
+}
+
+#[rstest]
+#[case::everything_refused(vec!["/"], Reason::ConsentRevoked)]
+#[case::one_permission_missing(vec!["/organization"], Reason::PermissionMissing)]
+#[tokio::test]
+async fn a_scan_that_may_begin_nothing_has_lost_its_consent(#[case] deny: Vec<&'static str>, #[case] reason: Reason) {
+    let (report, _, _) = scan_with(Faults { deny, ..Faults::default() }).await;
+    assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(reason)));
+    assert_eq!(report.permissions_missing, ["Organization.Read.All"]);
+    assert_eq!(exit_code(&report), 10);
+}
+
 #[tokio::test]
 async fn a_lost_last_page_is_noticed_or_healed() {
     let (report, ..) = scan_with(Faults { lose_last_page_of: Some("/servicePrincipals"), ..Faults::default() }).await;

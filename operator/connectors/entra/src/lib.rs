@@ -116,7 +116,9 @@ impl Connector for Entra {
         let map = Mapper { tenant: &tenant, manifest: &self.manifest };
         let walk = Walk { engine, rows, map, config: &self.config };
         let mut account = Account::default();
-        identities::organization(&walk, &mut account.organization).await?;
+        if let Err(failure) = identities::organization(&walk, &mut account.organization).await {
+            return Err(own::explain(&walk, failure).await);
+        }
 
         let (applications, principals, templates, held) = futures::join!(
             identities::applications(&walk, &mut account.applications, started_at),
@@ -220,6 +222,7 @@ impl Entra {
             permissions_excess: excess,
             credential_expires_at,
             pending_revision: pending.then_some(newest),
+            own_grants: own::grants(own.held, own::needed(&self.manifest, own.held), &account.self_check),
         }
     }
 }

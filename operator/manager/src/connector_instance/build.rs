@@ -11,7 +11,7 @@ use kube::Resource;
 use sv0_api::{ConnectorInstance, EntraCloud};
 use sv0_protocol::{Auth, Limits, MicrosoftCloud, Network, ScanRequest, Source, StoreAccess, names, store};
 
-use super::validate::Valid;
+use super::validate::{SignIn, Valid};
 use crate::config::Config;
 use crate::pod;
 
@@ -47,7 +47,7 @@ pub(crate) fn request(valid: &Valid<'_>, scan_id: &str, config: &Config, store: 
             client_id: valid.entra.client_id.clone(),
             cloud: cloud(valid.entra.cloud),
         },
-        auth: if valid.secret.is_some() { Auth::ClientSecret } else { Auth::WorkloadIdentity },
+        auth: auth(valid.sign_in),
         accepted_collection_revision: u32::try_from(spec.collection_revision()).unwrap_or(1),
         deadline_seconds: bound(asked.deadline_seconds.map(i64::from), config.limits.scan_deadline_seconds),
         limits: Limits { max_requests: bound(asked.max_requests, config.limits.max_requests), ..Limits::default() },
@@ -55,6 +55,7 @@ pub(crate) fn request(valid: &Valid<'_>, scan_id: &str, config: &Config, store: 
             trusted_ca_pem: non_empty(&config.network.trusted_ca),
             private_hosts: config.network.private_hosts.clone(),
             proxy: non_empty(&config.network.proxy),
+            allow_metadata_endpoint: config.scan.allow_metadata_endpoint && valid.sign_in.asks_the_node(),
         },
         store,
     }
@@ -102,13 +103,30 @@ fn metadata(valid: &Valid<'_>, scan_id: &str) -> ObjectMeta {
 fn volumes(valid: &Valid<'_>) -> Vec<(Volume, String)> {
     let audience = store::scan_audience(valid.namespace, valid.name, valid.uid);
     let store_token = pod::token_volume("store-token", audience, names::STORE_TOKEN_PATH);
-    let credential = if let Some(secret) = valid.secret {
-        (secret_volume(secret), names::CREDENTIAL_DIR.to_owned())
-    } else {
-        let audience = valid.entra.cloud.federation_audience().to_owned();
-        pod::token_volume("federated-token", audience, names::FEDERATED_TOKEN_PATH)
+    let credential = match valid.sign_in {
+        SignIn::ClientCertificate(secret) | SignIn::ClientSecret(secret) => {
+            Some((secret_volume(secret), names::CREDENTIAL_DIR.to_owned()))
+        }
+        SignIn::WorkloadIdentity => {
+            let audience = valid.entra.cloud.federation_audience().to_owned();
+            Some(pod::token_volume("federated-token", audience, names::FEDERATED_TOKEN_PATH))
+        }
+        // The node gives the token.
+        SignIn::ManagedIdentity | SignIn::FederatedManagedIdentity(_) => None,
     };
-    vec![store_token, credential]
+    [Some(store_token), credential].into_iter().flatten().collect()
+}
+
+fn auth(sign_in: SignIn<'_>) -> Auth {
+    match sign_in {
+        SignIn::WorkloadIdentity => Auth::WorkloadIdentity,
+        SignIn::FederatedManagedIdentity(id) => {
+            Auth::FederatedManagedIdentity { managed_identity_client_id: id.to_owned() }
+        }
+        SignIn::ManagedIdentity => Auth::ManagedIdentity,
+        SignIn::ClientCertificate(_) => Auth::ClientCertificate,
+        SignIn::ClientSecret(_) => Auth::ClientSecret,
+    }
 }
 
 /// Optional, so that a missing Secret is reported by the program instead of leaving the pod hanging.
@@ -139,6 +157,7 @@ mod tests {
     use super::*;
     use crate::connector_instance::validate::validate;
     use crate::testing;
+    use rstest::rstest;
 
     #[test]
     fn workload_identity_job() {
@@ -152,6 +171,60 @@ mod tests {
         instance.spec.limits = Some(sv0_api::InstanceLimits { max_requests: Some(500), deadline_seconds: Some(60) });
         instance.spec.accepted_collection_revision = Some(3);
         insta::assert_yaml_snapshot!(build(&instance, &testing::full_config()));
+    }
+
+    #[test]
+    fn client_certificate_job() {
+        let instance = testing::instance(r#"{"clientCertificate": {"secretName": "sv0-entra-certificate"}}"#);
+        insta::assert_yaml_snapshot!(build(&instance, &testing::config()));
+    }
+
+    /// The order's text as the admission policy compares it: way to sign in, and the node's endpoint only for those
+    /// that need it, where it is open.
+    #[rstest]
+    #[case::workload_identity(r#"{"workloadIdentity": {}}"#, r#""auth":"workloadIdentity","#, true, false)]
+    #[case::certificate(
+        r#"{"clientCertificate": {"secretName": "sv0-x"}}"#,
+        r#""auth":"clientCertificate","#,
+        true,
+        false
+    )]
+    #[case::secret(r#"{"clientSecret": {"secretName": "sv0-x"}}"#, r#""auth":"clientSecret","#, true, false)]
+    #[case::managed(r#"{"managedIdentity": {}}"#, r#""auth":"managedIdentity","#, true, true)]
+    #[case::managed_and_closed(r#"{"managedIdentity": {}}"#, r#""auth":"managedIdentity","#, false, false)]
+    #[case::federated(
+        r#"{"federatedManagedIdentity": {"managedIdentityClientId": "33333333-3333-4333-8333-333333333333"}}"#,
+        r#""auth":{"federatedManagedIdentity":{"managedIdentityClientId":"33333333-3333-4333-8333-333333333333"}},"#,
+        true,
+        true
+    )]
+    fn an_order_says_how_to_sign_in(#[case] spec: &str, #[case] auth: &str, #[case] open: bool, #[case] asks: bool) {
+        let instance = testing::instance(spec);
+        let mut config = testing::config();
+        config.scan.allow_metadata_endpoint = open;
+        let valid = validate(&instance).unwrap();
+        let request = request(&valid, "id", &config, testing::store());
+        let text = serde_json::to_string(&request).unwrap();
+        assert_eq!(text.split(auth).count(), 2, "{text}");
+        assert_eq!(text.contains(r#""allowMetadataEndpoint":true"#), asks, "{text}");
+        assert_eq!(serde_json::from_str::<ScanRequest>(&text).unwrap(), request);
+        let volumes = volumes(&valid);
+        let secrets: Vec<_> = volumes.iter().filter_map(|(v, _)| v.secret.as_ref()?.secret_name.clone()).collect();
+        assert_eq!(secrets.len(), usize::from(spec.contains("secretName")), "{secrets:?}");
+        let token = volumes.iter().any(|(_, path)| names::FEDERATED_TOKEN_PATH.starts_with(path.as_str()));
+        assert_eq!(token, spec.contains("workloadIdentity"));
+    }
+
+    #[rstest]
+    #[case::not_said(None, 1)]
+    #[case::one(Some(1), 1)]
+    #[case::two(Some(2), 2)]
+    #[case::more_than_there_is(Some(9), 9)]
+    fn a_new_instance_too_accepts_what_the_field_says(#[case] field: Option<i32>, #[case] expected: u32) {
+        let mut instance = testing::instance(r#"{"workloadIdentity": {}}"#);
+        instance.spec.accepted_collection_revision = field;
+        let request = request(&validate(&instance).unwrap(), "id", &testing::config(), testing::store());
+        assert_eq!(request.accepted_collection_revision, expected);
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub(super) fn facts<'a>(instance: &'a ConnectorInstance, schedules: &'a [(String
 pub(super) fn trouble(status: &ConnectorInstanceStatus) -> Option<Reason> {
     let scan = status.last_scan.as_ref()?;
     match scan.outcome.as_str() {
-        "Complete" => None,
+        // Without consent the next scan fails: whether it is back is worth a look.
+        "Complete" => super::consent::is_revoked(&status.conditions).then_some(Reason::ConsentRevoked),
         "Partial" => {
             let gaps = status.coverage.iter().flat_map(|coverage| &coverage.gaps);
             let unexplained = Reason::PartialCoverage.as_str();

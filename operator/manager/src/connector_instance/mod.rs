@@ -6,7 +6,9 @@
 
 mod apply;
 mod build;
+mod consent;
 mod dereference;
+mod expiry;
 mod status;
 mod validate;
 
@@ -25,12 +27,15 @@ use crate::fairness::Key;
 use crate::job_state::JobState;
 use crate::scan_due::{self, ScanDue, Trigger};
 use crate::{cluster, estate, report};
+use expiry::Stored;
 use status::Draft;
 
 /// Between looks at a Job that is starting or running.
 const LOOK: Duration = Duration::from_secs(2);
 /// Between looks at something that a person has to mend in the cluster.
 const RECHECK: Duration = Duration::from_secs(15);
+/// Longest time without a look at an instance that waits for an instant: timers do not reach years.
+const LONGEST_SLEEP: Duration = Duration::from_hours(24);
 /// An order whose Job never appeared is given up after this.
 const ORDER_EXPIRES: i64 = 900;
 /// What a Job may take beyond the scan's own deadline, with the time that the Job controller may need to act on it.
@@ -100,7 +105,7 @@ impl<'a> Scene<'a> {
     }
 
     fn draft(&self) -> Draft {
-        Draft::new(self.instance.status.as_ref(), self.instance.metadata.generation, self.now)
+        Draft::of(self.instance, self.now)
     }
 
     async fn write(&self, status: ConnectorInstanceStatus) -> Result<(), Error> {
@@ -111,8 +116,9 @@ impl<'a> Scene<'a> {
         self.ctx.release_place(&self.key);
         let draft = self.draft();
         let status = if self.instance.spec.suspend { draft.suspended() } else { draft.waiting(next) }.finish();
+        let wake = wake_at(next, self.instance, &status, self.now);
         self.write(status).await?;
-        Ok(next.map_or_else(Action::await_change, |at| Action::requeue(until(at, self.now))))
+        Ok(wake.map_or_else(Action::await_change, |at| Action::requeue(until(at, self.now).min(LONGEST_SLEEP))))
     }
 
     async fn refuse(&self, reason: Reason, again: Action) -> Result<Action, Error> {
@@ -127,6 +133,12 @@ impl<'a> Scene<'a> {
             Ok(valid) => valid,
             Err(reason) => return self.refuse(reason, Action::await_change()).await,
         };
+        if valid.sign_in.asks_the_node() && !self.ctx.config.scan.allow_metadata_endpoint {
+            self.ctx.release_place(&self.key);
+            self.write(self.draft().refused_saying(Reason::NetworkNotAllowed, validate::NODE_CLOSED).finish()).await?;
+            // The configuration is read at start, and then every instance is looked at.
+            return Ok(Action::await_change());
+        }
         self.ctx.count_scans_under_way();
         if !self.ctx.request_place(&self.key) {
             self.write(self.draft().queued().finish()).await?;
@@ -224,6 +236,17 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// When an instance at rest is looked at again by itself: for its next scan, or because its credential's end draws near.
+fn wake_at(
+    scan: Option<Timestamp>,
+    instance: &ConnectorInstance,
+    status: &ConnectorInstanceStatus,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let ends = status.credential_expires_at.as_ref().map(|at| at.0);
+    [scan, expiry::next_change(Stored::of(instance), ends, now)].into_iter().flatten().min()
+}
+
 /// Whether a scan that was ordered at `since` must be over. The namespace's users can edit the Job, its deadline too,
 /// and a scan that never ends would keep its place among the parallel scans of all estates.
 fn over_every_bound(since: Timestamp, now: Timestamp, deadline_seconds: u32) -> bool {
@@ -247,6 +270,28 @@ pub(crate) fn error_policy(_: Arc<Guarded<ConnectorInstance>>, error: &Error, ct
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(None, None, None)]
+    #[case::scan(Some("2026-05-06T10:00:00Z"), None, Some("2026-05-06T10:00:00Z"))]
+    #[case::warning_first(Some("2026-07-01T00:00:00Z"), Some("2026-06-30T00:00:00Z"), Some("2026-05-31T00:00:00Z"))]
+    #[case::scan_first(Some("2026-05-06T10:00:00Z"), Some("2026-06-30T00:00:00Z"), Some("2026-05-06T10:00:00Z"))]
+    #[case::warning_alone(None, Some("2026-06-30T00:00:00Z"), Some("2026-05-31T00:00:00Z"))]
+    #[case::warned(None, Some("2026-05-20T00:00:00Z"), Some("2026-05-20T00:00:00Z"))]
+    #[case::over(None, Some("2026-05-01T00:00:00Z"), None)]
+    fn an_instance_at_rest_wakes_for_its_credential(
+        #[case] scan: Option<&str>,
+        #[case] ends: Option<&str>,
+        #[case] expected: Option<&str>,
+    ) {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let instance = crate::testing::instance(r#"{"clientSecret": {"secretName": "sv0-entra"}}"#);
+        let ends = ends.map(|text| serde_json::from_value(serde_json::json!(text)).unwrap());
+        let status = ConnectorInstanceStatus { credential_expires_at: ends, ..ConnectorInstanceStatus::default() };
+        let wake = wake_at(scan.map(at), &instance, &status, at("2026-05-05T10:00:00Z"));
+        assert_eq!(wake, expected.map(at));
+    }
 
     #[test]
     fn a_scan_holds_its_place_no_longer_than_the_operators_own_bounds_allow() {

@@ -6,13 +6,17 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::conditions::{
-    self, AUTHENTICATED, COLLECTION_CHANGE_PENDING, FALSE, Observed, PERMISSIONS_SUFFICIENT, RATE_LIMITED, READY,
-    RECONCILING, SCAN_SUCCEEDED, STALLED, TRUE, UNKNOWN,
+    self, AUTHENTICATED, COLLECTION_CHANGE_PENDING, CONSENT_UNCHANGED, CREDENTIAL_EXPIRING, FALSE, Observed,
+    PERMISSIONS_SUFFICIENT, RATE_LIMITED, READY, RECONCILING, SCAN_SUCCEEDED, STALLED, TRUE, UNKNOWN,
 };
-use sv0_api::{ActiveScan, ConnectorInstanceStatus, CoverageGap, CoverageStatus, LastScan, SnapshotStatus};
+use sv0_api::{
+    ActiveScan, ConnectorInstance, ConnectorInstanceStatus, CoverageGap, CoverageStatus, LastScan, SnapshotStatus,
+};
 use sv0_protocol::{Outcome, Reason, ScanReport};
 
+use super::consent::{self, Grantee, Standing};
 use super::dereference::trouble;
+use super::expiry::{self, Stored};
 use crate::conditions::{is_cluster_setup, is_sign_in, message};
 use crate::scan_due::{Recovery, recovery};
 
@@ -26,6 +30,8 @@ pub(crate) const SCAN_HELD_UP: &str = "ScanHeldUp";
 pub(crate) const NOT_STARTED: &str = "NotStarted";
 /// Permissions that fit into a message.
 const LISTED: usize = 12;
+/// Gaps that a report lists at most.
+const MOST_GAPS: usize = 16;
 /// A source system may ask to be left alone for a day at most; whoever claims more does not stop scanning for ever.
 const LONGEST_WISH: u64 = 24 * 60 * 60;
 
@@ -33,18 +39,46 @@ const LONGEST_WISH: u64 = 24 * 60 * 60;
 pub(crate) struct Draft {
     status: ConnectorInstanceStatus,
     observed: Observed,
+    whose: Grantee,
+    stored: Stored,
 }
 
 impl Draft {
     /// Starts from the status as it is.
     pub(crate) fn new(status: Option<&ConnectorInstanceStatus>, generation: Option<i64>, now: Timestamp) -> Self {
         let whole = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        Self { status: status.cloned().unwrap_or_default(), observed: Observed { generation, at: Time(whole) } }
+        Self {
+            status: status.cloned().unwrap_or_default(),
+            observed: Observed { generation, at: Time(whole) },
+            whose: Grantee::default(),
+            stored: Stored::default(),
+        }
+    }
+
+    /// Starts from an instance as it is.
+    pub(crate) fn of(instance: &ConnectorInstance, now: Timestamp) -> Self {
+        let mut draft = Self::new(instance.status.as_ref(), instance.metadata.generation, now);
+        draft.whose = Grantee::of(instance);
+        draft.stored = Stored::of(instance);
+        draft
     }
 
     /// The new status.
-    pub(crate) fn finish(self) -> ConnectorInstanceStatus {
+    pub(crate) fn finish(mut self) -> ConnectorInstanceStatus {
+        // Before the first scan there is nothing to say about the credential.
+        if self.status.last_scan.is_some() {
+            self.expiry();
+        }
         self.status
+    }
+
+    fn expiry(&mut self) {
+        if self.stored == Stored::Nothing {
+            self.status.credential_expires_at = None;
+        }
+        let ends = self.status.credential_expires_at.as_ref().map(|at| at.0);
+        let (status, reason, text) = expiry::condition(self.stored, ends, self.observed.at.0);
+        self.set(CREDENTIAL_EXPIRING, status, reason, &text);
     }
 
     fn set(&mut self, type_: &str, status: &str, reason: &str, message: &str) {
@@ -114,6 +148,14 @@ impl Draft {
         self
     }
 
+    /// Nothing was started, because of this, which needs other words than its reason has elsewhere.
+    pub(crate) fn refused_saying(self, reason: Reason, text: &str) -> Self {
+        let mut draft = self.refused(reason);
+        draft.set(READY, FALSE, reason.as_str(), text);
+        draft.set(STALLED, TRUE, reason.as_str(), text);
+        draft
+    }
+
     /// Suspended by its owner: not a fault.
     pub(crate) fn suspended(mut self) -> Self {
         self.status.observed_generation = self.observed.generation;
@@ -146,7 +188,10 @@ impl Draft {
             return self;
         };
         match result {
-            Ok(report) => self.reported(&active, &report),
+            Ok(report) => {
+                let report = self.in_view_of_the_past(report);
+                self.reported(&active, &report);
+            }
             Err(reason) => self.came_to_nothing(&active, reason),
         }
         self
@@ -187,9 +232,12 @@ impl Draft {
         });
         self.sign_in(report);
         self.throttling(report);
-        self.collection_change(report.pending_collection_revision);
-        if let Some(at) = report.credential_expires_at {
-            self.status.credential_expires_at = Timestamp::from_second(at.as_second()).ok().map(Time);
+        self.collection_change(report);
+        self.consent(report);
+        // A scan that saw everything and cannot tell the end says so; one that did not says nothing about it.
+        if report.credential_expires_at.is_some() || report.outcome == Outcome::Complete {
+            let ends = report.credential_expires_at.and_then(|at| Timestamp::from_second(at.as_second()).ok());
+            self.status.credential_expires_at = ends.map(Time);
         }
         if report.outcome == Outcome::Failed {
             self.permissions(report);
@@ -224,6 +272,12 @@ impl Draft {
         self.at_rest();
         if report.outcome == Outcome::Complete || accepted_gaps_only {
             self.set(SCAN_SUCCEEDED, TRUE, "Complete", "Every accepted collection was read completely.");
+            if consent::is_revoked(&self.status.conditions) {
+                // The token of before was still good: the next scan will get nothing.
+                let text = message(Reason::ConsentRevoked, None);
+                self.set(READY, FALSE, Reason::ConsentRevoked.as_str(), &text);
+                return;
+            }
             self.set(READY, TRUE, "ScanComplete", "The last scan read every accepted collection completely.");
             return;
         }
@@ -273,16 +327,50 @@ impl Draft {
         }
     }
 
-    fn collection_change(&mut self, pending: Option<u32>) {
-        match pending {
-            Some(revision) => {
-                let text = format!(
-                    "Collection revision {revision} waits: read what it adds, then set spec.acceptedCollectionRevision to {revision}."
-                );
-                self.set(COLLECTION_CHANGE_PENDING, TRUE, Reason::CollectionNotAccepted.as_str(), &text);
-            }
-            None => self.set(COLLECTION_CHANGE_PENDING, FALSE, "UpToDate", "No newer collection revision waits."),
+    /// A scan without a snapshot says nothing about revisions: what was known stays.
+    fn collection_change(&mut self, report: &ScanReport) {
+        if let Some(revision) = report.pending_collection_revision {
+            let text = pending_revision(revision, report);
+            self.set(COLLECTION_CHANGE_PENDING, TRUE, Reason::CollectionNotAccepted.as_str(), &text);
+        } else if report.snapshot.is_some() {
+            self.set(COLLECTION_CHANGE_PENDING, FALSE, "UpToDate", "No newer collection revision waits.");
         }
+    }
+
+    /// Whoever never had consent cannot lose it.
+    fn in_view_of_the_past(&self, report: ScanReport) -> ScanReport {
+        let had = self.status.consent.as_ref().is_some_and(|known| self.whose.is(known));
+        match report.reason {
+            Some(Reason::ConsentRevoked) if !had => ScanReport { reason: Some(Reason::ConsentRequired), ..report },
+            _ => report,
+        }
+    }
+
+    fn consent(&mut self, report: &ScanReport) {
+        if self.status.consent.as_ref().is_some_and(|known| !self.whose.is(known)) {
+            self.status.consent = None;
+            self.status.conditions.retain(|condition| condition.type_ != CONSENT_UNCHANGED);
+        }
+        let (at, before) = (&self.observed.at, self.status.consent.as_ref());
+        let (next, standing) = match (&report.consent, before) {
+            (Some(consent), before) => consent::assess(before, report, consent, &self.whose, at),
+            (None, Some(before)) if consent::is_withdrawn(report) => {
+                (Some(consent::withdrawn(before, consent::principal_after(before, report), at)), Standing::Revoked)
+            }
+            // Nothing was learnt: what was known stays.
+            (None, _) => return,
+        };
+        let digest = next.as_ref().map(|known| known.digest.clone()).unwrap_or_default();
+        self.status.consent = next;
+        let (status, reason, text) = match standing {
+            Standing::AsAccepted => (TRUE, "AsAccepted", "What is granted is what was accepted.".to_owned()),
+            Standing::Revoked => (FALSE, Reason::ConsentRevoked.as_str(), message(Reason::ConsentRevoked, None)),
+            Standing::NeverGiven => (FALSE, Reason::ConsentRequired.as_str(), message(Reason::ConsentRequired, None)),
+            Standing::Drifted { added, more, removed } => {
+                (FALSE, Reason::ConsentDrifted.as_str(), drift(&added, more, &removed, &digest))
+            }
+        };
+        self.set(CONSENT_UNCHANGED, status, reason, &text);
     }
 
     fn permissions(&mut self, report: &ScanReport) {
@@ -317,6 +405,36 @@ fn listed(words: &[String]) -> String {
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
+/// What was granted and taken away, and the two ways to end it.
+fn drift(added: &[String], more: i32, removed: &[String], digest: &str) -> String {
+    let mut said = Vec::new();
+    if !added.is_empty() {
+        said.push(format!("Granted since the last accepted state, and not needed: {}.", listed(added)));
+    }
+    if more > 0 {
+        said.push(format!("Granted since then, beyond what is listed: {more} permissions."));
+    }
+    if !removed.is_empty() {
+        said.push(format!("Taken away since the last accepted state, and needed: {}.", listed(removed)));
+    }
+    format!("{} Undo it at the source system, or accept it with spec.acceptedConsent: {digest}", said.join(" "))
+}
+
+/// What the revision would read, and how to accept it.
+fn pending_revision(revision: u32, report: &ScanReport) -> String {
+    let waits = |gap: &&sv0_protocol::Gap| gap.reason == Some(Reason::CollectionNotAccepted);
+    let new: Vec<String> = report.gaps.iter().filter(waits).map(|gap| gap.collection.clone()).collect();
+    let new = if new.is_empty() {
+        String::new()
+    } else {
+        let more = if report.gaps.len() < MOST_GAPS { "" } else { " and more" };
+        format!(" It would newly read: {}{more}.", new.join(", "))
+    };
+    format!(
+        "Collection revision {revision} is not accepted, so nothing of it is read.{new} To accept it, grant the permissions that it needs and set spec.acceptedCollectionRevision: {revision}"
+    )
+}
+
 fn coverage(report: &ScanReport) -> CoverageStatus {
     let gaps = report.gaps.iter().map(|gap| CoverageGap {
         collection: gap.collection.clone(),
@@ -324,7 +442,9 @@ fn coverage(report: &ScanReport) -> CoverageStatus {
         reason: gap.reason.map(|r| r.to_string()),
         permission: gap.permission.clone(),
     });
-    let total = u64::from(report.complete_collections) + report.gaps.len() as u64;
+    // Of what was accepted; what waits has a condition of its own.
+    let accepted = report.gaps.iter().filter(|gap| gap.reason != Some(Reason::CollectionNotAccepted)).count();
+    let total = u64::from(report.complete_collections) + accepted as u64;
     CoverageStatus {
         complete: i32::try_from(report.complete_collections).unwrap_or(i32::MAX),
         gaps: gaps.collect(),

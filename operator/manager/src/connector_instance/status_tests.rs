@@ -92,6 +92,221 @@ fn a_collection_that_waits_for_consent_is_not_a_fault() {
         "gaps": [{"collection": "signIns", "state": "skipped", "reason": "CollectionNotAccepted"}]}));
     is(&status, READY, "True", "ScanComplete");
     is(&status, COLLECTION_CHANGE_PENDING, "True", "CollectionNotAccepted");
+    assert_eq!(status.coverage.unwrap().summary, "12/12", "of what was accepted");
+}
+
+/// What a newer connector says of itself under each accepted revision; what it then reads is in the table beside the
+/// order.
+#[rstest]
+#[case::waits(json!({"pendingCollectionRevision": 2, "gaps": waiting(&["groups", "servicePlans"])}), "True", "CollectionNotAccepted",
+    "Collection revision 2 is not accepted, so nothing of it is read. It would newly read: groups, servicePlans. To accept it, grant the permissions that it needs and set spec.acceptedCollectionRevision: 2")]
+#[case::beside_another_gap(json!({"outcome": "Partial", "reason": "PermissionMissing", "pendingCollectionRevision": 2,
+    "gaps": [{"collection": "ownerRoles", "state": "denied", "reason": "PermissionMissing"}, waiting(&["groups"])[0]]}), "True", "CollectionNotAccepted",
+    "It would newly read: groups. To accept")]
+#[case::more_than_a_report_lists(json!({"pendingCollectionRevision": 2, "gaps": waiting(&["c"; 16])}), "True", "CollectionNotAccepted", "c, c and more.")]
+#[case::names_cut_off(json!({"pendingCollectionRevision": 3}), "True", "CollectionNotAccepted", "nothing of it is read. To accept it")]
+#[case::accepted(json!({}), "False", "UpToDate", "No newer collection revision waits.")]
+fn a_newer_revision_is_told_with_what_it_reads(
+    #[case] changes: Value,
+    #[case] value: &str,
+    #[case] reason: &str,
+    #[case] text: &str,
+) {
+    let status = harvested(changes);
+    is(&status, COLLECTION_CHANGE_PENDING, value, reason);
+    let said = &conditions::find(&status.conditions, COLLECTION_CHANGE_PENDING).unwrap().message;
+    assert!(said.contains(text), "{said}");
+}
+
+fn waiting(collections: &[&str]) -> Vec<Value> {
+    let gap = |name: &&str| json!({"collection": name, "state": "skipped", "reason": "CollectionNotAccepted"});
+    collections.iter().map(gap).collect()
+}
+
+#[test]
+fn a_scan_that_failed_does_not_say_that_no_revision_waits() {
+    let waits = harvested(json!({"pendingCollectionRevision": 2, "gaps": waiting(&["groups"])}));
+    let failed = then(&waits, json!({"outcome": "Failed", "reason": "UpstreamUnavailable", "snapshot": null}));
+    is(&failed, COLLECTION_CHANGE_PENDING, "True", "CollectionNotAccepted");
+    is(&then(&failed, json!({})), COLLECTION_CHANGE_PENDING, "False", "UpToDate");
+}
+
+const PRINCIPAL: &str = "33333333-3333-4333-8333-333333333333";
+
+/// A scan that read its own grants.
+fn granted(needed: &[&str], excess: &[&str], missing: &[&str]) -> Value {
+    let consent = json!({"servicePrincipal": PRINCIPAL, "needed": needed, "granted": needed.len() + excess.len()});
+    json!({"permissionsExcess": excess, "permissionsMissing": missing, "consent": consent})
+}
+
+/// The next scan, an hour later, of the same instance.
+#[allow(clippy::needless_pass_by_value, reason = "called with json!")]
+fn then(before: &ConnectorInstanceStatus, changes: Value) -> ConnectorInstanceStatus {
+    let begun = draft(Some(before), "2026-05-05T11:00:00Z").ordered("id".into(), "j".into(), "Retry", None).finish();
+    draft(Some(&begun), "2026-05-05T11:00:10Z").harvested(Ok(report(&changes))).finish()
+}
+
+fn consented() -> ConnectorInstanceStatus {
+    let status = harvested(granted(&["A.Read", "B.Read"], &[], &[]));
+    is(&status, CONSENT_UNCHANGED, "True", "AsAccepted");
+    status
+}
+
+fn failed(reason: &str) -> Value {
+    json!({"outcome": "Failed", "reason": reason, "snapshot": null, "requests": 5, "tokenRequests": 1})
+}
+
+#[test]
+fn drift_names_what_changed_and_how_to_accept_it() {
+    let drifted = then(&consented(), granted(&["A.Read"], &["X.Write"], &["B.Read"]));
+    is(&drifted, CONSENT_UNCHANGED, "False", "ConsentDrifted");
+    is(&drifted, READY, "True", "ScanComplete");
+    let text = &conditions::find(&drifted.conditions, CONSENT_UNCHANGED).unwrap().message;
+    let digest = &drifted.consent.as_ref().unwrap().digest;
+    assert_eq!(
+        text,
+        &format!(
+            "Granted since the last accepted state, and not needed: X.Write. Taken away since the last accepted state, and needed: B.Read. Undo it at the source system, or accept it with spec.acceptedConsent: {digest}"
+        )
+    );
+    let back = then(&drifted, granted(&["A.Read", "B.Read"], &[], &[]));
+    is(&back, CONSENT_UNCHANGED, "True", "AsAccepted");
+}
+
+#[test]
+fn a_scan_that_could_not_read_its_grants_changes_nothing_about_them() {
+    let before = consented();
+    for changes in
+        [json!({}), partial("UpstreamUnavailable"), failed("UpstreamUnavailable"), failed("PermissionMissing")]
+    {
+        let after = then(&before, changes);
+        assert_eq!(after.consent, before.consent);
+        is(&after, CONSENT_UNCHANGED, "True", "AsAccepted");
+    }
+    assert_eq!(harvested(json!({})).consent, None);
+    is(&harvested(json!({})), CONSENT_UNCHANGED, "-", "-");
+}
+
+#[rstest]
+#[case::all_refused("ConsentRevoked", "ConsentRevoked", Some(PRINCIPAL))]
+#[case::service_principal_gone("ServicePrincipalMissing", "ServicePrincipalMissing", None)]
+#[case::enterprise_application_deleted("AppNotInTenant", "AppNotInTenant", None)]
+#[case::no_consent("ConsentRequired", "ConsentRequired", None)]
+fn consent_that_is_taken_away(#[case] reason: &str, #[case] ready: &str, #[case] principal: Option<&str>) {
+    let revoked = then(&consented(), failed(reason));
+    is(&revoked, CONSENT_UNCHANGED, "False", "ConsentRevoked");
+    is(&revoked, READY, "False", ready);
+    is(&revoked, STALLED, "True", ready);
+    let consent = revoked.consent.as_ref().unwrap();
+    assert_eq!((consent.permission_count, consent.service_principal_id.as_deref()), (0, principal));
+    let back = then(&revoked, granted(&["A.Read", "B.Read"], &[], &[]));
+    is(&back, CONSENT_UNCHANGED, "True", "AsAccepted");
+    is(&back, READY, "True", "ScanComplete");
+    is(&back, STALLED, "False", "Progressing");
+}
+
+#[test]
+fn consent_that_never_was_is_not_revoked() {
+    let status = harvested(failed("ConsentRevoked"));
+    is(&status, READY, "False", "ConsentRequired");
+    is(&status, CONSENT_UNCHANGED, "-", "-");
+    assert_eq!(status.last_scan.unwrap().reason.as_deref(), Some("ConsentRequired"));
+    let nothing = json!({"consent": {"servicePrincipal": PRINCIPAL, "granted": 0}});
+    is(&harvested(nothing), CONSENT_UNCHANGED, "False", "ConsentRequired");
+}
+
+#[rstest]
+#[case::roles_gone(json!({"servicePrincipal": PRINCIPAL, "granted": 0}))]
+#[case::service_principal_gone(json!({"granted": 0}))]
+fn a_token_of_before_does_not_make_up_for_consent(#[case] consent: Value) {
+    let revoked = then(&consented(), json!({"consent": consent, "permissionsMissing": ["A.Read"]}));
+    is(&revoked, SCAN_SUCCEEDED, "True", "Complete");
+    is(&revoked, CONSENT_UNCHANGED, "False", "ConsentRevoked");
+    is(&revoked, READY, "False", "ConsentRevoked");
+    assert_eq!(trouble(&revoked), Some(Reason::ConsentRevoked), "looked at again within the hour");
+    assert_eq!(revoked.consecutive_failures, 0);
+}
+
+fn with_instance(auth: &str, status: Option<ConnectorInstanceStatus>) -> ConnectorInstance {
+    ConnectorInstance { status, ..crate::testing::instance(auth) }
+}
+
+/// The next scan of this instance.
+#[allow(clippy::needless_pass_by_value, reason = "called with json!")]
+fn scanned(mut instance: ConnectorInstance, changes: Value) -> ConnectorInstance {
+    let now = at("2026-05-05T12:00:00Z");
+    instance.status = Some(Draft::of(&instance, now).ordered("id".into(), "j".into(), "Retry", None).finish());
+    instance.status = Some(Draft::of(&instance, now).harvested(Ok(report(&changes))).finish());
+    instance
+}
+
+fn status(instance: &ConnectorInstance) -> &ConnectorInstanceStatus {
+    instance.status.as_ref().unwrap()
+}
+
+#[test]
+fn another_application_in_the_spec_starts_a_new_account_of_consent() {
+    let one = scanned(with_instance(r#"{"workloadIdentity": {}}"#, None), granted(&["A.Read"], &[], &[]));
+    assert_eq!(status(&one).consent.as_ref().unwrap().tenant_id, "11111111-1111-4111-8111-111111111111");
+    let mut other = one.clone();
+    other.spec.entra.as_mut().unwrap().client_id = "44444444-4444-4444-8444-444444444444".into();
+    let refused = scanned(other.clone(), failed("AppNotInTenant"));
+    assert_eq!(status(&refused).consent, None);
+    is(status(&refused), CONSENT_UNCHANGED, "-", "-");
+    let fresh = scanned(other, granted(&["A.Read"], &["X.Write"], &[]));
+    is(status(&fresh), CONSENT_UNCHANGED, "True", "AsAccepted");
+}
+
+#[test]
+fn accepting_consent_takes_the_digest_of_the_state_that_is_meant() {
+    let one = scanned(with_instance(r#"{"workloadIdentity": {}}"#, None), granted(&["A.Read"], &[], &[]));
+    let mut drifted = scanned(one, granted(&["A.Read"], &["X.Write"], &[]));
+    is(status(&drifted), CONSENT_UNCHANGED, "False", "ConsentDrifted");
+    drifted.spec.accepted_consent = Some(status(&drifted).consent.as_ref().unwrap().digest.clone());
+    let accepted = scanned(drifted, granted(&["A.Read"], &["X.Write"], &[]));
+    is(status(&accepted), CONSENT_UNCHANGED, "True", "AsAccepted");
+    let again = scanned(accepted, granted(&["A.Read"], &["X.Write", "Y.Write"], &[]));
+    is(status(&again), CONSENT_UNCHANGED, "False", "ConsentDrifted");
+}
+
+#[test]
+fn the_end_of_the_credential_follows_what_scans_see_and_the_way_to_sign_in() {
+    let secret = r#"{"clientSecret": {"secretName": "sv0-entra"}}"#;
+    let soon = json!({"credentialExpiresAt": "2026-05-20T00:00:00.5Z"});
+    let one = scanned(with_instance(secret, None), soon);
+    is(status(&one), CREDENTIAL_EXPIRING, "True", "CredentialExpiring");
+    is(status(&one), READY, "True", "ScanComplete");
+    let lost = scanned(one.clone(), partial("LastPageLost"));
+    is(status(&lost), CREDENTIAL_EXPIRING, "True", "CredentialExpiring");
+    let unclear = scanned(one.clone(), json!({}));
+    is(status(&unclear), CREDENTIAL_EXPIRING, "Unknown", "EndUnknown");
+    let renewed = scanned(one.clone(), json!({"credentialExpiresAt": "2027-05-20T00:00:00Z"}));
+    is(status(&renewed), CREDENTIAL_EXPIRING, "False", "NotSoon");
+    let federated = ConnectorInstance { spec: with_instance(r#"{"workloadIdentity": {}}"#, None).spec, ..one };
+    let federated = scanned(federated, partial("LastPageLost"));
+    is(status(&federated), CREDENTIAL_EXPIRING, "False", "NothingStored");
+    assert_eq!(status(&federated).credential_expires_at, None);
+}
+
+#[test]
+fn before_the_first_scan_nothing_is_said_about_the_credential() {
+    let fresh = with_instance(r#"{"clientSecret": {"secretName": "sv0-entra"}}"#, None);
+    let refused = Draft::of(&fresh, at("2026-05-05T12:00:00Z")).refused(Reason::NotAnEstate).finish();
+    is(&refused, CREDENTIAL_EXPIRING, "-", "-");
+}
+
+#[test]
+fn a_closed_node_is_said_with_what_the_administrator_must_set() {
+    let instance = with_instance(r#"{"managedIdentity": {}}"#, None);
+    let draft = Draft::of(&instance, at("2026-05-05T12:00:00Z"));
+    let text = super::super::validate::NODE_CLOSED;
+    let refused = draft.refused_saying(Reason::NetworkNotAllowed, text).finish();
+    for type_ in [READY, STALLED] {
+        let said = conditions::find(&refused.conditions, type_).unwrap();
+        assert_eq!((said.reason.as_str(), said.message.as_str()), ("NetworkNotAllowed", text));
+    }
+    is(&refused, STALLED, "True", "NetworkNotAllowed");
+    assert!(text.contains("scan.allowMetadataEndpoint to true"));
 }
 
 #[rstest]

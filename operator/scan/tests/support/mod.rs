@@ -291,14 +291,18 @@ fn estate() -> BTreeMap<String, Vec<Value>> {
     graph["appRoles"] = json!([
         {"id": WRITE_ROLE, "value": "Application.ReadWrite.All", "allowedMemberTypes": ["Application"]},
         {"id": id('f', 1), "value": "People.Only", "allowedMemberTypes": ["User"]}]);
-    let mut roles = vec![json!({"id": "own-1", "appRoleId": WRITE_ROLE, "resourceId": id('b', 5)})];
+    let mut roles = vec![
+        json!({"id": "own-1", "appRoleId": WRITE_ROLE, "resourceId": id('b', 5), "createdDateTime": "2025-11-03T09:00:00.1234567Z"}),
+    ];
     roles.extend(
         needed
             .iter()
             .skip(1)
             .map(|role| json!({"id": format!("own-{role}"), "appRoleId": role, "resourceId": id('b', 5)})),
     );
-    roles.push(json!({"id": "own-2", "appRoleId": "7ab1d382-f21e-4acd-a863-ba3e13f7da61", "resourceId": id('b', 5)}));
+    roles.push(json!({"id": "own-2", "appRoleId": "7ab1d382-f21e-4acd-a863-ba3e13f7da61", "resourceId": id('b', 5), "createdDateTime": "2024-02-01T08:00:00Z"}));
+    // Plain access to the resource, no permission.
+    roles.push(json!({"id": "own-3", "appRoleId": "00000000-0000-0000-0000-000000000000", "resourceId": id('b', 5), "createdDateTime": "2020-01-01T00:00:00Z"}));
     let assigned = |n: u32, kind: &str, role: &str| {
         json!({"id": format!("assigned-{n}"), "appRoleId": role, "principalId": id('b', n), "principalType": kind,
             "principalDisplayName": NEVER, "resourceId": id('b', 5), "createdDateTime": "2021-02-02T04:22:45.9480566Z"})

@@ -17,6 +17,7 @@ use crate::tools::{self, LINT, files_below, remove_dir};
 const VARIANTS: &[(&str, &[&str])] = &[
     ("securityv0", &["estates[0].namespace=team-a", "estates[1].namespace=team-b"]),
     ("securityv0", &["estates[0].namespace=team-a", "estates[0].create=true", "networkPolicy.enabled=false"]),
+    ("securityv0", &["estates[0].namespace=team-a", "scan.allowMetadataEndpoint=true"]),
 ];
 
 /// Checks all charts and samples.

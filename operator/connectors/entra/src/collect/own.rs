@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sv0_connector::{Manifest, Param, Tally, text};
+use jiff::Timestamp;
+use sv0_connector::{Cause, Failure, Manifest, OwnGrants, Param, Tally, text};
 use sv0_graph::{NodeKind, Value, attr};
 
 use crate::client::list;
@@ -15,8 +16,12 @@ use crate::model::{AppRoleAssignment, OwnPrincipal};
 pub(crate) struct Held {
     /// Object id of its service principal.
     principal: Option<String>,
+    /// The tenant has no service principal for it.
+    absent: bool,
     /// Role id and resource of each permission that was granted.
     roles: BTreeSet<(String, String)>,
+    /// When each was granted, as far as that is told.
+    granted_at: Vec<Timestamp>,
 }
 
 /// Own service principal and its permissions.
@@ -32,13 +37,14 @@ pub(crate) async fn held(walk: &Walk<'_>, tally: &mut Tally) -> Held {
         Ok(request) => match walk.engine.json(&request).await {
             Ok(own) => own,
             Err(failure) => {
+                held.absent = failure.cause == Cause::NotFound;
                 tally.report(failure);
                 return held;
             }
         },
     };
     let Some(id) = text::guid(&own.id) else {
-        tally.report(sv0_connector::Cause::ResponseMalformed);
+        tally.report(Cause::ResponseMalformed);
         return held;
     };
     held.principal = Some(id.clone());
@@ -47,11 +53,57 @@ pub(crate) async fn held(walk: &Walk<'_>, tally: &mut Tally) -> Held {
         let role = text::guid(&wire.app_role_id);
         let resource = wire.resource_id.as_deref().and_then(text::guid);
         let (Some(role), Some(resource)) = (role, resource) else { return Ok(None) };
+        if !is_plain_access(&role) {
+            held.granted_at.extend(wire.created_date_time.as_deref().and_then(|at| at.parse::<Timestamp>().ok()));
+        }
         held.roles.insert((role, resource));
         Ok(Some(wire.id))
     })
     .await;
     held
+}
+
+/// Why the first question of a scan was refused: for want of one permission, or of all that a scan begins with. A scan
+/// without any gets tokens all the same, so the token does not tell.
+pub(crate) async fn explain(walk: &Walk<'_>, failure: Failure) -> Failure {
+    if failure.cause != Cause::PermissionMissing {
+        return failure;
+    }
+    let mut tally = Tally::default();
+    held(walk, &mut tally).await;
+    match tally.flaw().map(|flaw| &flaw.cause) {
+        Some(Cause::PermissionMissing | Cause::NotFound) => Failure { cause: Cause::ConsentRevoked, ..failure },
+        _ => failure,
+    }
+}
+
+/// What is granted, when that was read whole; none when nothing can be said.
+pub(crate) fn grants(held: &Held, needed: Vec<String>, tally: &Tally) -> Option<OwnGrants> {
+    if held.absent {
+        return Some(OwnGrants::default());
+    }
+    if !tally.is_complete() {
+        return None;
+    }
+    let count = held.roles.iter().filter(|(role, _)| !is_plain_access(role)).count();
+    Some(OwnGrants {
+        principal: held.principal.clone(),
+        needed,
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        granted: held.granted_at.iter().min().copied().zip(held.granted_at.iter().max().copied()),
+    })
+}
+
+/// The permissions that are granted and that the connector asks for, sorted.
+pub(crate) fn needed(manifest: &Manifest, held: &Held) -> Vec<String> {
+    let has = |role: &str| held.roles.iter().any(|(held, _)| held.as_str() == role);
+    let ids = manifest.permissions.iter().filter(|p| has(&p.role)).map(|p| p.id.clone());
+    ids.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The all-zero role is plain access to the resource, no permission.
+fn is_plain_access(role: &str) -> bool {
+    role.bytes().all(|b| b == b'0' || b == b'-')
 }
 
 /// Marks the scan's own identity in the graph.
@@ -60,7 +112,7 @@ pub(crate) fn mark(walk: &Walk<'_>, held: &Held, principals: &Principals, tally:
     let kind = principals.kinds.get(id).copied().unwrap_or(NodeKind::ServicePrincipal);
     let attrs = BTreeMap::from([(attr::OWN_IDENTITY.to_owned(), Value::Bool(true))]);
     if walk.node(walk.map.node(kind, id, "getOwnServicePrincipal", attrs)).is_err() {
-        tally.report(sv0_connector::Cause::Internal);
+        tally.report(Cause::Internal);
     }
 }
 
@@ -79,8 +131,7 @@ pub(crate) fn compare(manifest: &Manifest, held: &Held, principals: &Principals)
     let excess = held
         .roles
         .iter()
-        // The all-zero role is plain access to the resource, no permission.
-        .filter(|(role, _)| role.bytes().any(|b| b != b'0' && b != b'-'))
+        .filter(|(role, _)| !is_plain_access(role))
         .filter(|(role, _)| !manifest.permissions.iter().any(|p| p.role == *role))
         .map(|(role, resource)| name_of(manifest, principals, role, resource))
         .collect::<BTreeSet<_>>();
