@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::aadsts::TokenError;
+use crate::certificate::{self, Certificate, Fault};
 use crate::issuers::{AssertionError, Issuers};
 use crate::reference::{GRAPH_APP_ID, GRAPH_KEY};
-use crate::spec::{FederatedCredential, PasswordCredential};
+use crate::spec::{FederatedCredential, Issuer, KeyCredential, PasswordCredential};
 use crate::state::State;
 use crate::wire;
 
@@ -130,6 +131,7 @@ fn known_tenant(state: &State, name: &str) -> Result<String, TokenError> {
 struct Client {
     app_id: String,
     secrets: Vec<PasswordCredential>,
+    certificates: Vec<KeyCredential>,
     federated: Vec<FederatedCredential>,
     service_principal: Option<(String, String)>,
 }
@@ -146,10 +148,15 @@ fn find_client(state: &State, tenant: &str, app_id: &str) -> Result<Client, Toke
     }
     let of_app = app.map_or(&[][..], |app| app.password_credentials.as_slice());
     let of_sp = sp.map_or(&[][..], |sp| sp.password_credentials.as_slice());
+    let keys_of_app = app.map_or(&[][..], |app| app.key_credentials.as_slice());
+    let keys_of_sp = sp.map_or(&[][..], |sp| sp.key_credentials.as_slice());
+    let federated_here = app.map_or(&[][..], |app| app.federated_credentials.as_slice());
+    let federated_at_home = sp.map_or(&[][..], |sp| sp.federated_credentials.as_slice());
     Ok(Client {
         app_id: app_id.to_owned(),
         secrets: of_app.iter().chain(of_sp).cloned().collect(),
-        federated: app.map(|app| app.federated_credentials.clone()).unwrap_or_default(),
+        certificates: keys_of_app.iter().chain(keys_of_sp).filter(|key| key.usage == "Verify").cloned().collect(),
+        federated: federated_here.iter().chain(federated_at_home).cloned().collect(),
         service_principal: sp.map(|sp| (sp.id.clone(), sp.display_name.clone())),
     })
 }
@@ -169,7 +176,7 @@ async fn issue(state: &Arc<State>, tenant: &str, form: &BTreeMap<String, String>
             if field("client_assertion_type").map(String::as_str) != Some(JWT_BEARER) {
                 return Err(TokenError::parameter_missing("client_assertion_type"));
             }
-            check_assertion(state, &client, assertion).await?;
+            check_assertion(state, &client, assertion, &tenant).await?;
         }
         (None, None) => return Err(TokenError::credential_missing()),
     }
@@ -196,10 +203,53 @@ fn check_secret(state: &State, client: &Client, offered: &str) -> Result<(), Tok
     Err(if expired { TokenError::secret_expired(&client.app_id) } else { TokenError::secret_invalid(&client.app_id) })
 }
 
-async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str) -> Result<(), TokenError> {
+/// An assertion that the application made itself, with the key of a certificate that is registered on it.
+fn check_certificate(state: &State, client: &Client, assertion: &str, tenant: &str) -> Result<(), TokenError> {
+    let header = jsonwebtoken::decode_header(assertion).map_err(|_| TokenError::assertion_malformed())?;
+    let claims = Issuers::peek(assertion).map_err(|_| TokenError::assertion_malformed())?;
+    let refuse = |reason: &str| TokenError::certificate(reason, &certificate::named(&header), &client.app_id);
+    let registered = client.certificates.iter().find_map(|key| {
+        let certificate = Certificate::read(key.certificate_pem.as_deref()?)?;
+        certificate.is_named_by(&header).then_some((key, certificate))
+    });
+    let (key, certificate) = registered.ok_or_else(|| refuse("The key was not found."))?;
+    {
+        let estate = state.estate();
+        let now = estate.file.clock.unwrap_or_else(Timestamp::now);
+        if now < estate.instant(key.start) || estate.instant(key.end) <= now {
+            return Err(refuse("The key used is expired."));
+        }
+    }
+    certificate.verify(assertion, header.alg).map_err(|fault| match fault {
+        Fault::Signature => refuse("The key was found, but use of the key to verify the signature failed."),
+        Fault::Time => TokenError::assertion_time(),
+    })?;
+    if claims.sub != client.app_id {
+        return Err(TokenError::assertion_subject());
+    }
+    let base = format!("{AUTHORITY}/{tenant}");
+    if ![format!("{base}/oauth2/v2.0/token"), format!("{base}/v2.0")].iter().any(|one| claims.aud.contains(one)) {
+        return Err(TokenError::assertion_audience());
+    }
+    Ok(())
+}
+
+/// The tenant's own token service, whose tokens for managed identities may stand in for an application's credential.
+pub(crate) fn own_issuer(state: &State) -> Issuer {
+    Issuer {
+        issuer: format!("{AUTHORITY}/{}/v2.0", state.estate().tenant_id()),
+        jwks: Some(json!(state.signing.jwks())),
+        jwks_file: None,
+        jwks_url: None,
+        ca_file: None,
+        token_file: None,
+    }
+}
+
+async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str, tenant: &str) -> Result<(), TokenError> {
     let claims = Issuers::peek(assertion).map_err(|_| TokenError::assertion_malformed())?;
     if claims.iss == client.app_id {
-        return Err(TokenError::certificate_not_registered(&client.app_id));
+        return check_certificate(state, client, assertion, tenant);
     }
     let mut same_issuer = Vec::new();
     for credential in &client.federated {
@@ -217,7 +267,8 @@ async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str) -
     if !same_issuer.iter().any(|credential| claims.aud.contains(&credential.audience)) {
         return Err(TokenError::federation_mismatch(700_212, "audience", &claims.aud.shown()));
     }
-    let known = state.estate().file.issuers.clone();
+    let mut known = state.estate().file.issuers.clone();
+    known.push(own_issuer(state));
     state.issuers.verify(assertion, &claims.iss, &known).await.map_err(|error| match error {
         AssertionError::Malformed => TokenError::assertion_malformed(),
         AssertionError::Signature => TokenError::assertion_signature(),
@@ -240,7 +291,8 @@ fn resource(state: &State, scope: &str, tenant: &str) -> Result<String, TokenErr
     }
 }
 
-fn access_token(
+/// An access token of a service principal for an audience.
+pub(crate) fn access_token(
     state: &State,
     tenant: &str,
     audience: &str,

@@ -30,7 +30,7 @@ struct Answer {
 pub fn judge(status: u16, body: &[u8]) -> Verdict {
     let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
     let code = code_of(&answer);
-    let by_code = code.and_then(by_code);
+    let by_code = code.and_then(of_code).map(|reason| refined(reason, &answer));
     let by_status = match status {
         429 => Some(Reason::AuthThrottled),
         500..=599 => Some(Reason::IdentityProviderUnavailable),
@@ -39,21 +39,37 @@ pub fn judge(status: u16, body: &[u8]) -> Verdict {
     };
     let by_word = answer.error.as_str().map_or(Reason::AuthenticationFailed, by_word);
     let reason = by_code.or(by_status).unwrap_or(by_word);
-    Verdict { reason, vendor_code: code.map(|code| format!("AADSTS{code}")), attempts: attempts(reason) }
+    Verdict { reason, vendor_code: code.map(vendor_code), attempts: attempts(reason) }
+}
+
+/// The code in an answer, if there is one.
+pub(crate) fn code_in(body: &[u8]) -> Option<u64> {
+    code_of(&serde_json::from_slice(body).unwrap_or_default())
+}
+
+/// A code in the vendor's documented form.
+pub(crate) fn vendor_code(code: u64) -> String {
+    format!("AADSTS{code}")
+}
+
+/// One code stands for every fault of a certificate; only the text tells that it is registered and its time is over.
+fn refined(reason: Reason, answer: &Answer) -> Reason {
+    let says_expired = || answer.error_description.as_str().is_some_and(|text| text.contains("key used is expired"));
+    if reason == Reason::CertificateNotRegistered && says_expired() { Reason::CredentialExpired } else { reason }
 }
 
 fn attempts(reason: Reason) -> u32 {
     match reason {
-        // A new federated credential takes minutes to be known everywhere: one more try, the next scan does the rest.
-        Reason::FederationMismatch => 2,
-        Reason::AuthThrottled | Reason::IdentityProviderUnavailable => 3,
+        // A new federated credential takes minutes to be known everywhere: a few tries, the next scan does the rest.
+        Reason::FederationMismatch | Reason::AuthThrottled | Reason::IdentityProviderUnavailable => 3,
         _ => 1,
     }
 }
 
 fn code_of(answer: &Answer) -> Option<u64> {
-    let listed = answer.error_codes.get(0).and_then(Value::as_u64);
-    listed.or_else(|| answer.error_description.as_str().and_then(scan)).filter(|code| *code <= 9_999_999_999)
+    let known = |code: &u64| (1..=9_999_999_999).contains(code);
+    let listed = answer.error_codes.get(0).and_then(Value::as_u64).filter(known);
+    listed.or_else(|| answer.error_description.as_str().and_then(scan).filter(known))
 }
 
 /// Finds `AADSTS<digits>` in a text.
@@ -64,14 +80,16 @@ fn scan(text: &str) -> Option<u64> {
     })
 }
 
-fn by_code(code: u64) -> Option<Reason> {
+/// What a code means; nothing for one that is not known.
+pub(crate) fn of_code(code: u64) -> Option<Reason> {
     Some(match code {
         7_000_215 => Reason::CredentialInvalid,
         7_000_222 => Reason::CredentialExpired,
         7_000_218 => Reason::CredentialMissing,
         700_027 | 50_012 => Reason::CertificateNotRegistered,
         700_024 => Reason::AssertionTimeInvalid,
-        90_002 | 900_023 => Reason::TenantNotFound,
+        90_002 => Reason::TenantNotFound,
+        900_023 => Reason::TenantIdMalformed,
         700_016 => Reason::AppNotInTenant,
         7_000_112 => Reason::AppDisabled,
         7_000_229 => Reason::ServicePrincipalMissing,
@@ -81,8 +99,12 @@ fn by_code(code: u64) -> Option<Reason> {
         90_038 | 900_382 | 900_432 => Reason::WrongCloud,
         500_011 | 650_052 => Reason::ResourceNotInTenant,
         53_003 | 530_035 => Reason::BlockedByConditionalAccess,
+        50_002 | 50_020 | 500_021 | 500_022 => Reason::TenantRestricted,
         90_055 => Reason::AuthThrottled,
         50_000 | 90_006 | 90_024 | 90_033 | 90_090 => Reason::IdentityProviderUnavailable,
+        // Their word is `invalid_client`, which would blame a secret that may not exist: an assertion's signature (50013),
+        // form (50027) or audience (700023), or an account that is not there (50034).
+        50_013 | 50_027 | 50_034 | 700_023 => Reason::AuthenticationFailed,
         _ => return None,
     })
 }
@@ -115,10 +137,13 @@ mod tests {
     #[case(7_000_112, Reason::AppDisabled, 1)]
     #[case(7_000_229, Reason::ServicePrincipalMissing, 1)]
     #[case(65_001, Reason::ConsentRequired, 1)]
-    #[case(70_021, Reason::FederationMismatch, 2)]
-    #[case(700_211, Reason::FederationMismatch, 2)]
-    #[case(700_212, Reason::FederationMismatch, 2)]
-    #[case(700_213, Reason::FederationMismatch, 2)]
+    #[case(900_023, Reason::TenantIdMalformed, 1)]
+    #[case(500_021, Reason::TenantRestricted, 1)]
+    #[case(50_013, Reason::AuthenticationFailed, 1)]
+    #[case(70_021, Reason::FederationMismatch, 3)]
+    #[case(700_211, Reason::FederationMismatch, 3)]
+    #[case(700_212, Reason::FederationMismatch, 3)]
+    #[case(700_213, Reason::FederationMismatch, 3)]
     #[case(90_061, Reason::FederationIssuerUnreachable, 1)]
     #[case(90_038, Reason::WrongCloud, 1)]
     #[case(500_011, Reason::ResourceNotInTenant, 1)]

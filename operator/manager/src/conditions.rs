@@ -15,16 +15,28 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The client secret or certificate has expired. Create a new one at the source system and put it into the Secret, or use workload identity."
         }
         Reason::CredentialMissing => {
-            "The Secret named in spec.entra.auth.clientSecret, or its key 'clientSecret' or 'target', does not exist. Create it in this namespace."
+            "The Secret named in spec.entra.auth, its key 'target', or its key 'clientSecret' ('tls.crt' and 'tls.key' for a certificate), does not exist. Create it in this namespace."
         }
         Reason::CertificateNotRegistered => {
             "The certificate is not registered on the application. Upload its public part to the application, or configure another certificate."
         }
+        Reason::CertificateUnreadable => {
+            "The Secret's 'tls.crt' and 'tls.key' cannot be used: one is unreadable or encrypted, the key is not RSA, or the two do not belong together. Put a PEM certificate and its own PEM key into the Secret."
+        }
+        Reason::CredentialExpiring => {
+            "The client secret or certificate ends within 30 days; status.credentialExpiresAt says when. Create a new one in time and put it into the Secret, or use workload identity."
+        }
         Reason::AssertionTimeInvalid => {
-            "The source system finds the token's times invalid. Synchronise the clocks of the cluster's nodes."
+            "By the clock used, the token's or certificate's time has not come yet or is over. Synchronise the clocks of the cluster's nodes, or use a certificate that is already valid."
         }
         Reason::TenantNotFound => {
             "The source system knows no such tenant. Check the tenant ID; it cannot be changed here, so create a new ConnectorInstance with the right one."
+        }
+        Reason::TenantIdMalformed => {
+            "The tenant ID is not one. Check it (a GUID); it cannot be changed here, so create a new ConnectorInstance with the right one."
+        }
+        Reason::TenantRestricted => {
+            "The tenant restricts who may sign in to it, and this application is not among them. Have an administrator of the tenant allow it in the tenant's access restrictions."
         }
         Reason::AppNotInTenant => {
             "The application is not present in the tenant. Check clientId, or register the application in this tenant."
@@ -38,11 +50,26 @@ pub const fn sentence(reason: Reason) -> &'static str {
         Reason::ConsentRequired => {
             "Consent has not been given for the application. Have an administrator of the tenant grant it."
         }
+        Reason::ConsentDrifted => {
+            "The permissions granted are not those consented to. Grant what status.permissionsMissing lists and remove what status.permissionsExcess lists, or accept the difference."
+        }
+        Reason::ConsentRevoked => {
+            "What was consented to has been withdrawn in the tenant. Have an administrator of the tenant grant admin consent again, or remove this ConnectorInstance."
+        }
         Reason::FederationMismatch => {
             "No federated credential of the application matches this ServiceAccount. Set issuer to the cluster's issuer, subject to system:serviceaccount:<namespace>:<serviceAccountName>, and audience as documented."
         }
         Reason::FederationIssuerUnreachable => {
             "The source system cannot fetch the cluster's issuer keys. Publish the issuer's discovery document and keys at an address reachable from the internet."
+        }
+        Reason::IdentityBindingUnsupported => {
+            "The cluster exchanges tokens through a proxy of its own (AKS identity bindings), which is not supported. Use a federated credential for the cluster's issuer, without identity bindings for this ServiceAccount."
+        }
+        Reason::ManagedIdentityNotAssigned => {
+            "The platform did not attach this managed identity to the node or workload. Check the identity's client ID, and that it is assigned where the scan runs."
+        }
+        Reason::ManagedIdentityUnreachable => {
+            "The metadata endpoint does not give a token for the managed identity. Check that the scan runs on Azure and that network policies allow the endpoint; the scan is tried again."
         }
         Reason::WrongCloud => {
             "The tenant lives in another of the vendor's clouds. Create a new ConnectorInstance with the right value of cloud."
@@ -70,6 +97,9 @@ pub const fn sentence(reason: Reason) -> &'static str {
         }
         Reason::LicenseMissing => {
             "The tenant's licence does not include some of the data. Add the licence, or accept that these collections stay unread."
+        }
+        Reason::NotInThisCloud => {
+            "The vendor does not offer this data in the tenant's cloud. Nothing needs to change: what depends on it is not judged here."
         }
         Reason::TargetMismatch => {
             "The Secret's key 'target' does not name the tenant in the spec. Use the Secret that belongs to this tenant, or correct the key."
@@ -118,7 +148,7 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The source system's API cannot be reached or fails. Check that the estate's pods may reach it (network policy, proxy); the scan is tried again."
         }
         Reason::NetworkNotAllowed => {
-            "The source system's name resolves to a private or forbidden address. List the host in 'network.privateHosts' of the chart's values if that is intended."
+            "An address is private or forbidden. List the host in 'network.privateHosts' of the chart's values if that is intended; for a managed identity, set 'scan.allowMetadataEndpoint' there."
         }
         Reason::ResponseRefused => {
             "The source system's answer broke a bound (size, pages, redirect or origin) and was not used. Check what stands between the cluster and the source system."
@@ -163,14 +193,21 @@ pub const fn is_sign_in(reason: Reason) -> bool {
             | Reason::CredentialExpired
             | Reason::CredentialMissing
             | Reason::CertificateNotRegistered
+            | Reason::CertificateUnreadable
             | Reason::AssertionTimeInvalid
             | Reason::TenantNotFound
+            | Reason::TenantIdMalformed
+            | Reason::TenantRestricted
             | Reason::AppNotInTenant
             | Reason::AppDisabled
             | Reason::ServicePrincipalMissing
             | Reason::ConsentRequired
+            | Reason::ConsentRevoked
             | Reason::FederationMismatch
             | Reason::FederationIssuerUnreachable
+            | Reason::IdentityBindingUnsupported
+            | Reason::ManagedIdentityNotAssigned
+            | Reason::ManagedIdentityUnreachable
             | Reason::WrongCloud
             | Reason::ResourceNotInTenant
             | Reason::BlockedByConditionalAccess

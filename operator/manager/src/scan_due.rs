@@ -188,6 +188,7 @@ pub const fn recovery(reason: Reason) -> Recovery {
         Reason::AssertionTimeInvalid
         | Reason::FederationIssuerUnreachable
         | Reason::IdentityProviderUnavailable
+        | Reason::ManagedIdentityUnreachable
         | Reason::TokenRejected
         | Reason::ServiceAccountMissing
         | Reason::ServiceAccountNotAllowed
@@ -208,18 +209,27 @@ pub const fn recovery(reason: Reason) -> Recovery {
         | Reason::CredentialExpired
         | Reason::CredentialMissing
         | Reason::CertificateNotRegistered
+        | Reason::CertificateUnreadable
+        | Reason::CredentialExpiring
         | Reason::TenantNotFound
+        | Reason::TenantIdMalformed
+        | Reason::TenantRestricted
         | Reason::AppNotInTenant
         | Reason::AppDisabled
         | Reason::ServicePrincipalMissing
         | Reason::ConsentRequired
+        | Reason::ConsentDrifted
+        | Reason::ConsentRevoked
         | Reason::FederationMismatch
+        | Reason::IdentityBindingUnsupported
+        | Reason::ManagedIdentityNotAssigned
         | Reason::WrongCloud
         | Reason::ResourceNotInTenant
         | Reason::BlockedByConditionalAccess
         | Reason::AuthenticationFailed
         | Reason::PermissionMissing
         | Reason::LicenseMissing
+        | Reason::NotInThisCloud
         | Reason::TargetMismatch
         | Reason::ForeignTenant
         | Reason::NotAnEstate

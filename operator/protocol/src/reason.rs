@@ -29,10 +29,18 @@ reasons! {
     CredentialMissing,
     /// The certificate is not registered on the application (AADSTS700027).
     CertificateNotRegistered,
+    /// The certificate or its key cannot be read, is not RSA, or the two do not belong together.
+    CertificateUnreadable,
+    /// The credential ends within 30 days.
+    CredentialExpiring,
     /// The assertion's times are outside what the vendor's clock allows (AADSTS700024).
     AssertionTimeInvalid,
     /// The vendor knows no such tenant (AADSTS90002).
     TenantNotFound,
+    /// The tenant id is no tenant id (AADSTS900023).
+    TenantIdMalformed,
+    /// The tenant restricts who may sign in to it (AADSTS50020, 500021, 500022, 50002).
+    TenantRestricted,
     /// The application is not present in the tenant (AADSTS700016).
     AppNotInTenant,
     /// The application is disabled (AADSTS7000112).
@@ -41,10 +49,20 @@ reasons! {
     ServicePrincipalMissing,
     /// Consent has not been given (AADSTS65001).
     ConsentRequired,
+    /// What is granted is not what was consented to.
+    ConsentDrifted,
+    /// What was consented to is withdrawn.
+    ConsentRevoked,
     /// Issuer, subject or audience differ from the federated credential (AADSTS70021, 700211, 700212, 700213).
     FederationMismatch,
     /// The vendor cannot fetch the cluster's issuer keys (AADSTS90061).
     FederationIssuerUnreachable,
+    /// The cluster exchanges tokens through a proxy of its own (AKS identity bindings).
+    IdentityBindingUnsupported,
+    /// The platform did not attach the managed identity to this workload.
+    ManagedIdentityNotAssigned,
+    /// The place that gives tokens of managed identities does not answer.
+    ManagedIdentityUnreachable,
     /// The tenant lives in another of the vendor's clouds.
     WrongCloud,
     /// The resource asked for does not exist in the tenant (AADSTS500011).
@@ -63,6 +81,8 @@ reasons! {
     PermissionMissing,
     /// The tenant's licence does not include the data.
     LicenseMissing,
+    /// The vendor's cloud of this tenant does not offer the data.
+    NotInThisCloud,
     /// The Secret's `target` is not the host or tenant in the spec.
     TargetMismatch,
     /// The tenant that answered is not the tenant in the spec.

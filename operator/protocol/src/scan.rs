@@ -63,13 +63,22 @@ pub enum MicrosoftCloud {
 }
 
 /// How the scan signs in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Auth {
     /// The pod's projected token is exchanged: no stored secret.
     WorkloadIdentity,
     /// A client secret in a mounted Secret whose `target` names the tenant.
     ClientSecret,
+    /// A certificate and its key (`tls.crt`, `tls.key`) in a mounted Secret whose `target` names the tenant.
+    ClientCertificate,
+    /// The managed identity whose client id the source names.
+    ManagedIdentity,
+    /// A managed identity's token stands in for the application's own credential.
+    FederatedManagedIdentity {
+        /// Client id of the managed identity.
+        managed_identity_client_id: String,
+    },
 }
 
 /// Upper bounds on what a hostile or broken source system can make a scan do.
@@ -105,6 +114,9 @@ pub struct Network {
     /// Outbound proxy, `http://host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
+    /// Whether the metadata endpoint of the node may be asked for a managed identity's token.
+    #[serde(default)]
+    pub allow_metadata_endpoint: bool,
 }
 
 /// Where and how the store is reached.

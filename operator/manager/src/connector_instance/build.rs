@@ -55,6 +55,7 @@ pub(crate) fn request(valid: &Valid<'_>, scan_id: &str, config: &Config, store: 
             trusted_ca_pem: non_empty(&config.network.trusted_ca),
             private_hosts: config.network.private_hosts.clone(),
             proxy: non_empty(&config.network.proxy),
+            ..Network::default()
         },
         store,
     }
