@@ -28,23 +28,39 @@ struct Answer {
 
 /// Judges an answer that is not a token.
 pub fn judge(status: u16, body: &[u8]) -> Verdict {
-    let answer: Answer = serde_json::from_slice(body).unwrap_or_default();
-    let code = code_of(&answer);
-    let by_code = code.and_then(of_code).map(|reason| refined(reason, &answer));
+    let parsed = parse(body);
+    let answer = parsed.as_ref();
+    let code = code_in(body);
+    let by_code = code.and_then(of_code).map(|reason| answer.map_or(reason, |answer| refined(reason, answer)));
     let by_status = match status {
         429 => Some(Reason::AuthThrottled),
-        500..=599 => Some(Reason::IdentityProviderUnavailable),
+        408 | 500..=599 => Some(Reason::IdentityProviderUnavailable),
         300..=399 => Some(Reason::ResponseRefused),
         _ => None,
     };
-    let by_word = answer.error.as_str().map_or(Reason::AuthenticationFailed, by_word);
-    let reason = by_code.or(by_status).unwrap_or(by_word);
+    let by_word = || match answer {
+        Some(answer) => answer.error.as_str().map_or(Reason::AuthenticationFailed, by_word),
+        None if body.is_empty() => Reason::AuthenticationFailed,
+        // Some page: a proxy's, most likely.
+        None => Reason::ResponseMalformed,
+    };
+    let reason = by_code.or(by_status).unwrap_or_else(by_word);
     Verdict { reason, vendor_code: code.map(vendor_code), attempts: attempts(reason) }
 }
 
-/// The code in an answer, if there is one.
+fn parse(body: &[u8]) -> Option<Answer> {
+    serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)).ok()
+}
+
+/// The code in an answer, if there is one, in whatever form it comes.
 pub(crate) fn code_in(body: &[u8]) -> Option<u64> {
-    code_of(&serde_json::from_slice(body).unwrap_or_default())
+    let Some(answer) = parse(body) else { return scan(&String::from_utf8_lossy(body)).filter(is_code) };
+    let listed = answer.error_codes.get(0).and_then(Value::as_u64).filter(is_code);
+    listed.or_else(|| answer.error_description.as_str().and_then(scan).filter(is_code))
+}
+
+fn is_code(code: &u64) -> bool {
+    (1..=9_999_999_999).contains(code)
 }
 
 /// A code in the vendor's documented form.
@@ -64,12 +80,6 @@ fn attempts(reason: Reason) -> u32 {
         Reason::FederationMismatch | Reason::AuthThrottled | Reason::IdentityProviderUnavailable => 3,
         _ => 1,
     }
-}
-
-fn code_of(answer: &Answer) -> Option<u64> {
-    let known = |code: &u64| (1..=9_999_999_999).contains(code);
-    let listed = answer.error_codes.get(0).and_then(Value::as_u64).filter(known);
-    listed.or_else(|| answer.error_description.as_str().and_then(scan).filter(known))
 }
 
 /// Finds `AADSTS<digits>` in a text.
@@ -103,8 +113,8 @@ pub(crate) fn of_code(code: u64) -> Option<Reason> {
         90_055 => Reason::AuthThrottled,
         50_000 | 90_006 | 90_024 | 90_033 | 90_090 => Reason::IdentityProviderUnavailable,
         // Their word is `invalid_client`, which would blame a secret that may not exist: an assertion's signature (50013),
-        // form (50027) or audience (700023), or an account that is not there (50034).
-        50_013 | 50_027 | 50_034 | 700_023 => Reason::AuthenticationFailed,
+        // form (50027), client (700021) or audience (700023), or an account that is not there (50034).
+        50_013 | 50_027 | 50_034 | 700_021 | 700_023 => Reason::AuthenticationFailed,
         _ => return None,
     })
 }
@@ -166,6 +176,9 @@ mod tests {
     #[case(503, "<html>", Reason::IdentityProviderUnavailable)]
     #[case(302, "", Reason::ResponseRefused)]
     #[case(400, "", Reason::AuthenticationFailed)]
+    #[case(403, "<html>blocked</html>", Reason::ResponseMalformed)]
+    #[case(408, "", Reason::IdentityProviderUnavailable)]
+    #[case(400, "\u{feff}{\"error\":\"consent_required\"}", Reason::ConsentRequired)]
     #[case(400, r#"{"error":{"code":"x"},"error_codes":"y","error_description":7}"#, Reason::AuthenticationFailed)]
     #[case(401, r#"{"error":"invalid_client"}"#, Reason::CredentialInvalid)]
     #[case(400, r#"{"error":"temporarily_unavailable"}"#, Reason::IdentityProviderUnavailable)]

@@ -59,7 +59,9 @@ fn ordered(world: &World, auth: Auth) -> ScanRequest {
     ScanRequest { auth, ..world.request() }
 }
 
-async fn scan_with_certificate(world: &World, pair: &Pair, more: &[(&str, &str)]) -> ScanReport {
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+async fn scan_with_certificate(world: &World, pair: &Pair, more: Files<'_>) -> ScanReport {
     let mut files = vec![("target", world.tenant.as_str()), ("tls.crt", &pair.certificate), ("tls.key", &pair.key)];
     files.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
     files.extend(more);
@@ -70,7 +72,7 @@ async fn scan_with_certificate(world: &World, pair: &Pair, more: &[(&str, &str)]
 #[case(&[])]
 #[case(&[("algorithm", "RS256")])]
 #[tokio::test]
-async fn a_certificate_signs_in(#[case] more: &[(&str, &str)]) {
+async fn a_certificate_signs_in(#[case] more: Files<'_>) {
     let pair = pair(-1, 90);
     let world = World::start(&with_certificate(&pair, "now-2d", "now+90d")).await;
     let report = scan_with_certificate(&world, &pair, more).await;
@@ -98,7 +100,7 @@ async fn a_certificate_that_the_tenant_does_not_take_has_its_reason() {
 async fn what_cannot_be_used_is_said_before_anybody_is_asked() {
     let (good, other) = (pair(-1, 90), pair(-1, 90));
     let world = World::start(&with_certificate(&good, "now-2d", "now+90d")).await;
-    let cases: [(&Pair, &[(&str, &str)], Reason); 6] = [
+    let cases: [(&Pair, Files<'_>, Reason); 6] = [
         (&pair(-90, -1), &[], Reason::CredentialExpired),
         (&pair(2, 90), &[], Reason::AssertionTimeInvalid),
         (&good, &[("tls.key", &other.key)], Reason::CertificateUnreadable),
