@@ -43,6 +43,11 @@ impl TokenError {
         )
     }
 
+    pub(crate) fn wrong_cloud() -> Self {
+        let message = "Confidential Client is not supported in Cross Cloud request.".to_owned();
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", 900_432, message)
+    }
+
     pub(crate) fn parameter_missing(parameter: &str) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

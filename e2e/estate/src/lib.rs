@@ -6,6 +6,7 @@
 mod aadsts;
 pub mod admin;
 mod certificate;
+pub mod cloud;
 pub mod estate;
 pub mod faults;
 pub mod generate;

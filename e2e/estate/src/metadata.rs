@@ -24,7 +24,6 @@ pub(crate) fn router(state: Arc<State>) -> Router {
 
 /// What App Service puts into `IDENTITY_HEADER` here.
 pub const IDENTITY_HEADER: &str = "simulated-identity-header";
-const EXCHANGE: &str = "api://AzureADTokenExchange";
 const LIFETIME: i64 = 86_399;
 
 async fn answer(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Response<Body> {
@@ -99,9 +98,12 @@ fn identity(state: &State, query: &BTreeMap<String, String>) -> Result<Option<Id
 
 fn token(state: &State, identity: Option<&Identity>, resource: &str) -> Option<String> {
     let now = Timestamp::now().as_second();
-    let tenant = state.estate().tenant_id().to_owned();
+    let (tenant, cloud) = {
+        let estate = state.estate();
+        (estate.tenant_id().to_owned(), estate.file.tenant.cloud)
+    };
     let claims = match identity {
-        Some(identity) if resource == EXCHANGE => json!({
+        Some(identity) if resource == cloud.exchange_audience() => json!({
             "aud": resource, "iss": token::own_issuer(state).issuer, "iat": now, "nbf": now, "exp": now + LIFETIME,
             "sub": identity.object_id, "oid": identity.object_id, "azp": identity.client_id, "tid": tenant, "ver": "2.0",
         }),

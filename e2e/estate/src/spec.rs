@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::Cloud;
 use crate::when::When;
 
 /// One estate file.
@@ -58,6 +59,9 @@ pub struct Tenant {
     pub display_name: String,
     /// Verified domains, the default one first.
     pub verified_domains: Vec<String>,
+    /// Which of the vendor's clouds it lives in; default `public`.
+    #[serde(default)]
+    pub cloud: Cloud,
     /// When the tenant was made.
     #[serde(default = "long_ago")]
     pub created: When,

@@ -1,4 +1,4 @@
-//! login.microsoftonline.com: the token endpoint and the discovery documents that the vendor's clients read first.
+//! The authority (login.microsoftonline.com and its like in other clouds): the token endpoint and the discovery documents that the vendor's clients read first.
 //!
 //! Secrets and assertions are really verified. What a client may do with its token is decided by Graph.
 
@@ -13,14 +13,13 @@ use uuid::Uuid;
 
 use crate::aadsts::TokenError;
 use crate::certificate::{self, Certificate, Fault};
+use crate::cloud::Cloud;
 use crate::issuers::{AssertionError, Issuers};
 use crate::reference::{GRAPH_APP_ID, GRAPH_KEY};
 use crate::spec::{FederatedCredential, Issuer, KeyCredential, PasswordCredential};
 use crate::state::State;
 use crate::wire;
 
-const AUTHORITY: &str = "https://login.microsoftonline.com";
-const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const MAX_FORM_BYTES: usize = 64 * 1024;
 
@@ -33,7 +32,7 @@ pub(crate) async fn handle(state: &Arc<State>, request: Request<Body>) -> Respon
             let tenant = (*tenant).to_owned();
             token(state, &tenant, request).await
         }
-        (&Method::GET, ["common", "discovery", "instance"]) => wire::json(StatusCode::OK, &instance_discovery()),
+        (&Method::GET, ["common", "discovery", "instance"]) => wire::json(StatusCode::OK, &instance_discovery(state)),
         (
             &Method::GET,
             [tenant, ".well-known", "openid-configuration"] | [tenant, "v2.0", ".well-known", "openid-configuration"],
@@ -43,9 +42,14 @@ pub(crate) async fn handle(state: &Arc<State>, request: Request<Body>) -> Respon
     }
 }
 
-fn instance_discovery() -> Value {
+fn cloud(state: &State) -> Cloud {
+    state.estate().file.tenant.cloud
+}
+
+fn instance_discovery(state: &State) -> Value {
+    let authority = cloud(state).authority();
     json!({
-        "tenant_discovery_endpoint": format!("{AUTHORITY}/common/v2.0/.well-known/openid-configuration"),
+        "tenant_discovery_endpoint": format!("{authority}/common/v2.0/.well-known/openid-configuration"),
         "api-version": "1.1",
         "metadata": [{
             "preferred_network": "login.microsoftonline.com",
@@ -63,11 +67,12 @@ fn openid_configuration(state: &State, tenant: &str) -> Response<Body> {
             Err(error) => return refuse(state, &error, Uuid::new_v4()),
         },
     };
-    let base = format!("{AUTHORITY}/{tenant}");
+    let authority = cloud(state).authority();
+    let base = format!("{authority}/{tenant}");
     wire::json(
         StatusCode::OK,
         &json!({
-            "issuer": format!("{AUTHORITY}/{id}/v2.0"),
+            "issuer": format!("{authority}/{id}/v2.0"),
             "token_endpoint": format!("{base}/oauth2/v2.0/token"),
             "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
             "device_authorization_endpoint": format!("{base}/oauth2/v2.0/devicecode"),
@@ -78,12 +83,13 @@ fn openid_configuration(state: &State, tenant: &str) -> Response<Body> {
             "subject_types_supported": ["pairwise"],
             "tenant_region_scope": "EU",
             "cloud_instance_name": "microsoftonline.com",
-            "msgraph_host": "graph.microsoft.com",
+            "msgraph_host": Cloud::host(cloud(state).graph()),
         }),
     )
 }
 
 async fn token(state: &Arc<State>, tenant: &str, request: Request<Body>) -> Response<Body> {
+    let host = wire::header(&request, "host").and_then(|host| host.split(':').next()).unwrap_or_default().to_owned();
     let correlation = wire::header_uuid(&request, "client-request-id").unwrap_or_else(Uuid::new_v4);
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_FORM_BYTES).await else {
         return refuse(state, &TokenError::parameter_missing("grant_type"), correlation);
@@ -95,6 +101,9 @@ async fn token(state: &Arc<State>, tenant: &str, request: Request<Body>) -> Resp
         let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let code = fault.code.as_deref().and_then(|code| code.trim_start_matches("AADSTS").parse().ok());
         return refuse(state, &TokenError::injected(status, code, fault.retry_after), correlation);
+    }
+    if host != Cloud::host(cloud(state).authority()) {
+        return refuse(state, &TokenError::wrong_cloud(), correlation);
     }
     match issue(state, tenant, &form).await {
         Ok(body) => wire::json(StatusCode::OK, &body),
@@ -227,7 +236,7 @@ fn check_certificate(state: &State, client: &Client, assertion: &str, tenant: &s
     if claims.sub != client.app_id {
         return Err(TokenError::assertion_subject());
     }
-    let base = format!("{AUTHORITY}/{tenant}");
+    let base = format!("{}/{tenant}", cloud(state).authority());
     if ![format!("{base}/oauth2/v2.0/token"), format!("{base}/v2.0")].iter().any(|one| claims.aud.contains(one)) {
         return Err(TokenError::assertion_audience());
     }
@@ -237,7 +246,7 @@ fn check_certificate(state: &State, client: &Client, assertion: &str, tenant: &s
 /// The tenant's own token service, whose tokens for managed identities may stand in for an application's credential.
 pub(crate) fn own_issuer(state: &State) -> Issuer {
     Issuer {
-        issuer: format!("{AUTHORITY}/{}/v2.0", state.estate().tenant_id()),
+        issuer: format!("{}/{}/v2.0", cloud(state).authority(), state.estate().tenant_id()),
         jwks: Some(json!(state.signing.jwks())),
         jwks_file: None,
         jwks_url: None,
@@ -280,8 +289,9 @@ async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str, t
 /// The audience that a scope asks for.
 fn resource(state: &State, scope: &str, tenant: &str) -> Result<String, TokenError> {
     let Some(resource) = scope.strip_suffix("/.default") else { return Err(TokenError::scope_invalid(scope)) };
-    if resource.trim_end_matches('/') == GRAPH_RESOURCE || resource == GRAPH_APP_ID {
-        return Ok(GRAPH_RESOURCE.to_owned());
+    let graph = cloud(state).graph();
+    if resource.trim_end_matches('/') == graph || resource == GRAPH_APP_ID {
+        return Ok(graph.to_owned());
     }
     let estate = state.estate();
     let app_id = resource.strip_prefix("api://").unwrap_or(resource);
@@ -300,7 +310,7 @@ pub(crate) fn access_token(
 ) -> Result<Value, TokenError> {
     let (lifetime, roles) = {
         let estate = state.estate();
-        let roles = if audience == GRAPH_RESOURCE { estate.graph_roles(sp_id) } else { Vec::new() };
+        let roles = if audience == estate.file.tenant.cloud.graph() { estate.graph_roles(sp_id) } else { Vec::new() };
         (estate.file.server.token_lifetime_seconds, roles)
     };
     let now = Timestamp::now().as_second();

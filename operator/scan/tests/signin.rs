@@ -11,8 +11,9 @@ use jiff::{Timestamp, ToSpan as _};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use rstest::rstest;
 use serde_json::json;
+use sv0_estate::keys::SigningKey;
 use sv0_estate::metadata::IDENTITY_HEADER;
-use sv0_protocol::{Auth, Outcome, Reason, ScanReport, ScanRequest, Source};
+use sv0_protocol::{Auth, MicrosoftCloud, Outcome, Reason, ScanReport, ScanRequest, Source};
 use sv0_scan::Surroundings;
 use tenant::{DEMO, World};
 
@@ -244,4 +245,110 @@ async fn a_cluster_with_identity_bindings_is_refused_before_anybody_is_asked() {
     let (report, _) = world.scan_with(&ordered(&world, Auth::WorkloadIdentity), &[("token", "t")], &bound).await;
     let expected = (Outcome::Failed, Some(Reason::IdentityBindingUnsupported), 0);
     assert_eq!((report.outcome, report.reason, report.requests), expected);
+}
+
+/// The demonstration tenant in another cloud; its identity's tokens come from that cloud's authority.
+fn in_cloud(word: &str, authority: &str, audience: &str) -> String {
+    let changed = with_identity()
+        .replacen("\ntenant:\n", &format!("\ntenant:\n  cloud: {word}\n"), 1)
+        .replace("https://login.microsoftonline.com/", &format!("https://{authority}/"))
+        .replace(
+            "subject: 99999999-7777-4555-8333-222222222222",
+            &format!("audience: '{audience}', subject: 99999999-7777-4555-8333-222222222222"),
+        );
+    assert!(changed.contains(&format!("cloud: {word}")) && changed.contains(audience));
+    changed
+}
+
+#[rstest]
+#[case(
+    MicrosoftCloud::Public,
+    "public",
+    "login.microsoftonline.com",
+    "graph.microsoft.com",
+    "api://AzureADTokenExchange"
+)]
+#[case(
+    MicrosoftCloud::UsGov,
+    "usGov",
+    "login.microsoftonline.us",
+    "graph.microsoft.us",
+    "api://AzureADTokenExchangeUSGov"
+)]
+#[case(
+    MicrosoftCloud::UsGovDod,
+    "usGovDod",
+    "login.microsoftonline.us",
+    "dod-graph.microsoft.us",
+    "api://AzureADTokenExchangeUSGov"
+)]
+#[case(
+    MicrosoftCloud::China,
+    "china",
+    "login.chinacloudapi.cn",
+    "microsoftgraph.chinacloudapi.cn",
+    "api://AzureADTokenExchangeChina"
+)]
+#[tokio::test]
+async fn each_cloud_is_signed_in_to_and_read_under_its_own_names(
+    #[case] of: MicrosoftCloud,
+    #[case] word: &str,
+    #[case] authority: &str,
+    #[case] graph: &str,
+    #[case] audience: &str,
+) {
+    let world = World::start(&in_cloud(word, authority, audience)).await;
+    let named = |mut request: ScanRequest| {
+        let Source::Entra { cloud, .. } = &mut request.source;
+        *cloud = of;
+        request
+    };
+    let secret = [("target", world.tenant.as_str()), ("clientSecret", tenant::SECRET)];
+    for auth in [Auth::ClientSecret, Auth::ManagedIdentity, federated()] {
+        let request = named(allowed(&world, auth));
+        let (report, _) = world.scan_with(&request, &secret, &machine(&world)).await;
+        assert_eq!((report.outcome, report.reason), (Outcome::Complete, None), "{:?} {report:?}", request.auth);
+    }
+    let mut expected = vec![format!("{authority}:443"), format!("{graph}:443")];
+    expected.sort_unstable();
+    assert_eq!(world.names(), expected, "nothing is said to another cloud");
+    assert_eq!(world.server.counters().other_hosts, 0);
+    if of != MicrosoftCloud::Public {
+        let (report, _) = world.scan().await;
+        assert_eq!((report.reason, report.token_requests), (Some(Reason::WrongCloud), 1), "{report:?}");
+    }
+}
+
+/// An application that is registered in the vendor's home tenant and consented to here: its credentials are there, the
+/// token is asked for here.
+#[tokio::test]
+async fn a_projected_token_signs_in_to_another_tenant_than_the_applications_own() {
+    const FOREIGN: &str = "88888888-7777-4555-8333-111111111111";
+    const ISSUER: &str = "https://issuer.example";
+    let key = SigningKey::generate().unwrap();
+    let issuers =
+        format!("issuers:\n  - {{issuer: '{ISSUER}', jwks: {}}}\n", serde_json::to_string(&key.jwks()).unwrap());
+    let principal = format!(
+        "  - {{key: sv0-foreign, appId: {FOREIGN}, displayName: SecurityV0, appOwnerOrganizationId: 77777777-6b1d-4a3e-8f70-1d2c3b4a5e6f, {HOLDS}, federatedCredentials: [{{name: c, issuer: '{ISSUER}', subject: 'system:serviceaccount:team-a:scan-entra'}}]}}\n  - key: uami-orders\n"
+    );
+    let text = DEMO.replacen("  - key: uami-orders\n", &principal, 1).replacen(
+        "\nserver:\n",
+        &format!("\n{issuers}server:\n"),
+        1,
+    );
+    let world = World::start(&text).await;
+    let mut request = ordered(&world, Auth::WorkloadIdentity);
+    let Source::Entra { client_id, .. } = &mut request.source;
+    *client_id = FOREIGN.into();
+    let now = Timestamp::now().as_second();
+    let claims = |subject: &str| json!({"iss": ISSUER, "sub": subject, "aud": ["api://AzureADTokenExchange"], "nbf": now - 5, "exp": now + 600});
+    let token = key.sign(&claims("system:serviceaccount:team-a:scan-entra")).unwrap();
+    let (report, _) = world.scan_with(&request, &[("token", &token)], &Surroundings::default()).await;
+    assert_eq!((report.outcome, report.reason, report.token_requests), (Outcome::Complete, None, 1), "{report:?}");
+    let other = key.sign(&claims("system:serviceaccount:team-b:scan-entra")).unwrap();
+    let (report, _) = world.scan_with(&request, &[("token", &other)], &Surroundings::default()).await;
+    assert_eq!(
+        (report.reason, report.vendor_code.as_deref()),
+        (Some(Reason::FederationMismatch), Some("AADSTS700213"))
+    );
 }
