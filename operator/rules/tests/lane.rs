@@ -212,7 +212,7 @@ fn microsofts_own_identities_have_no_owners_by_design_but_a_secret_on_one_is_a_f
     let old = Key { from: Some("2020-01-01T00:00:00Z"), to: Some("2099-01-01T00:00:00Z"), ..Key::default() };
     world.enabled(true).key_on(&sp, "servicePrincipals", &old).role(GLOBAL_ADMINISTRATOR);
     let rules: Vec<String> = world.run().findings.into_iter().map(|finding| finding.rule.id).collect();
-    assert_eq!(rules, ["CRED-002", "CRED-003"]);
+    assert_eq!(rules, ["CRED-001", "CRED-002", "CRED-003"]);
 }
 
 #[test]

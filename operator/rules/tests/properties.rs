@@ -164,7 +164,13 @@ proptest! {
 #[test]
 fn the_catalogue_is_ordered_and_whole() {
     let ids: Vec<_> = sv0_rules::catalogue().map(|meta| meta.id).collect();
-    assert_eq!(ids, ["CRED-002", "CRED-003", "ORPH-001", "ORPH-002", "UNB-011"]);
+    assert_eq!(
+        ids,
+        [
+            "CRED-001", "CRED-002", "CRED-003", "CRED-004", "CRED-005", "CRED-006", "CRED-010", "DORM-001", "DORM-006",
+            "ORPH-001", "ORPH-002", "UNB-011",
+        ]
+    );
     for meta in sv0_rules::catalogue() {
         assert!(meta.remediation.len() <= 4 && meta.standards.len() <= 8 && !meta.requires.is_empty());
         assert!(meta.standards.iter().all(|standard| standard.len() <= 64));
