@@ -128,6 +128,8 @@ fn weak<'a>(context: &Context<'_>, identity: &Identity<'_>, credential: &'a Cred
         _ if fresh(context, identity, credential) => Tri::False,
         Use::Last { .. } => Tri::from(idle(identity.last_used)),
         Use::Unrecorded { .. } => Tri::Unknown(UnknownReason::RetentionTooShort),
+        // A part of the record shows use; that the rest was not read takes nothing from it.
+        Use::Unknown(_) if identity.last_unattended.recent(rare, context.as_of) => Tri::False,
         Use::Unknown(reason) => Tri::Unknown(reason),
     };
     (!seldom.is_false()).then_some(Weak { credential, weakness, seldom, own_record: false })
