@@ -57,6 +57,19 @@ pub(crate) fn of_absence(
     Some(Proof { evidence, dependency: Some(dependency) })
 }
 
+/// From the complete read of records of use that have nothing about `node`.
+pub(crate) fn of_silence(
+    graph: &Graph,
+    node: NodeIx,
+    field: &'static str,
+    collection: &str,
+    claim: String,
+) -> Option<Proof> {
+    let mut proof = of_absence(graph, node, field, collection, claim)?;
+    proof.evidence.class = EvidenceClass::Temporal;
+    Some(proof)
+}
+
 struct At<'a> {
     source: Source,
     object: &'a str,
@@ -106,6 +119,9 @@ fn vendor_field(key: &str) -> &str {
         attr::VALID_TO => "endDateTime",
         attr::CREDENTIAL_USE => "usage",
         attr::OWNER_COUNT => "owners",
+        attr::LAST_USED_AT => "lastSignInDateTime",
+        attr::LAST_UNATTENDED_USE_AT => "applicationAuthenticationClientSignInActivity",
+        attr::THUMBPRINT => "customKeyIdentifier",
         other => other,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
+use crate::activity::{self, Use};
 use crate::authority::{self, Authority};
 use crate::owners::{self, Owners};
 use crate::text::display_name;
@@ -64,6 +65,8 @@ pub(crate) struct Credential {
     pub(crate) client_auth: Tri,
     pub(crate) from: Option<Timestamp>,
     pub(crate) until: Until,
+    /// What is recorded of its use.
+    pub(crate) last_used: Use,
 }
 
 impl Credential {
@@ -106,6 +109,14 @@ pub(crate) struct Identity<'g> {
     /// Its application in this tenant, and the edge that says so.
     pub(crate) application: Option<&'g Edge>,
     pub(crate) credentials: Vec<Credential>,
+    /// Federated subjects that can sign in as it.
+    pub(crate) federations: Vec<&'g Edge>,
+    /// When it was made, as far as is known.
+    pub(crate) made: Option<Timestamp>,
+    /// What is recorded of its use in any role.
+    pub(crate) last_used: Use,
+    /// What is recorded of its use as a client without a user.
+    pub(crate) last_unattended: Use,
     /// Whether it can run unattended now.
     pub(crate) anchor: Tri,
     pub(crate) way: Option<Way<'g>>,
@@ -125,7 +136,9 @@ pub(crate) fn resolve<'g>(graph: &'g Graph, ix: NodeIx, trusted: &BTreeSet<Strin
     let application = graph.incoming(ix, EdgeKind::Instantiates).next();
     let home = home(node, trusted);
     let credentials = credentials(graph, ix, application);
-    let way = way(graph, ix, application, &credentials, as_of);
+    let federations = federations(graph, ix, application);
+    let way = way(node, &federations, &credentials, as_of);
+    let made = activity::made(graph, ix, application.map(|edge| edge.from));
     let possible = if way.is_some() {
         Tri::True
     } else {
@@ -141,6 +154,10 @@ pub(crate) fn resolve<'g>(graph: &'g Graph, ix: NodeIx, trusted: &BTreeSet<Strin
         home,
         application,
         credentials,
+        federations,
+        made,
+        last_used: activity::of_any_use(graph, ix, made),
+        last_unattended: activity::of_identity(graph, ix, attr::LAST_UNATTENDED_USE_AT, made),
         anchor,
         way,
         authority: authority::of(graph, ix),
@@ -190,7 +207,8 @@ fn credentials(graph: &Graph, ix: NodeIx, application: Option<&Edge>) -> Vec<Cre
         .collect()
 }
 
-fn credential(graph: &Graph, edge: &Edge) -> Credential {
+/// The credential that the edge says is held.
+pub(crate) fn credential(graph: &Graph, edge: &Edge) -> Credential {
     let node = graph.node(edge.to);
     let kind = match node.text(attr::CREDENTIAL_TYPE) {
         Some("secret") => CredentialType::Secret,
@@ -207,27 +225,27 @@ fn credential(graph: &Graph, edge: &Edge) -> Credential {
         Some("none") => Until::Never,
         _ => node.time(attr::VALID_TO).map_or(Until::Unknown, Until::At),
     };
-    Credential { ix: edge.to, holder: edge.from, kind, client_auth, from: node.time(attr::VALID_FROM), until }
+    let from = node.time(attr::VALID_FROM);
+    let last_used = activity::of_credential(graph, edge.to);
+    Credential { ix: edge.to, holder: edge.from, kind, client_auth, from, until, last_used }
 }
 
-fn way<'g>(
-    graph: &'g Graph,
-    ix: NodeIx,
-    application: Option<&'g Edge>,
-    credentials: &[Credential],
-    as_of: Timestamp,
-) -> Option<Way<'g>> {
-    if graph.node(ix).kind == NodeKind::ManagedIdentity {
+fn federations<'g>(graph: &'g Graph, ix: NodeIx, application: Option<&'g Edge>) -> Vec<&'g Edge> {
+    let holders = application.map(|edge| edge.from).into_iter().chain([ix]);
+    holders
+        .flat_map(|holder| graph.incoming(holder, EdgeKind::AuthenticatesAs))
+        .filter(|edge| graph.node(edge.from).kind == NodeKind::FederatedSubject)
+        .collect()
+}
+
+fn way<'g>(node: &Node, federations: &[&'g Edge], credentials: &[Credential], as_of: Timestamp) -> Option<Way<'g>> {
+    if node.kind == NodeKind::ManagedIdentity {
         return Some(Way::Platform);
     }
     if let Some(usable) = credentials.iter().find(|credential| credential.usable(as_of).is_true()) {
         return Some(Way::Credential(*usable));
     }
-    let holders = application.map(|edge| edge.from).into_iter().chain([ix]);
-    holders
-        .flat_map(|holder| graph.incoming(holder, EdgeKind::AuthenticatesAs))
-        .find(|edge| graph.node(edge.from).kind == NodeKind::FederatedSubject)
-        .map(Way::Federation)
+    federations.first().copied().map(Way::Federation)
 }
 
 impl Identity<'_> {

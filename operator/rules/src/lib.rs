@@ -4,16 +4,19 @@
 //! a part is proven the narrower claim is made, or none. Not one claim is made of the absence of something unless the
 //! collection that would show it was read completely.
 
+mod activity;
 mod assemble;
 mod authority;
 mod evidence;
 mod finding;
 mod identity;
+mod instants;
 mod owners;
 mod rule;
 mod rules;
 mod run;
 mod severity;
+mod shared;
 mod text;
 pub mod tiers;
 

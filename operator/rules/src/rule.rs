@@ -11,6 +11,7 @@ use crate::evidence::Proof;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::Identity;
 use crate::severity::{Exposure, Tier};
+use crate::shared::SharedKeys;
 
 /// The customer's limits. Part of the inputs of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,16 @@ pub struct RuleConfig {
     pub max_certificate_lifetime_days: u32,
     /// Tenants whose identities are the customer's own although they live elsewhere.
     pub trusted_tenants: BTreeSet<String>,
+    /// Days without any recorded use after which standing authority is dormant.
+    pub dormant_days: u32,
+    /// Days without recorded use after which a credential is unused.
+    pub unused_credential_days: u32,
+    /// Days without recorded use after which an identity is seldom used.
+    pub rare_use_days: u32,
+    /// Days before the end of an only credential from which that is told.
+    pub expiry_warn_days: u32,
+    /// Days in which nothing is said of a new identity or credential that nobody has used yet.
+    pub never_used_grace_days: u32,
 }
 
 impl Default for RuleConfig {
@@ -33,6 +44,11 @@ impl Default for RuleConfig {
             max_secret_lifetime_days: 365,
             max_certificate_lifetime_days: 180,
             trusted_tenants: BTreeSet::new(),
+            dormant_days: 180,
+            unused_credential_days: 90,
+            rare_use_days: 30,
+            expiry_warn_days: 30,
+            never_used_grace_days: 30,
         }
     }
 }
@@ -115,6 +131,8 @@ pub(crate) struct Context<'g> {
     pub(crate) as_of: Timestamp,
     /// Best tier that any group of a tenant holds, by (system, tenant).
     group_tiers: BTreeMap<(&'g str, &'g str), Tier>,
+    /// Certificates that stand on several applications.
+    pub(crate) shared: SharedKeys<'g>,
 }
 
 impl<'g> Context<'g> {
@@ -127,7 +145,7 @@ impl<'g> Context<'g> {
                 *best = authority::of(graph, ix).tier.min(*best);
             }
         }
-        Self { graph, config, as_of, group_tiers }
+        Self { graph, config, as_of, group_tiers, shared: SharedKeys::of(graph, as_of) }
     }
 
     /// The best tier that a member of some group could have through it.

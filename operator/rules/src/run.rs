@@ -11,9 +11,10 @@ use sv0_graph::{Graph, NodeIx, Tri, canonical};
 
 use crate::assemble;
 use crate::finding::RuleFinding;
-use crate::identity::{self, Identity, Until};
+use crate::identity::{self, Identity};
+use crate::instants;
 use crate::rule::{Context, Meta, RuleConfig};
-use crate::rules::{self, RULES};
+use crate::rules::RULES;
 
 /// Facts that a rule found and that are no Finding: nothing runs, or nothing strong or sensitive is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,17 +100,12 @@ fn evaluate(context: &Context<'_>, part: &[NodeIx]) -> RuleOutput {
     output
 }
 
-/// When time alone can next change what is said of `identity`: a credential begins, ends, or is due for rotation.
+/// When time alone can next change what is said of `identity`.
 fn transition(context: &Context<'_>, identity: &Identity<'_>) -> Option<Timestamp> {
     if !identity.authority.in_lane() {
         return None;
     }
-    let instants = identity.credentials.iter().filter(|held| !held.client_auth.is_false()).flat_map(|held| {
-        let end = if let Until::At(end) = held.until { Some(end) } else { None };
-        let due = rules::rotation_due(context, held);
-        [held.from, end, due]
-    });
-    instants.flatten().filter(|instant| *instant > context.as_of).min()
+    instants::of(context, identity).filter(|instant| *instant > context.as_of).min()
 }
 
 fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

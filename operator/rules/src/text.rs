@@ -63,6 +63,11 @@ pub(crate) fn days_after(from: Timestamp, days: u32) -> Option<Timestamp> {
     Timestamp::new(from.as_second().checked_add(i64::from(days) * DAY)?, from.subsec_nanosecond()).ok()
 }
 
+/// `days` before `to`; none before the beginning of representable time.
+pub(crate) fn days_before(to: Timestamp, days: u32) -> Option<Timestamp> {
+    Timestamp::new(to.as_second().checked_sub(i64::from(days) * DAY)?, to.subsec_nanosecond()).ok()
+}
+
 /// `one owner`, `3 owners`.
 pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("one {one}") } else { format!("{count} {many}") }
@@ -94,5 +99,7 @@ mod tests {
         assert_eq!(whole_days(to, from), -365);
         assert_eq!(days_after(from, 365).unwrap().to_string(), "2026-01-01T23:59:59Z");
         assert_eq!(days_after(Timestamp::MAX, 1), None);
+        assert_eq!(days_before(to, 365).unwrap().to_string(), "2025-01-01T23:59:58Z");
+        assert_eq!(days_before(Timestamp::MIN, 1), None);
     }
 }

@@ -125,6 +125,17 @@ fn cred_003_a_first_day_before_the_application_existed_is_not_believed() {
 }
 
 #[test]
+fn cred_003_a_key_counts_from_the_day_on_which_the_audit_saw_it_added() {
+    let mut world = with(&[key(Some("2020-01-01T00:00:00Z"), Some("2027-01-01T00:00:00Z"))]);
+    assert!(world.finding("CRED-003").is_some());
+    let person = world.person("dana", Some(true));
+    let credential = world.b.id(NodeKind::Credential, "app-1/key-1");
+    let added = world.b.edge("directoryAudits", &credential, sv0_graph::EdgeKind::CreatedBy, &person);
+    added.since = Some("2026-05-20T00:00:00Z".parse().unwrap());
+    assert_eq!(world.finding("CRED-003"), None);
+}
+
+#[test]
 fn cred_003_without_a_first_day_only_the_narrower_claim_is_made() {
     let finding = with(&[key(None, Some("2027-01-01T00:00:00Z"))]).finding("CRED-003").unwrap();
     assert_eq!((finding.rule.claim, finding.severity), (Claim::Narrower, Severity::Medium));
@@ -143,8 +154,8 @@ fn what_was_seen_counts_though_a_collection_is_incomplete() {
 #[test]
 fn the_next_transition_is_the_first_instant_that_changes_anything() {
     let far = with(&[key(Some("2026-05-01T00:00:00Z"), Some("2026-08-01T00:00:00Z"))]);
-    // Rotation falls due 90 days after the first day, before the credential ends.
-    assert_eq!(far.run().next_transition, Some("2026-07-30T00:00:00Z".parse().unwrap()));
+    // Its end is told 30 days before; rotation falls due later, 90 days after the first day.
+    assert_eq!(far.run().next_transition, Some("2026-07-02T00:00:00Z".parse().unwrap()));
     let ends = with(&[key(Some("2026-05-20T00:00:00Z"), Some("2026-06-10T00:00:00Z"))]);
     assert_eq!(ends.run().next_transition, Some("2026-06-10T00:00:00Z".parse().unwrap()));
     let begins = with(&[key(Some("2026-06-02T00:00:00Z"), Some("2026-08-01T00:00:00Z"))]);

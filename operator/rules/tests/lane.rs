@@ -212,7 +212,7 @@ fn microsofts_own_identities_have_no_owners_by_design_but_a_secret_on_one_is_a_f
     let old = Key { from: Some("2020-01-01T00:00:00Z"), to: Some("2099-01-01T00:00:00Z"), ..Key::default() };
     world.enabled(true).key_on(&sp, "servicePrincipals", &old).role(GLOBAL_ADMINISTRATOR);
     let rules: Vec<String> = world.run().findings.into_iter().map(|finding| finding.rule.id).collect();
-    assert_eq!(rules, ["CRED-002", "CRED-003"]);
+    assert_eq!(rules, ["CRED-001", "CRED-002", "CRED-003"]);
 }
 
 #[test]
@@ -323,6 +323,68 @@ fn texts_fit_the_resource() {
         assert!(finding.evidence.iter().all(|item| item.claim.chars().count() <= 320));
         assert!(finding.remediation.iter().all(|step| step.chars().count() <= 320));
     }
+}
+
+/// Every way of saying it, with the longest name that there can be.
+#[test]
+fn titles_fit_with_the_longest_name() {
+    let seen = "2026-06-01T00:00:00Z";
+    let certificate = |id| Key {
+        id,
+        kind: "certificate",
+        from: Some("2020-01-01T00:00:00Z"),
+        to: Some("2026-06-20T00:00:00Z"),
+        thumbprint: Some("8C1D4B2E6F7A90123456789ABCDEF0123456789A"),
+        ..Key::default()
+    };
+    let world = || {
+        let mut world = World::privileged(GLOBAL_ADMINISTRATOR);
+        world.made("2020-01-01T00:00:00Z").seen(seen);
+        world
+    };
+    let plain = || {
+        let mut world = World::new();
+        world.enabled(true).role(GLOBAL_ADMINISTRATOR).made("2020-01-01T00:00:00Z").seen(seen).key(&certificate("a"));
+        world
+    };
+    let mut all = vec![world(), plain(), plain(), plain(), plain(), plain(), plain()];
+    all[2].used(attr::LAST_USED_AT, "2021-01-01T00:00:00Z").used(attr::LAST_UNATTENDED_USE_AT, "2021-01-01T00:00:00Z");
+    all[2].federated().key_used("a", "2021-01-01T00:00:00Z");
+    all[3].federated().cover("servicePrincipalActivity", CoverageState::Denied);
+    all[4].key(&certificate("b")).key(&Key { id: "c", thumbprint: None, ..certificate("c") }).federated();
+    all[4].cover("applications", CoverageState::Partial).key(&Key::default());
+    all[5].b.node("applications", NodeKind::Application, "app-2", &[]);
+    let second = all[5].b.id(NodeKind::Application, "app-2");
+    all[5].key_on(&second, "applications", &certificate("z")).cover("federatedCredentials", CoverageState::Partial);
+    all[6].key(&Key { id: "b", thumbprint: None, ..certificate("b") }).key_used("a", "2021-01-01T00:00:00Z");
+    all[6].key_used("b", "2021-01-01T00:00:00Z");
+    let mut said = std::collections::BTreeSet::new();
+    for mut world in all {
+        world.seen("2026-05-31T00:00:00Z");
+        let mut newer = sv0_graph::testing::SnapshotBuilder::entra("uid-2", TENANT);
+        newer.header().observed_at = as_of();
+        newer.header().finished_at = as_of();
+        newer.header().coverage.clear();
+        newer.node("servicePrincipals", NodeKind::ServicePrincipal, "sp-1", &[(attr::NAME, text(&"w".repeat(500)))]);
+        let graph = sv0_graph::Graph::build(vec![world.b.build(), newer.build()]).unwrap();
+        for finding in sv0_rules::run(&graph, &world.config, as_of(), 1).findings {
+            assert!(finding.title.chars().count() <= 160, "{}", finding.title);
+            assert!(finding.why.chars().count() <= 400, "{}", finding.why);
+            assert!(finding.narrowed.len() <= 4, "{:?}", finding.narrowed);
+            let texts = finding.narrowed.iter().flat_map(|item| [&item.claim, &item.reason]);
+            assert!(
+                texts.chain(finding.evidence.iter().map(|item| &item.claim)).all(|text| text.chars().count() <= 320)
+            );
+            said.insert((finding.rule.id, finding.rule.claim));
+        }
+    }
+    for rule in ["CRED-001", "CRED-004", "CRED-005", "CRED-006", "DORM-001"] {
+        for claim in [Claim::Full, Claim::Narrower] {
+            assert!(said.contains(&(rule.to_owned(), claim)), "{rule} {claim:?}");
+        }
+    }
+    assert!(said.contains(&("CRED-010".to_owned(), Claim::Full)));
+    assert!(said.contains(&("DORM-006".to_owned(), Claim::Narrower)));
 }
 
 /// The first two entries say why and what it reaches, whatever the number of owners or credentials.

@@ -5,6 +5,7 @@
 mod support;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use support::*;
 use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder, text};
 use sv0_graph::{CoverageState, EdgeKind, Graph, NodeKind, Snapshot, Value, attr};
@@ -16,10 +17,71 @@ struct Spec {
     role: Option<usize>,
     permission: Option<usize>,
     enabled: Option<bool>,
-    keys: Vec<(i32, i32)>,
+    keys: Vec<HeldKey>,
     owners: Vec<(u8, Option<bool>, bool)>,
     counted: bool,
     locked: Option<bool>,
+    life: Life,
+}
+
+/// A key: days since its first and until its last day, days since its last recorded use, and what it is.
+#[derive(Clone, Debug)]
+struct HeldKey {
+    age: Option<i32>,
+    rest: Option<i32>,
+    used: Option<i32>,
+    certificate: Option<usize>,
+    signs_in: bool,
+    on_principal: bool,
+    added: Option<i32>,
+}
+
+/// What is known of an identity's use, in days before now.
+#[derive(Clone, Debug)]
+struct Life {
+    made: Option<i32>,
+    used: Option<i32>,
+    unattended: Option<i32>,
+    federated: bool,
+    foreign: bool,
+}
+
+fn held_key() -> impl Strategy<Value = HeldKey> {
+    (
+        prop::option::weighted(0.9, -50i32..1000),
+        prop::option::weighted(0.9, -100i32..1500),
+        prop::option::of(-2i32..400),
+        prop::option::of(0usize..2),
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.2, 0i32..60),
+    )
+        .prop_map(|(age, rest, used, certificate, signs_in, on_principal, added)| HeldKey {
+            age,
+            rest,
+            used,
+            certificate,
+            signs_in,
+            on_principal,
+            added,
+        })
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    (
+        prop::option::weighted(0.8, 0i32..1000),
+        prop::option::of(-2i32..500),
+        prop::option::of(-2i32..500),
+        prop::bool::weighted(0.3),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(|(made, used, unattended, federated, foreign)| Life {
+            made,
+            used,
+            unattended,
+            federated,
+            foreign,
+        })
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
@@ -28,12 +90,13 @@ fn spec() -> impl Strategy<Value = Spec> {
         prop::option::of(0usize..4),
         prop::option::of(0usize..3),
         prop::option::weighted(0.9, prop::bool::weighted(0.9)),
-        prop::collection::vec((0i32..1000, 1i32..1500), 0..3),
+        prop::collection::vec(held_key(), 0..4),
         prop::collection::vec(owner, 0..3),
         prop::bool::weighted(0.8),
         any::<Option<bool>>(),
+        life(),
     )
-        .prop_map(|(role, permission, enabled, keys, owners, counted, locked)| Spec {
+        .prop_map(|(role, permission, enabled, keys, owners, counted, locked, life)| Spec {
             role,
             permission,
             enabled,
@@ -41,6 +104,7 @@ fn spec() -> impl Strategy<Value = Spec> {
             owners,
             counted,
             locked,
+            life,
         })
 }
 
@@ -48,10 +112,14 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
     let roles = [GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR, DIRECTORY_READERS];
     let permissions = [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL];
     let mut world = World::new();
+    world.seen("2026-06-01T00:00:00Z");
     for (i, spec) in specs.iter().enumerate() {
         let mut app_attrs = vec![(attr::HAS_MANAGEMENT_REFERENCE, Value::Bool(false))];
         app_attrs.extend(spec.locked.map(|locked| (attr::CREDENTIALS_LOCKED, Value::Bool(locked))));
-        let mut sp_attrs = vec![(attr::HOME_TENANT, text(TENANT)), (attr::NAME, text(&format!("bot {i}")))];
+        let mut sp_attrs = vec![
+            (attr::HOME_TENANT, text(if spec.life.foreign { OTHER_TENANT } else { TENANT })),
+            (attr::NAME, text(&format!("bot {i}"))),
+        ];
         sp_attrs.extend(spec.enabled.map(|on| (attr::ENABLED, Value::Bool(on))));
         let on_app = spec
             .owners
@@ -73,7 +141,9 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
         }
         let app = world.b.node("applications", NodeKind::Application, &format!("a{i}"), &app_attrs);
         let sp = world.b.node("servicePrincipals", NodeKind::ServicePrincipal, &format!("s{i}"), &sp_attrs);
-        world.b.edge("servicePrincipals", &app, EdgeKind::Instantiates, &sp);
+        if !spec.life.foreign {
+            world.b.edge("servicePrincipals", &app, EdgeKind::Instantiates, &sp);
+        }
         if let Some(role) = spec.role {
             world.role_of(&sp, roles[role], "/");
         }
@@ -82,17 +152,10 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
             world.b.edge("appRoleAssignments", &sp, EdgeKind::Granted, &graph).role =
                 Some(permissions[permission].to_owned());
         }
-        for (k, (age, rest)) in spec.keys.iter().enumerate() {
-            let day = |days: i32| {
-                as_of().checked_add(jiff::SignedDuration::from_hours(24 * i64::from(days))).unwrap().to_string()
-            };
-            let (from, to) = (day(-age), day(*rest));
-            world.key_on(
-                &app,
-                "applications",
-                &Key { id: &format!("k{k}"), from: Some(&from), to: Some(&to), ..Key::default() },
-            );
+        for (k, key) in spec.keys.iter().enumerate() {
+            hold(&mut world, if key.on_principal { &sp } else { &app }, &format!("k{k}"), key);
         }
+        live(&mut world, i, &app, &spec.life);
         for (id, enabled, on_app) in &spec.owners {
             let person = world.person(&format!("i{i}-p{id}"), *enabled);
             let (collection, object) =
@@ -101,6 +164,54 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
         }
     }
     world.b
+}
+
+/// The instant `days` before now.
+fn ago(days: i32) -> String {
+    as_of().checked_sub(jiff::SignedDuration::from_hours(24 * i64::from(days))).unwrap().to_string()
+}
+
+fn hold(world: &mut World, holder: &sv0_graph::NodeId, id: &str, key: &HeldKey) {
+    const THUMBPRINTS: [&str; 2] =
+        ["8C1D4B2E6F7A90123456789ABCDEF0123456789A", "1111111111111111111111111111111111111111"];
+    let (from, to) = (key.age.map(ago), key.rest.map(|rest| ago(-rest)));
+    let collection = if key.on_principal { "servicePrincipals" } else { "applications" };
+    let written = Key {
+        id,
+        kind: if key.certificate.is_some() { "certificate" } else { "secret" },
+        usage: if key.signs_in { "client_auth" } else { "token_signing" },
+        from: from.as_deref(),
+        to: to.as_deref(),
+        thumbprint: key.certificate.map(|which| THUMBPRINTS[which]),
+    };
+    world.key_on(holder, collection, &written);
+    let id = format!("{}/{id}", holder.vendor_id());
+    let credential = world.b.id(NodeKind::Credential, &id);
+    if let Some(used) = key.used {
+        world.b.node("credentialActivity", NodeKind::Credential, &id, &[(attr::LAST_USED_AT, text(&ago(used)))]);
+    }
+    if let Some(added) = key.added {
+        let person = world.person("dana", Some(true));
+        world.b.edge("directoryAudits", &credential, EdgeKind::CreatedBy, &person).since =
+            Some(ago(added).parse().unwrap());
+    }
+}
+
+fn live(world: &mut World, i: usize, app: &sv0_graph::NodeId, life: &Life) {
+    let id = format!("s{i}");
+    for (key, days, collection) in [
+        (attr::CREATED_AT, life.made, "servicePrincipals"),
+        (attr::LAST_USED_AT, life.used, "servicePrincipalActivity"),
+        (attr::LAST_UNATTENDED_USE_AT, life.unattended, "servicePrincipalActivity"),
+    ] {
+        if let Some(days) = days {
+            world.b.node(collection, NodeKind::ServicePrincipal, &id, &[(key, text(&ago(days)))]);
+        }
+    }
+    if life.federated {
+        let subject = world.b.node("federatedCredentials", NodeKind::FederatedSubject, &format!("f{i}"), &[]);
+        world.b.edge("federatedCredentials", &subject, EdgeKind::AuthenticatesAs, app);
+    }
 }
 
 fn run(snapshots: Vec<Snapshot>, threads: usize) -> RuleOutput {
@@ -147,6 +258,34 @@ proptest! {
         }
     }
 
+    /// Between now and the next transition nothing that is said changes, whenever the records of use were read.
+    #[test]
+    fn nothing_changes_before_the_next_transition(
+        specs in prop::collection::vec(spec(), 1..6),
+        read in -100i32..500,
+        between in prop::collection::vec(0.0f64..1.0, 3),
+    ) {
+        let mut builder = estate(&specs);
+        builder.header().observed_at = ago(-read).parse().unwrap();
+        builder.header().finished_at = ago(-read).parse().unwrap();
+        let graph = Graph::build(vec![builder.build()]).unwrap();
+        let config = RuleConfig::default();
+        let mut now = as_of();
+        for _ in 0..12 {
+            let here = sv0_rules::run(&graph, &config, now, 1);
+            let next = here.next_transition;
+            let end = next.unwrap_or_else(|| now.checked_add(jiff::SignedDuration::from_hours(24 * 3650)).unwrap());
+            let last = end.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap();
+            let span = last.duration_since(now);
+            for at in between.iter().map(|part| now.checked_add(span.mul_f64(*part)).unwrap()).chain([last]) {
+                prop_assert_eq!(&sv0_rules::run(&graph, &config, at, 1).findings, &here.findings, "{} to {}", now, at);
+            }
+            let Some(next) = next else { break };
+            prop_assert!(next > now);
+            now = next;
+        }
+    }
+
     #[test]
     fn every_finding_is_in_the_lane_and_carries_its_proof(specs in prop::collection::vec(spec(), 1..8)) {
         let output = run(vec![estate(&specs).build()], 1);
@@ -164,11 +303,36 @@ proptest! {
 #[test]
 fn the_catalogue_is_ordered_and_whole() {
     let ids: Vec<_> = sv0_rules::catalogue().map(|meta| meta.id).collect();
-    assert_eq!(ids, ["CRED-002", "CRED-003", "ORPH-001", "ORPH-002", "UNB-011"]);
+    assert_eq!(
+        ids,
+        [
+            "CRED-001", "CRED-002", "CRED-003", "CRED-004", "CRED-005", "CRED-006", "CRED-010", "DORM-001", "DORM-006",
+            "ORPH-001", "ORPH-002", "UNB-011",
+        ]
+    );
     for meta in sv0_rules::catalogue() {
         assert!(meta.remediation.len() <= 4 && meta.standards.len() <= 8 && !meta.requires.is_empty());
         assert!(meta.standards.iter().all(|standard| standard.len() <= 64));
         assert!(meta.requires.iter().all(|collection| ENTRA_COLLECTIONS.contains(collection)), "{}", meta.id);
     }
     assert!(sv0_rules::pack_version().starts_with(sv0_rules::tiers::TABLE_VERSION));
+}
+
+/// The generator reaches every rule that can be reached with it, or the properties above would say little.
+#[test]
+fn the_generated_estates_reach_the_rules_about_credentials_and_use() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..200 {
+        let specs = prop::collection::vec(spec(), 4..8).new_tree(&mut runner).unwrap().current();
+        let output = run(vec![estate(&specs).build()], 1);
+        seen.extend(output.findings.into_iter().map(|finding| (finding.rule.id, finding.rule.claim)));
+    }
+    for rule in ["CRED-001", "CRED-003", "CRED-004", "CRED-005", "CRED-006", "DORM-001"] {
+        for claim in [Claim::Full, Claim::Narrower] {
+            assert!(seen.contains(&(rule.to_owned(), claim)), "{rule} {claim:?}");
+        }
+    }
+    assert!(seen.contains(&("CRED-010".to_owned(), Claim::Full)));
+    assert!(seen.contains(&("DORM-006".to_owned(), Claim::Narrower)));
 }

@@ -46,10 +46,10 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 }
 
 /// A credential over its limit.
-struct Long<'a> {
+pub(super) struct Long<'a> {
     credential: &'a Credential,
     /// Whole days from first to last; none when there is no last day.
-    days: Option<i64>,
+    pub(super) days: Option<i64>,
     limit: u32,
 }
 
@@ -62,7 +62,7 @@ impl Long<'_> {
     }
 }
 
-fn too_long<'a>(context: &Context<'_>, credential: &'a Credential) -> Option<Long<'a>> {
+pub(super) fn too_long<'a>(context: &Context<'_>, credential: &'a Credential) -> Option<Long<'a>> {
     let limit = match credential.kind {
         CredentialType::Certificate => context.config.max_certificate_lifetime_days,
         CredentialType::Secret | CredentialType::Other => context.config.max_secret_lifetime_days,
@@ -78,7 +78,7 @@ fn too_long<'a>(context: &Context<'_>, credential: &'a Credential) -> Option<Lon
     }
 }
 
-fn proof(context: &Context<'_>, long: &Long<'_>) -> Option<Proof> {
+pub(super) fn proof(context: &Context<'_>, long: &Long<'_>) -> Option<Proof> {
     let label = long.credential.label(context.graph);
     let claim = match (long.credential.from, long.days) {
         (Some(from), Some(days)) => {

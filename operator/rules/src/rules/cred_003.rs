@@ -1,10 +1,10 @@
 //! CRED-003: a credential that was not rotated in time.
 //!
 //! The first day of a credential is what its maker wrote. When it lies before the day on which the application was
-//! made, the age is counted from that day. One finding per identity lists all such credentials, as for CRED-002.
+//! made, or before the day on which the vendor's audit saw it added, the age is counted from that day. One finding per identity lists all such credentials, as for CRED-002.
 
 use jiff::Timestamp;
-use sv0_graph::attr;
+use sv0_graph::{EdgeKind, attr};
 
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
@@ -62,7 +62,8 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     if old.iter().any(|(begin, credential)| credential.from.is_some_and(|from| from < *begin)) {
         narrowed.push(Narrowed {
             claim: "The first day that the credential states".to_owned(),
-            reason: "It lies before the day on which its holder was made; age is counted from that day.".to_owned(),
+            reason: "It lies before the day on which its holder was made or it was added; age is counted from there."
+                .to_owned(),
         });
     }
     let proofs = old.iter().filter_map(|(begin, credential)| proof(context, *begin, credential)).collect();
@@ -91,14 +92,15 @@ fn undated(context: &Context<'_>, identity: &Identity<'_>, exposure: Exposure) -
 }
 
 /// From when a credential's age counts.
-pub(crate) fn begin(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {
+pub(super) fn begin(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {
     let from = credential.from?;
     let made = context.graph.node(credential.holder).time(attr::CREATED_AT);
-    Some(made.map_or(from, |made| made.max(from)))
+    let added = context.graph.out(credential.ix, EdgeKind::CreatedBy).iter().filter_map(|edge| edge.since).min();
+    made.into_iter().chain(added).chain([from]).max()
 }
 
 /// When it should have been replaced.
-pub(crate) fn due(context: &Context<'_>, begin: Timestamp) -> Option<Timestamp> {
+pub(super) fn due(context: &Context<'_>, begin: Timestamp) -> Option<Timestamp> {
     days_after(begin, context.config.rotate_days)
 }
 

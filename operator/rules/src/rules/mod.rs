@@ -1,7 +1,14 @@
 //! The rules, one file each, in one list.
 
+mod cred_001;
 mod cred_002;
 mod cred_003;
+mod cred_004;
+mod cred_005;
+mod cred_006;
+mod cred_010;
+mod dorm_001;
+mod dorm_006;
 mod orph_001;
 mod orph_002;
 mod unb_011;
@@ -12,9 +19,22 @@ use crate::identity::Credential;
 use crate::rule::{Context, Rule};
 
 /// Every rule, in the order of ids.
-pub const RULES: &[Rule] = &[cred_002::RULE, cred_003::RULE, orph_001::RULE, orph_002::RULE, unb_011::RULE];
+pub const RULES: &[Rule] = &[
+    cred_001::RULE,
+    cred_002::RULE,
+    cred_003::RULE,
+    cred_004::RULE,
+    cred_005::RULE,
+    cred_006::RULE,
+    cred_010::RULE,
+    dorm_001::RULE,
+    dorm_006::RULE,
+    orph_001::RULE,
+    orph_002::RULE,
+    unb_011::RULE,
+];
 
-/// When a credential is due for rotation.
-pub(crate) fn rotation_due(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {
-    cred_003::due(context, cred_003::begin(context, credential)?)
+/// From when a credential's age counts.
+pub(crate) fn begin(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {
+    cred_003::begin(context, credential)
 }

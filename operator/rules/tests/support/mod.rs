@@ -39,6 +39,7 @@ pub(crate) struct Key<'a> {
     pub(crate) usage: &'a str,
     pub(crate) from: Option<&'a str>,
     pub(crate) to: Option<&'a str>,
+    pub(crate) thumbprint: Option<&'a str>,
 }
 
 impl Default for Key<'_> {
@@ -49,6 +50,7 @@ impl Default for Key<'_> {
             usage: "client_auth",
             from: Some("2026-05-01T00:00:00Z"),
             to: Some("2026-08-01T00:00:00Z"),
+            thumbprint: None,
         }
     }
 }
@@ -117,6 +119,7 @@ impl World {
         let mut attrs = vec![(attr::CREDENTIAL_TYPE, text(key.kind)), (attr::CREDENTIAL_USE, text(key.usage))];
         attrs.extend(key.from.map(|from| (attr::VALID_FROM, text(from))));
         attrs.extend(key.to.map(|to| (attr::VALID_TO, text(to))));
+        attrs.extend(key.thumbprint.map(|thumbprint| (attr::THUMBPRINT, text(thumbprint))));
         let id = format!("{}/{}", holder.vendor_id(), key.id);
         let credential = self.b.node(collection, NodeKind::Credential, &id, &attrs);
         self.b.edge(collection, holder, EdgeKind::HoldsCredential, &credential);
@@ -172,6 +175,45 @@ impl World {
             "sp-1",
             &[(attr::OWNER_COUNT, Value::Int(sp))],
         );
+        self
+    }
+
+    /// When the snapshot was taken: up to then the records of use reach.
+    pub(crate) fn seen(&mut self, at: &str) -> &mut Self {
+        let at: Timestamp = at.parse().unwrap();
+        self.b.header().observed_at = at;
+        self.b.header().finished_at = at;
+        self
+    }
+
+    /// When application and identity were made.
+    pub(crate) fn made(&mut self, at: &str) -> &mut Self {
+        self.b.node("selfCheck", NodeKind::Application, "app-1", &[(attr::CREATED_AT, text(at))]);
+        self
+    }
+
+    /// A last sign-in of the usual subject.
+    pub(crate) fn used(&mut self, key: &str, at: &str) -> &mut Self {
+        self.b.node("servicePrincipalActivity", NodeKind::ServicePrincipal, "sp-1", &[(key, text(at))]);
+        self
+    }
+
+    /// A last sign-in with a credential of the application.
+    pub(crate) fn key_used(&mut self, key: &str, at: &str) -> &mut Self {
+        let id = format!("app-1/{key}");
+        self.b.node("credentialActivity", NodeKind::Credential, &id, &[(attr::LAST_USED_AT, text(at))]);
+        self
+    }
+
+    /// A federated subject that can sign in as the application.
+    pub(crate) fn federated(&mut self) -> &mut Self {
+        let attrs = [
+            (attr::ISSUER, text("https://token.actions.githubusercontent.com")),
+            (attr::SUBJECT, text("repo:a/b:ref:refs/heads/main")),
+        ];
+        let subject = self.b.node("federatedCredentials", NodeKind::FederatedSubject, "app-1/fic-1", &attrs);
+        let app = self.app.clone();
+        self.b.edge("federatedCredentials", &subject, EdgeKind::AuthenticatesAs, &app);
         self
     }
 

@@ -1,0 +1,172 @@
+//! What the source system recorded of use: takes a node and the collection that would show it, gives the last recorded
+//! use, that none is recorded, or why nobody can say.
+//!
+//! Two limits hold everywhere. Nothing recorded is not "never": since when the source system records is not known, and
+//! the record cannot be older than the object. And a record says nothing about the time after it was read: whether
+//! something is unused is decided as of that instant, however much later the evaluation is.
+
+use jiff::Timestamp;
+use sv0_graph::{Graph, NodeIx, NodeKind, Source, Tri, UnknownReason, attr};
+
+use crate::evidence::{self, Proof};
+use crate::finding::EvidenceClass;
+use crate::identity::{Credential, Identity};
+use crate::text::{date, days_after};
+
+/// Where the last sign-ins of identities are read.
+const IDENTITIES: &str = "servicePrincipalActivity";
+
+/// Where the last sign-ins with credentials are read.
+const CREDENTIALS: &str = "credentialActivity";
+
+/// The vendor's field of a last sign-in.
+const SIGN_IN: &str = "lastSignInDateTime";
+
+/// What is recorded of use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The last recorded attempt to sign in; the vendor counts failed ones too.
+    Last { at: Timestamp, seen: Timestamp },
+    /// No sign-in is recorded, and the records were read to their end.
+    Unrecorded { seen: Timestamp },
+    /// Nobody can say.
+    Unknown(UnknownReason),
+}
+
+impl Use {
+    /// From when on `days` without use are proven by a recorded one. None when the record was read before that.
+    pub(crate) fn idle_from(self, days: u32) -> Option<Timestamp> {
+        match self {
+            Self::Last { at, seen } => days_after(at, days).filter(|mark| *mark <= seen),
+            Self::Unrecorded { .. } | Self::Unknown(_) => None,
+        }
+    }
+
+    /// From when on something made at `made` exists for `days` without any recorded use. None when the record was read
+    /// before that, and when its first day is not known: it may be new.
+    pub(crate) fn silent_from(self, made: Option<Timestamp>, days: u32) -> Option<Timestamp> {
+        match self {
+            Self::Unrecorded { seen } => days_after(made?, days).filter(|mark| *mark <= seen),
+            Self::Last { .. } | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Whether a use less than `days` before the reading of the records is recorded.
+    pub(crate) fn recent(self, days: u32, as_of: Timestamp) -> bool {
+        matches!(self, Self::Last { .. }) && self.idle_from(days).is_none_or(|mark| mark > as_of)
+    }
+}
+
+/// When the identity at `ix` was made; its application's day when its own is not known: it cannot be older.
+pub(crate) fn made(graph: &Graph, ix: NodeIx, application: Option<NodeIx>) -> Option<Timestamp> {
+    let own = graph.node(ix).time(attr::CREATED_AT);
+    own.or_else(|| graph.node(application?).time(attr::CREATED_AT))
+}
+
+/// What is recorded of use of the identity at `ix` in `key`.
+pub(crate) fn of_identity(graph: &Graph, ix: NodeIx, key: &str, made: Option<Timestamp>) -> Use {
+    let node = graph.node(ix);
+    let absent = || match node.kind {
+        NodeKind::ServicePrincipal => unrecorded(graph, ix, IDENTITIES),
+        // Managed identities and agents sign in under categories of their own: without a row nothing follows.
+        _ => Use::Unknown(UnknownReason::Unsupported),
+    };
+    match recorded(graph, ix, key) {
+        // Records go by the application's id: an earlier one is of an identity that was deleted and made anew.
+        Some(Use::Last { at, .. }) if made.is_some_and(|made| at < made) => absent(),
+        Some(told) => told,
+        None => absent(),
+    }
+}
+
+/// What is recorded of any use of the identity at `ix`: the record that covers all of it, or the one of its use without
+/// a user when that tells of more.
+pub(crate) fn of_any_use(graph: &Graph, ix: NodeIx, made: Option<Timestamp>) -> Use {
+    let whole = of_identity(graph, ix, attr::LAST_USED_AT, made);
+    let part = of_identity(graph, ix, attr::LAST_UNATTENDED_USE_AT, made);
+    match (whole, part) {
+        (Use::Last { at, .. }, Use::Last { at: unattended, .. }) if at < unattended => part,
+        (Use::Unrecorded { .. }, Use::Last { .. }) => part,
+        _ => whole,
+    }
+}
+
+/// What is recorded of use of the credential at `ix`.
+pub(crate) fn of_credential(graph: &Graph, ix: NodeIx) -> Use {
+    recorded(graph, ix, attr::LAST_USED_AT).unwrap_or_else(|| unrecorded(graph, ix, CREDENTIALS))
+}
+
+fn recorded(graph: &Graph, ix: NodeIx, key: &str) -> Option<Use> {
+    let fact = graph.node(ix).fact(key)?;
+    let told = graph.node(ix).time(key).zip(read_at(graph, fact.source));
+    Some(told.map_or(Use::Unknown(UnknownReason::Unparsable), |(at, seen)| Use::Last { at, seen }))
+}
+
+fn read_at(graph: &Graph, source: Source) -> Option<Timestamp> {
+    graph.instances().get(source.instance()).map(|instance| instance.header.observed_at)
+}
+
+fn unrecorded(graph: &Graph, ix: NodeIx, collection: &str) -> Use {
+    let (complete, instance) = graph.complete_for(ix, collection);
+    let seen = instance.and_then(|at| graph.instances().get(at)).map(|instance| instance.header.observed_at);
+    match (complete, seen) {
+        (Tri::True, Some(seen)) => Use::Unrecorded { seen },
+        (Tri::Unknown(reason), _) => Use::Unknown(reason),
+        (Tri::True | Tri::False, _) => Use::Unknown(UnknownReason::NotCollected),
+    }
+}
+
+/// Whether the record of a credential cannot be the whole truth: the identity signed in unattended within `days`, and
+/// nothing else could have signed it in. The vendor's records of credentials are known to lag and to stop.
+pub(crate) fn contradicted(identity: &Identity<'_>, credential: &Credential, days: u32, as_of: Timestamp) -> bool {
+    let others = identity.credentials.iter().filter(|other| other.ix != credential.ix);
+    let sole = identity.federations.is_empty() && others.into_iter().all(|other| other.usable(as_of).is_false());
+    sole && identity.last_unattended.recent(days, as_of)
+}
+
+/// The proof of what is recorded of the identity's use in `key`. None when it is not known.
+pub(crate) fn proof_of_identity(graph: &Graph, identity: &Identity<'_>, key: &str) -> Option<Proof> {
+    let (told, what, field) = match key {
+        attr::LAST_UNATTENDED_USE_AT => {
+            (identity.last_unattended, "sign-in without a user", "applicationAuthenticationClientSignInActivity")
+        }
+        _ => (identity.last_used, "sign-in", SIGN_IN),
+    };
+    let noun = identity.noun();
+    match told {
+        Use::Last { at, .. } => {
+            let told_there = graph.node(identity.ix).time(key) == Some(at);
+            let key = if told_there { key } else { attr::LAST_UNATTENDED_USE_AT };
+            let claim = format!("The last recorded {what} of the {noun}, or attempt at one, was on {}.", date(at));
+            evidence::of_fact(graph, identity.ix, key, EvidenceClass::Temporal, claim)
+        }
+        Use::Unrecorded { .. } => {
+            let made = identity.made.map(|made| format!(", which was made on {}", date(made))).unwrap_or_default();
+            let claim = format!("No {what} of the {noun}{made} is recorded; the records were read completely.");
+            evidence::of_silence(graph, identity.ix, field, IDENTITIES, claim)
+        }
+        Use::Unknown(_) => None,
+    }
+}
+
+/// The proof of what is recorded of a credential's use, valid since `begin`. None when it is not known.
+pub(crate) fn proof_of_credential(graph: &Graph, credential: &Credential, begin: Option<Timestamp>) -> Option<Proof> {
+    let label = credential.label(graph);
+    match credential.last_used {
+        Use::Last { at, .. } => {
+            let claim = format!(
+                "The last recorded sign-in with the {label} in this tenant, or attempt at one, was on {}.",
+                date(at)
+            );
+            evidence::of_fact(graph, credential.ix, attr::LAST_USED_AT, EvidenceClass::Temporal, claim)
+        }
+        Use::Unrecorded { .. } => {
+            let begun = begin.map(|begin| format!(", valid since {},", date(begin))).unwrap_or_default();
+            let claim = format!(
+                "No sign-in with the {label}{begun} is recorded in this tenant; the records were read completely."
+            );
+            evidence::of_silence(graph, credential.ix, SIGN_IN, CREDENTIALS, claim)
+        }
+        Use::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,50 @@
+//! When time alone can change what is said of an identity: every instant at which a predicate of some rule turns.
+//!
+//! What was not used since is decided as of the reading of the records, so that such a mark counts only up to there: the
+//! passing of time without a new scan proves no more disuse.
+
+use jiff::Timestamp;
+
+use crate::identity::{Credential, Identity, Until};
+use crate::rule::Context;
+use crate::rules;
+use crate::text::{days_after, days_before};
+
+/// The instants, in no order; past ones and ones at which nothing happens may be among them.
+pub(crate) fn of(context: &Context<'_>, identity: &Identity<'_>) -> impl Iterator<Item = Timestamp> {
+    let config = context.config;
+    let made = identity.made;
+    let own = [
+        made.and_then(|made| days_after(made, config.never_used_grace_days)),
+        identity.last_used.idle_from(config.rare_use_days),
+        identity.last_used.idle_from(config.dormant_days),
+        identity.last_used.silent_from(made, config.dormant_days),
+        identity.last_unattended.idle_from(config.rare_use_days),
+        identity.last_unattended.idle_from(config.unused_credential_days),
+        identity.last_unattended.idle_from(config.dormant_days),
+        identity.last_unattended.silent_from(made, config.dormant_days),
+    ];
+    let held = identity.credentials.iter().filter(|held| !held.client_auth.is_false());
+    let held: Vec<Timestamp> = held.flat_map(|held| of_credential(context, held)).collect();
+    own.into_iter().flatten().chain(held)
+}
+
+fn of_credential(context: &Context<'_>, held: &Credential) -> impl Iterator<Item = Timestamp> {
+    let config = context.config;
+    let end = if let Until::At(end) = held.until { Some(end) } else { None };
+    let begin = rules::begin(context, held);
+    let unused = config.unused_credential_days.max(config.never_used_grace_days);
+    let all = [
+        held.from,
+        end,
+        end.and_then(|end| days_before(end, config.expiry_warn_days)),
+        begin.and_then(|begin| days_after(begin, config.rotate_days)),
+        begin.and_then(|begin| days_after(begin, config.rotate_days.saturating_mul(2))),
+        begin.and_then(|begin| days_after(begin, config.never_used_grace_days)),
+        held.last_used.idle_from(config.rare_use_days),
+        held.last_used.idle_from(config.unused_credential_days),
+        held.last_used.silent_from(begin, unused),
+        context.shared.find(context.graph, held).and_then(|shared| shared.next),
+    ];
+    all.into_iter().flatten()
+}
