@@ -106,6 +106,8 @@ fn vendor_field(key: &str) -> &str {
         attr::VALID_TO => "endDateTime",
         attr::CREDENTIAL_USE => "usage",
         attr::OWNER_COUNT => "owners",
+        attr::SPONSOR_COUNT => "sponsors",
+        attr::MATCHING_EXPRESSION => "claimsMatchingExpression",
         other => other,
     }
 }
@@ -113,6 +115,9 @@ fn vendor_field(key: &str) -> &str {
 fn edge_field(graph: &Graph, edge: &Edge) -> &'static str {
     match edge.kind {
         EdgeKind::Owns => "owners",
+        EdgeKind::Sponsors => "sponsors",
+        EdgeKind::MemberOf => "transitiveMembers",
+        EdgeKind::DelegatedGrant => "scope",
         EdgeKind::Granted if graph.node(edge.to).kind == NodeKind::System => "roleDefinitionId",
         EdgeKind::Granted => "appRoleId",
         EdgeKind::AuthenticatesAs => "subject",

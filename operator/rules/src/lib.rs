@@ -9,6 +9,7 @@ mod authority;
 mod evidence;
 mod finding;
 mod identity;
+mod matching;
 mod owners;
 mod rule;
 mod rules;
@@ -16,6 +17,7 @@ mod run;
 mod severity;
 mod text;
 pub mod tiers;
+mod trust;
 
 pub use finding::*;
 pub use rule::{Meta, Rule, RuleConfig, Scope};

@@ -230,7 +230,7 @@ fn a_managed_identity_runs_but_owes_neither_owners_nor_rotation() {
         to: Some("2099-01-01T00:00:00Z"),
         ..Key::default()
     };
-    world.role_of(&id, GLOBAL_ADMINISTRATOR, "/").key_on(&id, "servicePrincipals", &old);
+    world.role_of(&id, BILLING_ADMINISTRATOR, "/").key_on(&id, "servicePrincipals", &old);
     assert_eq!(world.run(), sv0_rules::RuleOutput::default());
 }
 

@@ -7,7 +7,7 @@ mod support;
 use proptest::prelude::*;
 use support::*;
 use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder, text};
-use sv0_graph::{CoverageState, EdgeKind, Graph, NodeKind, Snapshot, Value, attr};
+use sv0_graph::{CoverageState, EdgeKind, Graph, NodeId, NodeKind, Snapshot, Value, attr};
 use sv0_rules::{Claim, RuleConfig, RuleOutput};
 
 /// One identity of a generated estate.
@@ -20,20 +20,108 @@ struct Spec {
     owners: Vec<(u8, Option<bool>, bool)>,
     counted: bool,
     locked: Option<bool>,
+    extra: Extra,
+}
+
+/// Facts of revision 2.
+#[derive(Clone, Debug)]
+struct Extra {
+    /// Member of the group of administrators for so many days; from twenty on, without an end.
+    member: Option<i32>,
+    eligible: Option<usize>,
+    /// Scopes and whether they are for one user.
+    delegated: Option<(usize, bool)>,
+    trust: Option<usize>,
+    /// An agent identity of the application with these sponsors: account and whether of the blueprint.
+    agent: Option<Vec<(Option<bool>, bool)>>,
+    used: bool,
+}
+
+const SCOPES: [&str; 3] = ["Mail.ReadWrite offline_access", "Tasks.ReadWrite", "Mail.Read offline_access openid"];
+
+const EXPRESSIONS: [&str; 4] = [
+    "claims['sub'] matches 'repo:*'",
+    "claims['sub'] matches 'repo:contoso/*'",
+    "claims['sub'] eq 'repo:contoso/app:environment:prod'",
+    "claims['sub'] in ('a')",
+];
+
+fn extra() -> impl Strategy<Value = Extra> {
+    (
+        prop::option::weighted(0.3, -3i32..40),
+        prop::option::weighted(0.3, 0usize..4),
+        prop::option::weighted(0.3, (0..SCOPES.len(), any::<bool>())),
+        prop::option::weighted(0.3, 0..EXPRESSIONS.len()),
+        prop::option::weighted(0.3, prop::collection::vec((any::<Option<bool>>(), any::<bool>()), 0..3)),
+        any::<bool>(),
+    )
+        .prop_map(|(member, eligible, delegated, trust, agent, used)| Extra {
+            member,
+            eligible,
+            delegated,
+            trust,
+            agent,
+            used,
+        })
+}
+
+fn in_days(days: i32) -> jiff::Timestamp {
+    as_of().checked_add(jiff::SignedDuration::from_hours(24 * i64::from(days))).unwrap()
+}
+
+fn add_extra(world: &mut World, i: usize, spec: &Spec, app: &NodeId, sp: &NodeId) {
+    let roles = [GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR, DIRECTORY_READERS];
+    let extra = &spec.extra;
+    if let Some(days) = extra.member {
+        let group = world.b.id(NodeKind::Group, "admins");
+        world.member(sp, &group).until = (days < 20).then(|| in_days(days));
+    }
+    (world.app, world.sp) = (app.clone(), sp.clone());
+    if let Some(role) = extra.eligible {
+        world.eligible(roles[role], "/");
+    }
+    if let Some((scopes, one)) = extra.delegated {
+        world.delegated(SCOPES[scopes], one.then_some("dana"));
+    }
+    if let Some(trust) = extra.trust {
+        let issuer = "https://token.actions.githubusercontent.com";
+        world.federated(&format!("fic-{i}"), issuer, &[(attr::MATCHING_EXPRESSION, text(EXPRESSIONS[trust]))]);
+    }
+    if extra.used {
+        let used = [(attr::LAST_UNATTENDED_USE_AT, text("2026-05-01T00:00:00Z"))];
+        world.b.node("servicePrincipalActivity", NodeKind::ServicePrincipal, &format!("s{i}"), &used);
+    }
+    let Some(sponsors) = &extra.agent else { return };
+    let mut attrs = vec![(attr::ENABLED, Value::Bool(true)), (attr::OWNER_COUNT, Value::Int(0))];
+    let own = sponsors.iter().filter(|(_, of_blueprint)| !of_blueprint).count();
+    if spec.counted {
+        attrs.push((attr::SPONSOR_COUNT, Value::Int(i64::try_from(own).unwrap())));
+        let rest = Value::Int(i64::try_from(sponsors.len() - own).unwrap());
+        world.b.node("agentIdentitySponsors", NodeKind::Application, &format!("a{i}"), &[(attr::SPONSOR_COUNT, rest)]);
+    }
+    let agent = world.b.node("agentIdentities", NodeKind::AgentIdentity, &format!("agent{i}"), &attrs);
+    world.b.edge("agentIdentities", app, EdgeKind::Instantiates, &agent);
+    world.role_of(&agent, BILLING_ADMINISTRATOR, "/");
+    for (k, (enabled, of_blueprint)) in sponsors.iter().enumerate() {
+        let person = world.person(&format!("i{i}-sponsor{k}"), *enabled);
+        let object = if *of_blueprint { app } else { &agent };
+        world.b.edge("agentIdentitySponsors", &person, EdgeKind::Sponsors, object);
+    }
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
     let owner = (0u8..4, any::<Option<bool>>(), any::<bool>());
     (
         prop::option::of(0usize..4),
-        prop::option::of(0usize..3),
+        prop::option::of(0usize..4),
         prop::option::weighted(0.9, prop::bool::weighted(0.9)),
         prop::collection::vec((0i32..1000, 1i32..1500), 0..3),
         prop::collection::vec(owner, 0..3),
         prop::bool::weighted(0.8),
         any::<Option<bool>>(),
+        extra(),
     )
-        .prop_map(|(role, permission, enabled, keys, owners, counted, locked)| Spec {
+        .prop_map(|(role, permission, enabled, keys, owners, counted, locked, extra)| Spec {
             role,
             permission,
             enabled,
@@ -41,13 +129,15 @@ fn spec() -> impl Strategy<Value = Spec> {
             owners,
             counted,
             locked,
+            extra,
         })
 }
 
 fn estate(specs: &[Spec]) -> SnapshotBuilder {
     let roles = [GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR, DIRECTORY_READERS];
-    let permissions = [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL];
+    let permissions = [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL, APPLICATION_WRITE];
     let mut world = World::new();
+    world.group("admins", APPLICATION_ADMINISTRATOR);
     for (i, spec) in specs.iter().enumerate() {
         let mut app_attrs = vec![(attr::HAS_MANAGEMENT_REFERENCE, Value::Bool(false))];
         app_attrs.extend(spec.locked.map(|locked| (attr::CREDENTIALS_LOCKED, Value::Bool(locked))));
@@ -83,10 +173,7 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
                 Some(permissions[permission].to_owned());
         }
         for (k, (age, rest)) in spec.keys.iter().enumerate() {
-            let day = |days: i32| {
-                as_of().checked_add(jiff::SignedDuration::from_hours(24 * i64::from(days))).unwrap().to_string()
-            };
-            let (from, to) = (day(-age), day(*rest));
+            let (from, to) = (in_days(-age).to_string(), in_days(*rest).to_string());
             world.key_on(
                 &app,
                 "applications",
@@ -99,6 +186,7 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
                 if *on_app { ("applicationOwners", &app) } else { ("servicePrincipalOwners", &sp) };
             world.b.edge(collection, &person, EdgeKind::Owns, object);
         }
+        add_extra(&mut world, i, spec, &app, &sp);
     }
     world.b
 }
@@ -152,7 +240,7 @@ proptest! {
         let output = run(vec![estate(&specs).build()], 1);
         for finding in &output.findings {
             prop_assert!(!finding.evidence.is_empty() && !finding.path.is_empty() && !finding.depends_on.is_empty());
-            prop_assert!(finding.path.iter().any(|hop| hop.edge == "GRANTED"));
+            prop_assert!(finding.path.iter().any(|hop| hop.edge == "GRANTED" || hop.edge == "DELEGATED_GRANT"));
             prop_assert_eq!(finding.severity_rank, finding.severity.rank());
             prop_assert_eq!(finding.rule.claim == Claim::Narrower && finding.narrowed.is_empty(), false);
             prop_assert!(finding.evidence.iter().all(|item| !item.source.api.is_empty() && !item.source.object.is_empty()));
@@ -164,7 +252,13 @@ proptest! {
 #[test]
 fn the_catalogue_is_ordered_and_whole() {
     let ids: Vec<_> = sv0_rules::catalogue().map(|meta| meta.id).collect();
-    assert_eq!(ids, ["CRED-002", "CRED-003", "ORPH-001", "ORPH-002", "UNB-011"]);
+    assert_eq!(
+        ids,
+        [
+            "CRED-002", "CRED-003", "ORPH-001", "ORPH-002", "ORPH-005", "UNB-001", "UNB-005", "UNB-011", "XSYS-003",
+            "XSYS-008",
+        ]
+    );
     for meta in sv0_rules::catalogue() {
         assert!(meta.remediation.len() <= 4 && meta.standards.len() <= 8 && !meta.requires.is_empty());
         assert!(meta.standards.iter().all(|standard| standard.len() <= 64));

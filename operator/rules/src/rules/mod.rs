@@ -4,7 +4,12 @@ mod cred_002;
 mod cred_003;
 mod orph_001;
 mod orph_002;
+mod orph_005;
+mod unb_001;
+mod unb_005;
 mod unb_011;
+mod xsys_003;
+mod xsys_008;
 
 use jiff::Timestamp;
 
@@ -12,7 +17,18 @@ use crate::identity::Credential;
 use crate::rule::{Context, Rule};
 
 /// Every rule, in the order of ids.
-pub const RULES: &[Rule] = &[cred_002::RULE, cred_003::RULE, orph_001::RULE, orph_002::RULE, unb_011::RULE];
+pub const RULES: &[Rule] = &[
+    cred_002::RULE,
+    cred_003::RULE,
+    orph_001::RULE,
+    orph_002::RULE,
+    orph_005::RULE,
+    unb_001::RULE,
+    unb_005::RULE,
+    unb_011::RULE,
+    xsys_003::RULE,
+    xsys_008::RULE,
+];
 
 /// When a credential is due for rotation.
 pub(crate) fn rotation_due(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {
