@@ -129,7 +129,7 @@ impl<'g> Surroundings<'g> {
             let holds = !graph.out(ix, EdgeKind::Granted).is_empty();
             let tenant = around.tenant(graph, ix);
             tenant.groups_hold |= holds;
-            tenant.group_tier = tenant.group_tier.min(through.tier);
+            tenant.group_tier = tenant.group_tier.min(through.could_be());
             tenant.group_changes = earlier(tenant.group_changes, through.changes);
         }
         around
@@ -362,6 +362,13 @@ impl<'g> Authority<'g> {
     /// Whether it is strong or sensitive enough to be a finding's subject: at least bounded writes, or sensitive data.
     pub(crate) fn in_lane(&self) -> bool {
         self.tier <= Tier::P2 || self.sensitive.is_true()
+    }
+
+    /// The best tier that cannot be ruled out: who adds credentials has the tenant wherever an application that was not
+    /// seen, or whose lock is not known, holds it.
+    pub(crate) fn could_be(&self) -> Tier {
+        let adds = self.proven.iter().any(|grant| grant.adds_credentials && !grant.bounded);
+        if adds { Tier::P0 } else { self.tier }
     }
 
     /// The takeover that its tier rests on.

@@ -139,12 +139,28 @@ pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
 
 /// Identifies rules and reference data: part of the inputs of an evaluation.
 pub fn pack_version() -> String {
+    version(&tiers::digest())
+}
+
+fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
-    let digest = canonical::sha256_hex(format!("{} {}", rules.join(" "), tiers::digest()).as_bytes());
+    let digest = canonical::sha256_hex(format!("{} {tables}", rules.join(" ")).as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }
 
 /// Collections that some rule needs, sorted.
 pub fn required_collections() -> BTreeSet<&'static str> {
     catalogue().flat_map(|meta| meta.requires.iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_table_is_a_new_version() {
+        assert_eq!(pack_version(), version(&tiers::digest()));
+        assert_ne!(pack_version(), version("another digest"));
+        assert!(pack_version().starts_with(tiers::TABLE_VERSION));
+    }
 }

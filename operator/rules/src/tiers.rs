@@ -257,7 +257,7 @@ mod tests {
     fn tables_are_sorted_unique_and_well_formed() {
         for (name, text) in FILES {
             let rows: Vec<&str> = rows(text).collect();
-            assert!(text.starts_with('#') && text.ends_with('\n') && !text.contains("\r"), "{name}");
+            assert!(text.starts_with('#') && text.ends_with('\n') && !text.contains('\r'), "{name}");
             assert!(rows.is_sorted_by(|a, b| a < b), "{name}");
             assert!(
                 rows.iter().all(|row| row.split('\t').all(|cell| !cell.is_empty() && cell.trim() == cell)),
@@ -290,7 +290,7 @@ mod tests {
             let reads = !known.name.contains("Write") && known.name.contains(".Read") && !secrets.contains(&known.name);
             assert_eq!(reads, known.tier == Tier::P3, "{}", known.name);
         }
-        for known in TABLES.roles.iter() {
+        for known in &TABLES.roles {
             let reads = known.name.contains("Reader");
             assert_eq!(reads, known.tier == Tier::P3, "{}", known.name);
         }

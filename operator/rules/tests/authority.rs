@@ -286,6 +286,21 @@ fn an_owner_who_composes_as_well_gains_nothing_by_owning() {
     assert!(world.finding("UNB-011").is_none());
 }
 
+/// A lock that was not read can neither make an owner stronger nor prove that it is weaker.
+#[test]
+fn an_owner_who_may_compose_is_not_provably_weaker() {
+    let mut world = composed(None);
+    let (sp, owner) = (world.sp.clone(), world.person("dana", Some(true)));
+    let system = world.system.clone();
+    world.role_of(&sp, GLOBAL_ADMINISTRATOR, "/").owns_app(&owner).owners_read(1, 0);
+    assert_eq!(world.finding("UNB-011").unwrap().rule.claim, Claim::Full);
+    world.b.node("applications", NodeKind::Application, "app-1", &[(attr::CREDENTIALS_LOCKED, Value::Bool(true))]);
+    let edge = world.b.edge("ownerRoles", &owner, EdgeKind::Granted, &system);
+    edge.role = Some(APPLICATION_ADMINISTRATOR.to_owned());
+    edge.scope = Some("/".to_owned());
+    assert_ne!(world.finding("UNB-011").map(|finding| finding.rule.claim), Some(Claim::Full));
+}
+
 #[rstest]
 #[case::read(CoverageState::Complete, Claim::Full)]
 #[case::not_read(CoverageState::Partial, Claim::Narrower)]

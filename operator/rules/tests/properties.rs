@@ -236,6 +236,20 @@ proptest! {
     }
 
     #[test]
+    fn facts_that_were_not_read_make_no_full_claim_and_raise_nothing(specs in prop::collection::vec(spec(), 1..8)) {
+        let complete = run(vec![estate(&specs).build()], 1);
+        let mut forgotten = specs;
+        for spec in &mut forgotten {
+            (spec.locked, spec.counted, spec.extra.used) = (None, false, false);
+        }
+        for finding in run(vec![estate(&forgotten).build()], 1).findings {
+            let before = complete.findings.iter().find(|other| other.name == finding.name);
+            prop_assert!(finding.rule.claim == Claim::Narrower || before.is_some_and(|b| b.rule.claim == Claim::Full));
+            prop_assert!(before.is_none_or(|before| before.severity >= finding.severity), "{}", finding.title);
+        }
+    }
+
+    #[test]
     fn every_finding_is_in_the_lane_and_carries_its_proof(specs in prop::collection::vec(spec(), 1..8)) {
         let output = run(vec![estate(&specs).build()], 1);
         for finding in &output.findings {

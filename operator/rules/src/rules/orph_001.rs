@@ -1,4 +1,6 @@
 //! ORPH-001: every recorded owner is disabled or deleted.
+//!
+//! Agent identities are left out: sponsors answer for them, which is a rule of its own.
 
 use sv0_graph::NodeKind;
 
@@ -39,7 +41,6 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    // Who answers for an agent identity is its sponsor: a rule of its own.
     if identity.home == Home::Microsoft || identity.node.kind == NodeKind::AgentIdentity {
         return None;
     }

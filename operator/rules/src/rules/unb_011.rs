@@ -145,7 +145,8 @@ fn weaker(context: &Context<'_>, target: Tier, owner: &Owner<'_>) -> Tri {
         (true, NodeKind::Human) => Tri::Unknown(UnknownReason::NotCollected),
         (true, _) => graph.complete_for(owner.ix, MEMBERS).0,
     };
-    seen.and(unweighed).and(groups)
+    let composes = if own.could_be() <= target { Tri::Unknown(UnknownReason::Unsupported) } else { Tri::True };
+    seen.and(unweighed).and(groups).and(composes)
 }
 
 fn proof(context: &Context<'_>, owner: &Owner<'_>) -> evidence::Proof {

@@ -61,14 +61,10 @@ pub(super) const RULE: Rule = Rule {
 /// A grant that lets the identity act for somebody who is not there.
 struct Standing<'g> {
     edge: &'g Edge,
-    /// The person; none when it is everybody.
-    user: Option<Person>,
+    /// The person's name; none when it is everybody.
+    user: Option<String>,
     /// The scopes that change data or reach sensitive data, strongest first.
     scopes: Vec<&'static Known>,
-}
-
-struct Person {
-    name: String,
 }
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
@@ -89,12 +85,13 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let people: BTreeSet<&str> = told.clone().filter_map(|standing| standing.edge.scope.as_deref()).collect();
     let whose = match (&first.user, people.len()) {
         (None, _) => "any user".to_owned(),
-        (Some(person), 1) => format!("\"{}\"", person.name),
+        (Some(person), 1) => format!("\"{person}\""),
         (Some(_), many) => counted(many, "person", "people"),
     };
-    let title = match &first.user {
-        Some(_) if people.len() == 1 => format!("\"{}\" can act for a person who is not there", identity.name),
-        _ => format!("\"{}\" can act for {whose} who is not there", identity.name),
+    let title = match (&first.user, people.len()) {
+        (None, _) => format!("\"{}\" can act for any user who is not there", identity.name),
+        (Some(_), 1) => format!("\"{}\" can act for a person who is not there", identity.name),
+        (Some(_), _) => format!("\"{}\" can act for {whose} who are not there", identity.name),
     };
     let mut proofs: Vec<Proof> = told.map(|standing| proof(context, standing)).collect();
     proofs.extend(unattended);
@@ -104,17 +101,13 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 
 /// What shows that it runs without a person: a permission of its own, or the vendor's record.
 fn unattended(context: &Context<'_>, identity: &Identity<'_>) -> Option<Proof> {
-    let used = || {
+    let Some(own) = identity.authority.proven.iter().find(|grant| grant.member.is_none()) else {
         let claim = "The vendor recorded a sign-in of it without a user.".to_owned();
-        evidence::of_fact(context.graph, identity.ix, attr::LAST_UNATTENDED_USE_AT, EvidenceClass::Temporal, claim)
+        let used = attr::LAST_UNATTENDED_USE_AT;
+        return evidence::of_fact(context.graph, identity.ix, used, EvidenceClass::Temporal, claim);
     };
-    match identity.authority.proven.first() {
-        Some(grant) => {
-            let claim = format!("It holds {}.", grant.sentence(context.graph));
-            Some(evidence::of_edge(context.graph, grant.edge, EvidenceClass::Direct, claim))
-        }
-        None => used(),
-    }
+    let claim = format!("It holds {}.", own.sentence(context.graph));
+    Some(evidence::of_edge(context.graph, own.edge, EvidenceClass::Direct, claim))
 }
 
 fn grants<'g>(context: &Context<'g>, ix: NodeIx) -> impl Iterator<Item = &'g Edge> + use<'g> {
@@ -144,15 +137,14 @@ fn scopes(edge: &Edge) -> impl Iterator<Item = &str> {
     edge.role.as_deref().unwrap_or_default().split_whitespace()
 }
 
-/// The user with this object id. None when the account is switched off or deleted: nobody acts for it.
-fn person(context: &Context<'_>, identity: &Identity<'_>, object: &str) -> Option<Person> {
+/// The name of the user with this object id. None when the account is switched off or deleted: nobody acts for it.
+fn person(context: &Context<'_>, identity: &Identity<'_>, object: &str) -> Option<String> {
     let own = &identity.node.id;
     let known = context.graph.find(&NodeId::new(own.system(), own.tenant(), NodeKind::Human, object));
-    let Some(ix) = known else { return Some(Person { name: display_name(object) }) };
+    let Some(ix) = known else { return Some(display_name(object)) };
     let node = context.graph.node(ix);
     let off = node.flag(attr::ENABLED) == Some(false) || node.fact(attr::DELETED_AT).is_some();
-    let name = owners::name(context.graph, ix).unwrap_or_else(|| display_name(object));
-    (!off).then_some(Person { name })
+    (!off).then(|| owners::name(context.graph, ix).unwrap_or_else(|| display_name(object)))
 }
 
 impl Standing<'_> {
@@ -190,7 +182,7 @@ fn reach(context: &Context<'_>, identity: &Identity<'_>, standing: &Standing<'_>
 }
 
 fn proof(context: &Context<'_>, standing: &Standing<'_>) -> Proof {
-    let whom = standing.user.as_ref().map_or_else(|| "every user".to_owned(), |person| format!("\"{}\"", person.name));
+    let whom = standing.user.as_ref().map_or_else(|| "every user".to_owned(), |person| format!("\"{person}\""));
     let claim = format!("Consent is recorded to act for {whom} with {} and {OFFLINE}.", standing.names());
     evidence::of_edge(context.graph, standing.edge, EvidenceClass::Direct, claim)
 }
