@@ -41,7 +41,7 @@ fn of_permissions(#[case] permissions: &[&str], #[case] expected: Option<(Claim,
 #[test]
 fn what_exchange_may_limit_is_said_so() {
     let finding = world(&[MAIL_READ]).finding(RULE).unwrap();
-    assert!(finding.title.contains("unless Exchange limits it"), "{}", finding.title);
+    assert!(finding.title.ends_with("reaches everybody's mailboxes unless Exchange limits it"), "{}", finding.title);
     assert!(finding.narrowed[0].reason.starts_with("It is unless scoped in Exchange"));
     let both = world(&[MAIL_READ, SITES_READ]).finding(RULE).unwrap();
     assert!(!both.title.contains("Exchange"), "{}", both.title);

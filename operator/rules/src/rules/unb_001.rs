@@ -52,7 +52,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     }
     let authority = &identity.authority;
     if authority.tier == Tier::P0 {
-        return Some(full(context, identity));
+        return Some(full(identity));
     }
     if let Some(grant) = authority.eligible.first().filter(|grant| grant.tier == Tier::P0) {
         return Some(eligible(context, identity, grant));
@@ -60,10 +60,10 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     authority.takeover.as_ref().map(|takeover| possible(context, identity, takeover))
 }
 
-fn full(context: &Context<'_>, identity: &Identity<'_>) -> Draft {
+fn full(identity: &Identity<'_>) -> Draft {
     let title = match (identity.authority.composed(), identity.authority.decisive.first()) {
         (None, Some(grant)) => {
-            format!("\"{}\" can run unattended and holds {}", identity.name, grant.short(context.graph))
+            format!("\"{}\" can run unattended and holds {}", identity.name, grant.role)
         }
         _ => format!("\"{}\" can run unattended and act as an application that holds the tenant", identity.name),
     };
@@ -102,7 +102,7 @@ fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -
             reason: "What activation requires is not collected.".to_owned(),
         }],
         reach: Some(Reach { tier: Tier::P0, sensitive: Tri::False, says, hops }),
-        ..draft(Claim::Narrower, format!("\"{}\" can run unattended and is eligible for {role}", identity.name))
+        ..draft(Claim::Narrower, format!("\"{}\" can run unattended, eligible for {}", identity.name, grant.role))
     }
 }
 

@@ -10,7 +10,6 @@ use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
 use crate::severity::Exposure;
-use crate::text::counted;
 use crate::tiers::SensitiveDomain;
 
 pub(super) const RULE: Rule = Rule {
@@ -45,16 +44,10 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let wide: Vec<&Grant<'_>> = all().filter(|grant| !limited(grant)).collect();
     let (claim, told) = if wide.is_empty() { (Claim::Narrower, all().collect()) } else { (Claim::Full, wide) };
     let first: &&Grant<'_> = told.first()?;
-    let more = match told.len() {
-        1 => String::new(),
-        many => format!(" and {}", counted(many - 1, "more permission", "more permissions")),
-    };
+    let more = if told.len() > 1 { format!(" and {} more", told.len() - 1) } else { String::new() };
     let title = match claim {
-        Claim::Full => format!("\"{}\" reaches the data of everybody with {}{more}", identity.name, first.role),
-        Claim::Narrower => format!(
-            "\"{}\" reaches mailboxes of everybody unless Exchange limits it, with {}{more}",
-            identity.name, first.role
-        ),
+        Claim::Full => format!("\"{}\" reaches everybody's data with {}{more}", identity.name, first.role),
+        Claim::Narrower => format!("\"{}\" reaches everybody's mailboxes unless Exchange limits it", identity.name),
     };
     let narrowed = match all().find(|grant| limited(grant)) {
         Some(grant) => vec![Narrowed {
