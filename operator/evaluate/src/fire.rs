@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sv0_api::EstateSpec;
 use sv0_graph::Graph;
 use sv0_graph::canonical::{digest, to_canonical_json};
-use sv0_rules::tiers::{DIRECTORY_ROLES, GRAPH_PERMISSIONS, Known, MICROSOFT_TENANTS, TABLE_VERSION};
+use sv0_rules::tiers;
 use sv0_rules::{RuleConfig, RuleOutput, catalogue};
 
 use crate::convert::draft;
@@ -66,12 +66,6 @@ pub fn rule_pack_digest() -> Result<String, serde_json::Error> {
 }
 
 /// `sha256:<hex>` over the tables that the rules look things up in.
-pub fn reference_data_digest() -> Result<String, serde_json::Error> {
-    let row = |row: &Known| {
-        let sensitive = row.sensitive.map(|domain| domain.as_str().to_owned());
-        (row.id.to_owned(), row.name.to_owned(), format!("{:?}", row.tier), sensitive)
-    };
-    let roles: Vec<_> = DIRECTORY_ROLES.iter().map(row).collect();
-    let permissions: Vec<_> = GRAPH_PERMISSIONS.iter().map(row).collect();
-    Ok(digest(&to_canonical_json(&(TABLE_VERSION, MICROSOFT_TENANTS, roles, permissions))?))
+pub fn reference_data_digest() -> String {
+    format!("sha256:{}", tiers::digest())
 }

@@ -3,22 +3,25 @@
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{NodeKind, attr, canonical};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr, canonical};
 
-use crate::authority::Grant;
+use crate::authority::{Grant, Takeover};
 use crate::evidence::{self, Proof};
 use crate::finding::{Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef, Subject};
 use crate::identity::{Identity, Until, Way, noun};
-use crate::rule::{Context, Draft, Meta};
+use crate::rule::{Context, Draft, Meta, Reach};
 use crate::severity::severity;
 use crate::text::{counted, date, display_name};
 
 /// The finding of `meta` about `identity`.
 pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, draft: Draft) -> RuleFinding {
     let authority = &identity.authority;
-    let severity = severity(authority.tier, draft.exposure, authority.sensitive, draft.claim, sv0_graph::Tri::False);
+    let (tier, sensitive) =
+        draft.reach.as_ref().map_or((authority.tier, authority.sensitive), |reach| (reach.tier, reach.sensitive));
+    let severity = severity(tier, draft.exposure, sensitive, draft.claim, Tri::False);
     let subject = subject(context, identity);
-    let path = path(context, identity, draft.entry);
+    let path = path(context, identity, draft.entry, draft.reach.as_ref());
+    let why = why(context, identity, meta, draft.reach.as_ref());
     let proofs = proofs(context, identity, draft.proofs);
     let depends_on = dependencies(context, identity, &proofs, meta);
     let mut narrowed = draft.narrowed;
@@ -31,7 +34,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         severity,
         severity_rank: severity.rank(),
         title: draft.title,
-        why: why(context, identity, meta),
+        why,
         subject,
         accountable: identity.owners.accountable(context.graph),
         path,
@@ -47,9 +50,11 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
 /// each, and that it can run.
 fn proofs(context: &Context<'_>, identity: &Identity<'_>, deciding: Vec<Proof>) -> Vec<Proof> {
     let mut deciding = deciding.into_iter();
-    let mut grants = identity.authority.decisive.iter().map(|grant| grant_proof(context, grant));
+    let graph = context.graph;
+    let mut grants = identity.authority.decisive.iter().flat_map(|grant| grant_proofs(graph, "It", grant));
     let mut all: Vec<Proof> = deciding.next().into_iter().chain(grants.next()).collect();
     all.extend(deciding);
+    all.extend(identity.authority.composed().map(|takeover| takeover_proofs(graph, takeover)).into_iter().flatten());
     all.extend(grants);
     all.extend(anchor_proofs(context, identity));
     all
@@ -78,17 +83,24 @@ fn subject(context: &Context<'_>, identity: &Identity<'_>) -> Subject {
 }
 
 /// What it reaches, how it runs, and why the rule matters.
-fn why(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta) -> String {
-    let grants: Vec<String> = identity.authority.decisive.iter().map(|grant| grant.short(context.graph)).collect();
-    let domain = identity.authority.decisive.iter().find_map(|grant| grant.sensitive);
-    let reach = domain.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
+fn why(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, reach: Option<&Reach>) -> String {
+    let says = reach.map_or_else(|| holds(context, identity), |reach| reach.says.clone());
     format!(
-        "It holds {}: it {}{reach}. It can sign in unattended with {}; the automation behind it is not visible here. {}",
-        grants.join(" and "),
-        identity.authority.tier.meaning(),
+        "{says}. It can sign in unattended with {}; the automation behind it is not visible here. {}",
         runs(context, identity),
         meta.why
     )
+}
+
+/// What the identity itself holds and reaches.
+fn holds(context: &Context<'_>, identity: &Identity<'_>) -> String {
+    let graph = context.graph;
+    let authority = &identity.authority;
+    let grants: Vec<String> = authority.decisive.iter().map(|grant| grant.short(graph)).collect();
+    let domain = authority.decisive.iter().find_map(|grant| grant.sensitive);
+    let reach = domain.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
+    let through = authority.composed().map(|_| " by adding a credential to another application").unwrap_or_default();
+    format!("It holds {}: it {}{through}{reach}", grants.join(" and "), authority.tier.meaning())
 }
 
 fn runs(context: &Context<'_>, identity: &Identity<'_>) -> String {
@@ -109,55 +121,119 @@ fn runs(context: &Context<'_>, identity: &Identity<'_>) -> String {
 }
 
 /// How the identity is entered, and what it reaches.
-fn path(context: &Context<'_>, identity: &Identity<'_>, entry: Option<Hop>) -> Vec<Hop> {
+fn path(context: &Context<'_>, identity: &Identity<'_>, entry: Option<Hop>, reach: Option<&Reach>) -> Vec<Hop> {
     let graph = context.graph;
-    let itself = format!("{} \"{}\"", identity.noun(), identity.name);
-    let application = format!("application \"{}\"", identity.name);
-    let entered = entry.or_else(|| sign_in(context, identity, &application, &itself));
+    let itself = itself(identity);
+    let application = application(graph, identity);
+    let entered = entry.or_else(|| sign_in(context, identity));
     let by_application = entered.as_ref().is_some_and(|hop| hop.to == application);
     let mut path: Vec<Hop> = entered.into_iter().collect();
     if by_application {
-        path.push(Hop {
-            from: application,
-            edge: "INSTANTIATES".to_owned(),
-            to: itself.clone(),
-            via: None,
-            class: EvidenceClass::Structural,
-        });
+        path.push(hop(&application, EdgeKind::Instantiates, &itself, None, EvidenceClass::Structural));
     }
-    path.extend(identity.authority.decisive.iter().map(|grant| {
-        let target = graph.node(grant.edge.to);
-        let name = target.text(attr::NAME).unwrap_or_else(|| target.id.vendor_id());
-        Hop {
-            from: itself.clone(),
-            edge: "GRANTED".to_owned(),
-            to: format!("{} \"{}\"", noun(target.kind), display_name(name)),
-            via: Some(grant.role.clone()),
-            class: EvidenceClass::Direct,
-        }
-    }));
+    if let Some(reach) = reach {
+        path.extend(reach.hops.iter().cloned());
+        return path;
+    }
+    path.extend(identity.authority.decisive.iter().flat_map(|grant| grant_hops(graph, &itself, grant)));
+    if let Some(takeover) = identity.authority.composed() {
+        let target = label(graph, takeover.target);
+        let via = Some(takeover.by.role.clone());
+        path.push(hop(&itself, EdgeKind::CanControl, &target, via, EvidenceClass::Structural));
+        path.extend(grant_hops(graph, &target, &takeover.held));
+    }
     path
 }
 
-fn sign_in(context: &Context<'_>, identity: &Identity<'_>, application: &str, itself: &str) -> Option<Hop> {
-    let graph = context.graph;
-    let (from, holder) = match identity.way? {
-        Way::Credential(credential) => (credential.label(graph), credential.holder),
-        Way::Federation(edge) => {
-            let subject = graph.node(edge.from);
-            let text = subject.text(attr::SUBJECT).unwrap_or_else(|| subject.id.vendor_id());
-            (format!("federated subject \"{}\"", display_name(text)), edge.to)
-        }
-        Way::Platform => return None,
-    };
-    let to = if graph.node(holder).kind == NodeKind::Application { application } else { itself };
-    let edge = "AUTHENTICATES_AS".to_owned();
-    Some(Hop { from, edge, to: to.to_owned(), via: None, class: EvidenceClass::Direct })
+fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Hop> {
+    let mut hops = Vec::new();
+    let mut from = holder.to_owned();
+    if let Some(member) = grant.member {
+        let group = label(graph, member.to);
+        hops.push(hop(&from, EdgeKind::MemberOf, &group, None, EvidenceClass::Direct));
+        from = group;
+    }
+    let to = label(graph, grant.edge.to);
+    hops.push(hop(&from, EdgeKind::Granted, &to, Some(grant.role.clone()), EvidenceClass::Direct));
+    hops
 }
 
-fn grant_proof(context: &Context<'_>, grant: &Grant<'_>) -> Proof {
-    let claim = format!("It holds {}.", grant.sentence(context.graph));
-    evidence::of_edge(context.graph, grant.edge, EvidenceClass::Direct, claim)
+fn hop(from: &str, edge: EdgeKind, to: &str, via: Option<String>, class: EvidenceClass) -> Hop {
+    Hop { from: from.to_owned(), edge: edge.to_string(), to: to.to_owned(), via, class }
+}
+
+/// `tenant "Contoso"`.
+fn label(graph: &Graph, ix: NodeIx) -> String {
+    let node = graph.node(ix);
+    let name = node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id());
+    format!("{} \"{}\"", noun(node.kind), display_name(name))
+}
+
+fn itself(identity: &Identity<'_>) -> String {
+    format!("{} \"{}\"", identity.noun(), identity.name)
+}
+
+/// The identity's application; an agent identity's is its blueprint, with a name of its own.
+fn application(graph: &Graph, identity: &Identity<'_>) -> String {
+    let own = identity.application.and_then(|edge| graph.node(edge.from).text(attr::NAME)).map(display_name);
+    format!("application \"{}\"", own.unwrap_or_else(|| identity.name.clone()))
+}
+
+/// What `holder` is called on a path.
+fn entered(graph: &Graph, identity: &Identity<'_>, holder: NodeIx) -> String {
+    if graph.node(holder).kind == NodeKind::Application { application(graph, identity) } else { itself(identity) }
+}
+
+fn sign_in(context: &Context<'_>, identity: &Identity<'_>) -> Option<Hop> {
+    match identity.way? {
+        Way::Credential(credential) => {
+            let to = entered(context.graph, identity, credential.holder);
+            let from = credential.label(context.graph);
+            Some(hop(&from, EdgeKind::AuthenticatesAs, &to, None, EvidenceClass::Direct))
+        }
+        Way::Federation(edge) => Some(federated(context, identity, edge)),
+        Way::Platform => None,
+    }
+}
+
+/// How a federated subject enters the identity.
+pub(crate) fn federated(context: &Context<'_>, identity: &Identity<'_>, edge: &Edge) -> Hop {
+    let subject = context.graph.node(edge.from);
+    let text = subject.text(attr::SUBJECT).or_else(|| subject.text(attr::MATCHING_EXPRESSION));
+    let from = format!("federated subject \"{}\"", display_name(text.unwrap_or_else(|| subject.id.vendor_id())));
+    let to = entered(context.graph, identity, edge.to);
+    hop(&from, EdgeKind::AuthenticatesAs, &to, None, EvidenceClass::Direct)
+}
+
+/// The grant; with the membership when it is a group's, as the derivation `group-membership/1`.
+fn grant_proofs(graph: &Graph, who: &str, grant: &Grant<'_>) -> Vec<Proof> {
+    let sentence = grant.sentence(graph);
+    let (Some(member), Some(group)) = (grant.member, grant.group(graph)) else {
+        let claim = format!("{who} holds {sentence}.");
+        return vec![evidence::of_edge(graph, grant.edge, EvidenceClass::Direct, claim)];
+    };
+    let derived = format!("{who} holds {sentence} as a member of the group \"{group}\" (group-membership/1).");
+    let belongs = format!("{who} is a member of the group \"{group}\".");
+    vec![
+        evidence::of_edge(graph, grant.edge, EvidenceClass::Structural, derived),
+        evidence::of_edge(graph, member, EvidenceClass::Direct, belongs),
+    ]
+}
+
+/// The derivation `application-credentials/1`, then its parents other than the grant that adds credentials.
+fn takeover_proofs(graph: &Graph, takeover: &Takeover<'_>) -> Vec<Proof> {
+    let target = label(graph, takeover.target);
+    let claim = format!(
+        "With {} it can add a credential to the {target} and act as it: its application does not lock them \
+         (application-credentials/1).",
+        takeover.by.role
+    );
+    let derived =
+        evidence::of_fact(graph, takeover.application, attr::CREDENTIALS_LOCKED, EvidenceClass::Structural, claim);
+    let home = format!("The application of the {target} lives in this tenant.");
+    let home = evidence::of_fact(graph, takeover.target, attr::HOME_TENANT, EvidenceClass::Direct, home);
+    let held = grant_proofs(graph, &format!("The {target}"), &takeover.held);
+    derived.into_iter().chain(held).chain(home).collect()
 }
 
 /// What shows that the identity can run unattended.

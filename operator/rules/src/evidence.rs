@@ -122,6 +122,8 @@ fn vendor_field(key: &str) -> &str {
         attr::LAST_USED_AT => "lastSignInDateTime",
         attr::LAST_UNATTENDED_USE_AT => "applicationAuthenticationClientSignInActivity",
         attr::THUMBPRINT => "customKeyIdentifier",
+        attr::SPONSOR_COUNT => "sponsors",
+        attr::MATCHING_EXPRESSION => "claimsMatchingExpression",
         other => other,
     }
 }
@@ -129,6 +131,9 @@ fn vendor_field(key: &str) -> &str {
 fn edge_field(graph: &Graph, edge: &Edge) -> &'static str {
     match edge.kind {
         EdgeKind::Owns => "owners",
+        EdgeKind::Sponsors => "sponsors",
+        EdgeKind::MemberOf => "transitiveMembers",
+        EdgeKind::DelegatedGrant => "scope",
         EdgeKind::Granted if graph.node(edge.to).kind == NodeKind::System => "roleDefinitionId",
         EdgeKind::Granted => "appRoleId",
         EdgeKind::AuthenticatesAs => "subject",

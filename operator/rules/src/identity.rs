@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
 use crate::activity::{self, Use};
-use crate::authority::{self, Authority};
+use crate::authority::{self, Authority, Surroundings};
 use crate::owners::{self, Owners};
 use crate::text::display_name;
-use crate::tiers::MICROSOFT_TENANTS;
+use crate::tiers;
 
 /// Length of the first group of a UUID: enough to tell the keys of one application apart.
 const KEY_GROUP: usize = 8;
@@ -131,7 +131,13 @@ pub(crate) fn is_identity(node: &Node) -> bool {
 }
 
 /// Everything about the identity at `ix`, at `as_of`.
-pub(crate) fn resolve<'g>(graph: &'g Graph, ix: NodeIx, trusted: &BTreeSet<String>, as_of: Timestamp) -> Identity<'g> {
+pub(crate) fn resolve<'g>(
+    graph: &'g Graph,
+    ix: NodeIx,
+    trusted: &BTreeSet<String>,
+    as_of: Timestamp,
+    around: &Surroundings<'g>,
+) -> Identity<'g> {
     let node = graph.node(ix);
     let application = graph.incoming(ix, EdgeKind::Instantiates).next();
     let home = home(node, trusted);
@@ -144,7 +150,7 @@ pub(crate) fn resolve<'g>(graph: &'g Graph, ix: NodeIx, trusted: &BTreeSet<Strin
     } else {
         let unsure = Tri::any(credentials.iter().map(|credential| credential.usable(as_of)));
         let unread = !graph.complete_for(ix, "federatedCredentials").0;
-        unsure.or(unread)
+        unsure.or(unread).or(elsewhere(node, application))
     };
     let anchor = enabled(graph, ix, application, home).and(possible);
     Identity {
@@ -160,20 +166,32 @@ pub(crate) fn resolve<'g>(graph: &'g Graph, ix: NodeIx, trusted: &BTreeSet<Strin
         last_unattended: activity::of_identity(graph, ix, attr::LAST_UNATTENDED_USE_AT, made),
         anchor,
         way,
-        authority: authority::of(graph, ix),
+        authority: authority::of(graph, ix, as_of, around),
         owners: owners::of(graph, ix, application, home),
     }
 }
 
-/// Where the application of `node` lives.
+/// Whether an agent identity may sign in with credentials that are not here: they are its blueprint's, wherever that is.
+fn elsewhere(node: &Node, application: Option<&Edge>) -> Tri {
+    if node.kind == NodeKind::AgentIdentity && application.is_none() {
+        Tri::Unknown(UnknownReason::NotCollected)
+    } else {
+        Tri::False
+    }
+}
+
+/// Where the application of `node` lives. Never by its name: anybody may call an application Microsoft's.
 pub(crate) fn home(node: &Node, trusted: &BTreeSet<String>) -> Home {
     if node.kind == NodeKind::ManagedIdentity {
         return Home::Own;
     }
+    if node.text(attr::APP_ID).is_some_and(tiers::is_microsoft_application) {
+        return Home::Microsoft;
+    }
     match node.text(attr::HOME_TENANT) {
         None => Home::Unknown,
         Some(tenant) if tenant.eq_ignore_ascii_case(node.id.tenant()) => Home::Own,
-        Some(tenant) if MICROSOFT_TENANTS.iter().any(|known| tenant.eq_ignore_ascii_case(known)) => Home::Microsoft,
+        Some(tenant) if tiers::is_microsoft_tenant(tenant) => Home::Microsoft,
         Some(tenant) if trusted.iter().any(|known| tenant.eq_ignore_ascii_case(known)) => Home::Trusted,
         Some(_) => Home::Foreign,
     }

@@ -11,6 +11,7 @@ mod evidence;
 mod finding;
 mod identity;
 mod instants;
+mod matching;
 mod owners;
 mod rule;
 mod rules;
@@ -19,6 +20,7 @@ mod severity;
 mod shared;
 mod text;
 pub mod tiers;
+mod trust;
 
 pub use finding::*;
 pub use rule::{Meta, Rule, RuleConfig, Scope};

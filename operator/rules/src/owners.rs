@@ -11,6 +11,12 @@ use crate::finding::{Accountable, AccountableState, EvidenceClass, Party};
 use crate::identity::Home;
 use crate::text::{counted, display_name};
 
+/// Records that name who answers.
+pub(crate) const ANSWERS: [EdgeKind; 2] = [EdgeKind::Owns, EdgeKind::Sponsors];
+
+/// The collection of sponsors of agent identities and blueprints.
+pub(crate) const SPONSORS: &str = "agentIdentitySponsors";
+
 /// Most parties that a finding lists.
 const MAX_PARTIES: usize = 5;
 
@@ -62,18 +68,17 @@ pub(crate) struct Owners<'g> {
     pub(crate) complete: Tri,
 }
 
-/// Owners of the identity at `ix` and of its application.
+/// Owners of the identity at `ix` and of its application; of an agent identity and its blueprint the sponsors too.
 pub(crate) fn of<'g>(graph: &'g Graph, ix: NodeIx, application: Option<&'g Edge>, home: Home) -> Owners<'g> {
     let objects = application.map(|edge| edge.from).into_iter().chain([ix]);
-    let mut list: Vec<Owner<'g>> = objects
-        .clone()
-        .flat_map(|object| graph.incoming(object, EdgeKind::Owns))
-        .map(|edge| Owner { ix: edge.from, state: state(graph, edge.from, true), edge })
-        .collect();
-    // Stable: the application's record of an owner stays in front of the service principal's.
+    let kinds: &[EdgeKind] = if graph.node(ix).kind == NodeKind::AgentIdentity { &ANSWERS } else { &[EdgeKind::Owns] };
+    let mut list: Vec<Owner<'g>> =
+        kinds.iter().flat_map(|kind| objects.clone().flat_map(|object| recorded(graph, object, &[*kind]))).collect();
+    // Stable: the application's record of an owner stays in front of the service principal's, and both of a sponsor's.
     list.sort_by_key(|owner| owner.ix);
     list.dedup_by_key(|owner| owner.ix);
-    let mut complete = Tri::all(objects.map(|object| listed(graph, object)));
+    let mut complete =
+        Tri::all(kinds.iter().flat_map(|kind| objects.clone().map(|object| listed(graph, object, *kind))));
     if application.is_none() && matches!(home, Home::Foreign | Home::Trusted | Home::Unknown) {
         // Its application, and who owns that, stands in a tenant that this scan does not see.
         complete = complete.and(Tri::Unknown(UnknownReason::NotCollected));
@@ -81,11 +86,21 @@ pub(crate) fn of<'g>(graph: &'g Graph, ix: NodeIx, application: Option<&'g Edge>
     Owners { list, complete }
 }
 
-/// Whether the owners of one object were all read.
-fn listed(graph: &Graph, object: NodeIx) -> Tri {
-    let (state, _) = graph.complete_for(object, collection(graph.node(object).kind));
-    let seen = graph.incoming(object, EdgeKind::Owns).count();
-    let whole = match graph.node(object).count(attr::OWNER_COUNT) {
+/// Records of `kinds` on one object.
+pub(crate) fn recorded<'g>(graph: &'g Graph, object: NodeIx, kinds: &[EdgeKind]) -> Vec<Owner<'g>> {
+    let edges = kinds.iter().flat_map(|kind| graph.incoming(object, *kind));
+    edges.map(|edge| Owner { ix: edge.from, state: state(graph, edge.from, true), edge }).collect()
+}
+
+/// Whether the owners (or sponsors) of one object were all read.
+pub(crate) fn listed(graph: &Graph, object: NodeIx, kind: EdgeKind) -> Tri {
+    let (collection, count) = match kind {
+        EdgeKind::Sponsors => (SPONSORS, attr::SPONSOR_COUNT),
+        _ => (collection(graph.node(object).kind), attr::OWNER_COUNT),
+    };
+    let (state, _) = graph.complete_for(object, collection);
+    let seen = graph.incoming(object, kind).count();
+    let whole = match graph.node(object).count(count) {
         Some(count) if usize::try_from(count) == Ok(seen) => Tri::True,
         // More were counted than could be told apart: who the others are is not known.
         Some(_) => Tri::Unknown(UnknownReason::Partial),
@@ -141,19 +156,20 @@ fn through(graph: &Graph, owner: NodeIx) -> OwnerState {
 /// The fact that shows an owner's state; the record of ownership when there is none.
 pub(crate) fn proof(graph: &Graph, owner: &Owner<'_>) -> Proof {
     let name = name(graph, owner.ix).unwrap_or_else(|| display_name(graph.node(owner.ix).id.vendor_id()));
+    let role = if owner.edge.kind == EdgeKind::Sponsors { "sponsor" } else { "owner" };
     let (key, says) = match owner.state {
         OwnerState::Deleted => (attr::DELETED_AT, "is deleted"),
         OwnerState::Disabled => (attr::ENABLED, "is disabled"),
         OwnerState::Active | OwnerState::Guest => (attr::ENABLED, "is active"),
         OwnerState::Unresolved(_) => ("", "could not be resolved"),
     };
-    evidence::of_fact(graph, owner.ix, key, EvidenceClass::Direct, format!("The owner \"{name}\" {says}."))
+    evidence::of_fact(graph, owner.ix, key, EvidenceClass::Direct, format!("The {role} \"{name}\" {says}."))
         .unwrap_or_else(|| {
             evidence::of_edge(
                 graph,
                 owner.edge,
                 EvidenceClass::Direct,
-                format!("The recorded owner \"{name}\" {says}."),
+                format!("The recorded {role} \"{name}\" {says}."),
             )
         })
 }

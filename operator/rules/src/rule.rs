@@ -1,12 +1,12 @@
 //! What a rule is: metadata for people and for the catalogue, next to the predicate that decides.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sv0_graph::{Graph, NodeKind};
+use sv0_graph::{Graph, NodeIx, Tri};
 
-use crate::authority;
+use crate::authority::{self, Authority, Surroundings};
 use crate::evidence::Proof;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::Identity;
@@ -121,6 +121,26 @@ pub(crate) struct Draft {
     pub(crate) narrowed: Vec<Narrowed>,
     /// A first hop of the path other than the way in which the identity signs in.
     pub(crate) entry: Option<Hop>,
+    /// What it reaches, when that is not what the identity itself holds.
+    pub(crate) reach: Option<Reach>,
+}
+
+/// Authority that a rule found beside the identity's own: it decides lane and severity in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Reach {
+    pub(crate) tier: Tier,
+    pub(crate) sensitive: Tri,
+    /// What it holds, as a sentence without its full stop.
+    pub(crate) says: String,
+    /// From the identity to what it reaches.
+    pub(crate) hops: Vec<Hop>,
+}
+
+impl Reach {
+    /// Whether it is strong or sensitive enough for a finding.
+    pub(crate) fn in_lane(&self) -> bool {
+        self.tier <= Tier::P2 || self.sensitive.is_true()
+    }
 }
 
 /// What every predicate may look at.
@@ -129,27 +149,24 @@ pub(crate) struct Context<'g> {
     pub(crate) graph: &'g Graph,
     pub(crate) config: &'g RuleConfig,
     pub(crate) as_of: Timestamp,
-    /// Best tier that any group of a tenant holds, by (system, tenant).
-    group_tiers: BTreeMap<(&'g str, &'g str), Tier>,
+    /// What authority depends on beside a principal's own grants.
+    pub(crate) around: Surroundings<'g>,
     /// Certificates that stand on several applications.
     pub(crate) shared: SharedKeys<'g>,
 }
 
 impl<'g> Context<'g> {
     pub(crate) fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
-        let mut group_tiers = BTreeMap::new();
-        for ix in graph.node_indexes() {
-            let node = graph.node(ix);
-            if node.kind == NodeKind::Group {
-                let best = group_tiers.entry((node.id.system(), node.id.tenant())).or_insert(Tier::P4);
-                *best = authority::of(graph, ix).tier.min(*best);
-            }
-        }
-        Self { graph, config, as_of, group_tiers, shared: SharedKeys::of(graph, as_of) }
+        Self { graph, config, as_of, around: Surroundings::new(graph, as_of), shared: SharedKeys::of(graph, as_of) }
+    }
+
+    /// The authority of any principal.
+    pub(crate) fn authority(&self, ix: NodeIx) -> Authority<'g> {
+        authority::of(self.graph, ix, self.as_of, &self.around)
     }
 
     /// The best tier that a member of some group could have through it.
     pub(crate) fn best_group_tier(&self, system: &str, tenant: &str) -> Tier {
-        self.group_tiers.get(&(system, tenant)).copied().unwrap_or(Tier::P4)
+        self.around.group_tier(system, tenant)
     }
 }

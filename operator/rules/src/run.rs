@@ -7,14 +7,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sv0_graph::{Graph, NodeIx, Tri, canonical};
+use sv0_graph::{EdgeKind, Graph, NodeIx, Tri, canonical};
 
 use crate::assemble;
+use crate::authority::earlier;
 use crate::finding::RuleFinding;
 use crate::identity::{self, Identity};
 use crate::instants;
-use crate::rule::{Context, Meta, RuleConfig};
+use crate::rule::{Context, Meta, Reach, RuleConfig};
 use crate::rules::RULES;
+use crate::severity::Tier;
+use crate::tiers;
 
 /// Facts that a rule found and that are no Finding: nothing runs, or nothing strong or sensitive is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,11 +84,13 @@ impl RuleOutput {
 fn evaluate(context: &Context<'_>, part: &[NodeIx]) -> RuleOutput {
     let mut output = RuleOutput::default();
     for ix in part {
-        let identity = identity::resolve(context.graph, *ix, &context.config.trusted_tenants, context.as_of);
+        let identity =
+            identity::resolve(context.graph, *ix, &context.config.trusted_tenants, context.as_of, &context.around);
         output.next_transition = earlier(output.next_transition, transition(context, &identity));
         for rule in RULES {
             let Some(draft) = (rule.check)(context, &identity) else { continue };
-            if identity.anchor.is_true() && identity.authority.in_lane() {
+            let in_lane = draft.reach.as_ref().map_or_else(|| identity.authority.in_lane(), Reach::in_lane);
+            if identity.anchor.is_true() && in_lane {
                 output.findings.push(assemble::finding(context, &identity, &rule.meta, draft));
             } else {
                 let counts = output.suppressed.entry(rule.meta.id.to_owned()).or_default();
@@ -100,19 +105,26 @@ fn evaluate(context: &Context<'_>, part: &[NodeIx]) -> RuleOutput {
     output
 }
 
-/// When time alone can next change what is said of `identity`.
+/// When time alone can next change what is said of `identity`: something of its own comes, ends or is due; a grant ends.
 fn transition(context: &Context<'_>, identity: &Identity<'_>) -> Option<Timestamp> {
-    if !identity.authority.in_lane() {
+    let authority = &identity.authority;
+    let delegated = !context.graph.out(identity.ix, EdgeKind::DelegatedGrant).is_empty();
+    if !authority.in_lane() && authority.eligible.is_empty() && !delegated {
         return None;
     }
-    instants::of(context, identity).filter(|instant| *instant > context.as_of).min()
+    let next = instants::of(context, identity).filter(|instant| *instant > context.as_of).min();
+    earlier(next, grants_end(context, identity))
 }
 
-fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, None) | (None, one) => one,
+/// When a grant next ends that says something of `identity`: its own, or one of somebody who may take it over.
+fn grants_end(context: &Context<'_>, identity: &Identity<'_>) -> Option<Timestamp> {
+    let own = identity.authority.changes;
+    if identity.authority.tier > Tier::P1 || identity.owners.list.is_empty() {
+        return own;
     }
+    let owners = identity.owners.list.iter().filter_map(|owner| context.authority(owner.ix).changes).min();
+    let groups = context.around.group_changes(identity.node.id.system(), identity.node.id.tenant());
+    earlier(own, earlier(owners, groups))
 }
 
 /// Metadata of every rule, in the order of ids.
@@ -122,12 +134,28 @@ pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
 
 /// Identifies rules and reference data: part of the inputs of an evaluation.
 pub fn pack_version() -> String {
+    version(&tiers::digest())
+}
+
+fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
-    let digest = canonical::sha256_hex(rules.join(" ").as_bytes());
-    format!("{}+{}", crate::tiers::TABLE_VERSION, &digest[..12])
+    let digest = canonical::sha256_hex(format!("{} {tables}", rules.join(" ")).as_bytes());
+    format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }
 
 /// Collections that some rule needs, sorted.
 pub fn required_collections() -> BTreeSet<&'static str> {
     catalogue().flat_map(|meta| meta.requires.iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_table_is_a_new_version() {
+        assert_eq!(pack_version(), version(&tiers::digest()));
+        assert_ne!(pack_version(), version("another digest"));
+        assert!(pack_version().starts_with(tiers::TABLE_VERSION));
+    }
 }

@@ -74,7 +74,7 @@ fn cred_005_a_credential_on_the_service_principal_counts_too() {
 #[test]
 fn cred_005_federation_never_ends() {
     let mut world = with(&[until("key-1", "2026-06-15T00:00:00Z")]);
-    world.federated();
+    world.trusts_github();
     assert_eq!(claim(&world, "CRED-005"), None);
 }
 

@@ -230,7 +230,7 @@ fn a_managed_identity_runs_but_owes_neither_owners_nor_rotation() {
         to: Some("2099-01-01T00:00:00Z"),
         ..Key::default()
     };
-    world.role_of(&id, GLOBAL_ADMINISTRATOR, "/").key_on(&id, "servicePrincipals", &old);
+    world.role_of(&id, BILLING_ADMINISTRATOR, "/").key_on(&id, "servicePrincipals", &old);
     assert_eq!(world.run(), sv0_rules::RuleOutput::default());
 }
 
@@ -349,9 +349,9 @@ fn titles_fit_with_the_longest_name() {
     };
     let mut all = vec![world(), plain(), plain(), plain(), plain(), plain(), plain()];
     all[2].used(attr::LAST_USED_AT, "2021-01-01T00:00:00Z").used(attr::LAST_UNATTENDED_USE_AT, "2021-01-01T00:00:00Z");
-    all[2].federated().key_used("a", "2021-01-01T00:00:00Z");
-    all[3].federated().cover("servicePrincipalActivity", CoverageState::Denied);
-    all[4].key(&certificate("b")).key(&Key { id: "c", thumbprint: None, ..certificate("c") }).federated();
+    all[2].trusts_github().key_used("a", "2021-01-01T00:00:00Z");
+    all[3].trusts_github().cover("servicePrincipalActivity", CoverageState::Denied);
+    all[4].key(&certificate("b")).key(&Key { id: "c", thumbprint: None, ..certificate("c") }).trusts_github();
     all[4].cover("applications", CoverageState::Partial).key(&Key::default());
     all[5].b.node("applications", NodeKind::Application, "app-2", &[]);
     let second = all[5].b.id(NodeKind::Application, "app-2");

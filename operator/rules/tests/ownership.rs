@@ -41,7 +41,9 @@ fn the_target_must_be_privileged(#[case] role: &str, #[case] expected: Option<Se
 #[rstest]
 #[case::as_strong(APPLICATION_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, "/", None)]
 #[case::stronger(APPLICATION_ADMINISTRATOR, GLOBAL_ADMINISTRATOR, "/", None)]
-#[case::weaker(GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, "/", Some(Claim::Full))]
+#[case::weaker(GLOBAL_ADMINISTRATOR, USER_ADMINISTRATOR, "/", Some(Claim::Full))]
+// May add credentials to every application, and so to this one, which it then need not own.
+#[case::takes_it_over_anyway(GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, "/", None)]
 #[case::strong_over_one_unit_only(
     APPLICATION_ADMINISTRATOR,
     APPLICATION_ADMINISTRATOR,

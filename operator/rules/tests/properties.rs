@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use support::*;
 use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder, text};
-use sv0_graph::{CoverageState, EdgeKind, Graph, NodeKind, Snapshot, Value, attr};
+use sv0_graph::{CoverageState, EdgeKind, Graph, NodeId, NodeKind, Snapshot, Value, attr};
 use sv0_rules::{Claim, RuleConfig, RuleOutput};
 
 /// One identity of a generated estate.
@@ -22,6 +22,7 @@ struct Spec {
     counted: bool,
     locked: Option<bool>,
     life: Life,
+    extra: Extra,
 }
 
 /// A key: days since its first and until its last day, days since its last recorded use, and what it is.
@@ -84,19 +85,106 @@ fn life() -> impl Strategy<Value = Life> {
         })
 }
 
+/// Facts of revision 2.
+#[derive(Clone, Debug)]
+struct Extra {
+    /// Member of the group of administrators for so many days; from twenty on, without an end.
+    member: Option<i32>,
+    eligible: Option<usize>,
+    /// Scopes and whether they are for one user.
+    delegated: Option<(usize, bool)>,
+    trust: Option<usize>,
+    /// An agent identity of the application with these sponsors: account and whether of the blueprint.
+    agent: Option<Vec<(Option<bool>, bool)>>,
+    used: bool,
+}
+
+const SCOPES: [&str; 3] = ["Mail.ReadWrite offline_access", "Tasks.ReadWrite", "Mail.Read offline_access openid"];
+
+const EXPRESSIONS: [&str; 4] = [
+    "claims['sub'] matches 'repo:*'",
+    "claims['sub'] matches 'repo:contoso/*'",
+    "claims['sub'] eq 'repo:contoso/app:environment:prod'",
+    "claims['sub'] in ('a')",
+];
+
+fn extra() -> impl Strategy<Value = Extra> {
+    (
+        prop::option::weighted(0.3, -3i32..40),
+        prop::option::weighted(0.3, 0usize..4),
+        prop::option::weighted(0.3, (0..SCOPES.len(), any::<bool>())),
+        prop::option::weighted(0.3, 0..EXPRESSIONS.len()),
+        prop::option::weighted(0.3, prop::collection::vec((any::<Option<bool>>(), any::<bool>()), 0..3)),
+        any::<bool>(),
+    )
+        .prop_map(|(member, eligible, delegated, trust, agent, used)| Extra {
+            member,
+            eligible,
+            delegated,
+            trust,
+            agent,
+            used,
+        })
+}
+
+fn in_days(days: i32) -> jiff::Timestamp {
+    as_of().checked_add(jiff::SignedDuration::from_hours(24 * i64::from(days))).unwrap()
+}
+
+fn add_extra(world: &mut World, i: usize, spec: &Spec, app: &NodeId, sp: &NodeId) {
+    let roles = [GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR, DIRECTORY_READERS];
+    let extra = &spec.extra;
+    if let Some(days) = extra.member {
+        let group = world.b.id(NodeKind::Group, "admins");
+        world.member(sp, &group).until = (days < 20).then(|| in_days(days));
+    }
+    (world.app, world.sp) = (app.clone(), sp.clone());
+    if let Some(role) = extra.eligible {
+        world.eligible(roles[role], "/");
+    }
+    if let Some((scopes, one)) = extra.delegated {
+        world.delegated(SCOPES[scopes], one.then_some("dana"));
+    }
+    if let Some(trust) = extra.trust {
+        let issuer = "https://token.actions.githubusercontent.com";
+        world.federated(&format!("fic-{i}"), issuer, &[(attr::MATCHING_EXPRESSION, text(EXPRESSIONS[trust]))]);
+    }
+    if extra.used {
+        let used = [(attr::LAST_UNATTENDED_USE_AT, text("2026-05-01T00:00:00Z"))];
+        world.b.node("servicePrincipalActivity", NodeKind::ServicePrincipal, &format!("s{i}"), &used);
+    }
+    let Some(sponsors) = &extra.agent else { return };
+    let mut attrs = vec![(attr::ENABLED, Value::Bool(true)), (attr::OWNER_COUNT, Value::Int(0))];
+    let own = sponsors.iter().filter(|(_, of_blueprint)| !of_blueprint).count();
+    if spec.counted {
+        attrs.push((attr::SPONSOR_COUNT, Value::Int(i64::try_from(own).unwrap())));
+        let rest = Value::Int(i64::try_from(sponsors.len() - own).unwrap());
+        world.b.node("agentIdentitySponsors", NodeKind::Application, &format!("a{i}"), &[(attr::SPONSOR_COUNT, rest)]);
+    }
+    let agent = world.b.node("agentIdentities", NodeKind::AgentIdentity, &format!("agent{i}"), &attrs);
+    world.b.edge("agentIdentities", app, EdgeKind::Instantiates, &agent);
+    world.role_of(&agent, BILLING_ADMINISTRATOR, "/");
+    for (k, (enabled, of_blueprint)) in sponsors.iter().enumerate() {
+        let person = world.person(&format!("i{i}-sponsor{k}"), *enabled);
+        let object = if *of_blueprint { app } else { &agent };
+        world.b.edge("agentIdentitySponsors", &person, EdgeKind::Sponsors, object);
+    }
+}
+
 fn spec() -> impl Strategy<Value = Spec> {
     let owner = (0u8..4, any::<Option<bool>>(), any::<bool>());
     (
         prop::option::of(0usize..4),
-        prop::option::of(0usize..3),
+        prop::option::of(0usize..4),
         prop::option::weighted(0.9, prop::bool::weighted(0.9)),
         prop::collection::vec(held_key(), 0..4),
         prop::collection::vec(owner, 0..3),
         prop::bool::weighted(0.8),
         any::<Option<bool>>(),
         life(),
+        extra(),
     )
-        .prop_map(|(role, permission, enabled, keys, owners, counted, locked, life)| Spec {
+        .prop_map(|(role, permission, enabled, keys, owners, counted, locked, life, extra)| Spec {
             role,
             permission,
             enabled,
@@ -105,14 +193,16 @@ fn spec() -> impl Strategy<Value = Spec> {
             counted,
             locked,
             life,
+            extra,
         })
 }
 
 fn estate(specs: &[Spec]) -> SnapshotBuilder {
     let roles = [GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR, DIRECTORY_READERS];
-    let permissions = [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL];
+    let permissions = [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL, APPLICATION_WRITE];
     let mut world = World::new();
     world.seen("2026-06-01T00:00:00Z");
+    world.group("admins", APPLICATION_ADMINISTRATOR);
     for (i, spec) in specs.iter().enumerate() {
         let mut app_attrs = vec![(attr::HAS_MANAGEMENT_REFERENCE, Value::Bool(false))];
         app_attrs.extend(spec.locked.map(|locked| (attr::CREDENTIALS_LOCKED, Value::Bool(locked))));
@@ -162,6 +252,7 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
                 if *on_app { ("applicationOwners", &app) } else { ("servicePrincipalOwners", &sp) };
             world.b.edge(collection, &person, EdgeKind::Owns, object);
         }
+        add_extra(&mut world, i, spec, &app, &sp);
     }
     world.b
 }
@@ -287,11 +378,25 @@ proptest! {
     }
 
     #[test]
+    fn facts_that_were_not_read_make_no_full_claim_and_raise_nothing(specs in prop::collection::vec(spec(), 1..8)) {
+        let complete = run(vec![estate(&specs).build()], 1);
+        let mut forgotten = specs;
+        for spec in &mut forgotten {
+            (spec.locked, spec.counted, spec.extra.used) = (None, false, false);
+        }
+        for finding in run(vec![estate(&forgotten).build()], 1).findings {
+            let before = complete.findings.iter().find(|other| other.name == finding.name);
+            prop_assert!(finding.rule.claim == Claim::Narrower || before.is_some_and(|b| b.rule.claim == Claim::Full));
+            prop_assert!(before.is_none_or(|before| before.severity >= finding.severity), "{}", finding.title);
+        }
+    }
+
+    #[test]
     fn every_finding_is_in_the_lane_and_carries_its_proof(specs in prop::collection::vec(spec(), 1..8)) {
         let output = run(vec![estate(&specs).build()], 1);
         for finding in &output.findings {
             prop_assert!(!finding.evidence.is_empty() && !finding.path.is_empty() && !finding.depends_on.is_empty());
-            prop_assert!(finding.path.iter().any(|hop| hop.edge == "GRANTED"));
+            prop_assert!(finding.path.iter().any(|hop| hop.edge == "GRANTED" || hop.edge == "DELEGATED_GRANT"));
             prop_assert_eq!(finding.severity_rank, finding.severity.rank());
             prop_assert_eq!(finding.rule.claim == Claim::Narrower && finding.narrowed.is_empty(), false);
             prop_assert!(finding.evidence.iter().all(|item| !item.source.api.is_empty() && !item.source.object.is_empty()));
@@ -307,7 +412,7 @@ fn the_catalogue_is_ordered_and_whole() {
         ids,
         [
             "CRED-001", "CRED-002", "CRED-003", "CRED-004", "CRED-005", "CRED-006", "CRED-010", "DORM-001", "DORM-006",
-            "ORPH-001", "ORPH-002", "UNB-011",
+            "ORPH-001", "ORPH-002", "ORPH-005", "UNB-001", "UNB-005", "UNB-011", "XSYS-003", "XSYS-008",
         ]
     );
     for meta in sv0_rules::catalogue() {

@@ -258,7 +258,7 @@ fn cred_004_a_record_that_the_identitys_own_contradicts_is_not_believed() {
     world.key_used("key-1", "2025-03-03T00:00:00Z");
     assert_eq!(claim(&world, "CRED-004"), None);
     // Another way to sign in explains it.
-    world.federated();
+    world.trusts_github();
     assert_eq!(claim(&world, "CRED-004"), Some(Claim::Full));
 }
 
@@ -274,7 +274,7 @@ fn cred_004_keys_that_ended_or_sign_tokens_do_not_count() {
     let ended = Key { to: Some("2026-01-01T00:00:00Z"), ..endless() };
     let signing = Key { id: "key-2", usage: "token_signing", ..endless() };
     let mut world = world(APPLICATION_ADMINISTRATOR, &[ended, signing]);
-    world.key_used("key-1", "2025-03-03T00:00:00Z").key_used("key-2", "2025-03-03T00:00:00Z").federated();
+    world.key_used("key-1", "2025-03-03T00:00:00Z").key_used("key-2", "2025-03-03T00:00:00Z").trusts_github();
     assert_eq!(claim(&world, "CRED-004"), None);
 }
 
@@ -429,7 +429,7 @@ fn dorm_001_a_day_of_making_is_no_day_of_use() {
 
 fn trusting(role: &str) -> World {
     let mut world = world(role, &[]);
-    world.federated();
+    world.trusts_github();
     world
 }
 
@@ -483,10 +483,16 @@ fn dorm_006_near_misses() {
     nothing_trusted.used(attr::LAST_UNATTENDED_USE_AT, "2025-06-01T00:00:00Z");
     assert_eq!(claim(&nothing_trusted, "DORM-006"), None);
     let mut young = World::new();
-    young.enabled(true).role(GLOBAL_ADMINISTRATOR).owners_read(0, 0).federated().seen(NOW).made("2026-05-01T00:00:00Z");
+    young
+        .enabled(true)
+        .role(GLOBAL_ADMINISTRATOR)
+        .owners_read(0, 0)
+        .trusts_github()
+        .seen(NOW)
+        .made("2026-05-01T00:00:00Z");
     assert_eq!(claim(&young, "DORM-006"), None);
     let mut of_unknown_age = World::new();
-    of_unknown_age.enabled(true).role(GLOBAL_ADMINISTRATOR).owners_read(0, 0).federated().seen(NOW);
+    of_unknown_age.enabled(true).role(GLOBAL_ADMINISTRATOR).owners_read(0, 0).trusts_github().seen(NOW);
     assert_eq!(claim(&of_unknown_age, "DORM-006"), None);
 }
 

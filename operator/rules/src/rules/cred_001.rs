@@ -107,7 +107,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let of_identity =
         by_identity.then(|| activity::proof_of_identity(context.graph, identity, attr::LAST_USED_AT)).flatten();
     let proofs = weaknesses.chain(uses).chain(of_identity).collect();
-    Some(Draft { claim, exposure: Exposure::X1, title, proofs, narrowed, entry: None })
+    Some(Draft { claim, exposure: Exposure::X1, title, proofs, narrowed, entry: None, reach: None })
 }
 
 /// The credential when it is weak and not proven to be in use.

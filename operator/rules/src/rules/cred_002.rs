@@ -42,7 +42,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     };
     let exposure = if identity.authority.tier <= Tier::P1 { Exposure::X2 } else { Exposure::X3 };
     let proofs = long.iter().filter_map(|long| proof(context, long)).collect();
-    Some(Draft { claim: Claim::Full, exposure, title, proofs, narrowed: Vec::new(), entry: None })
+    Some(Draft { claim: Claim::Full, exposure, title, proofs, narrowed: Vec::new(), entry: None, reach: None })
 }
 
 /// A credential over its limit.

@@ -67,7 +67,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         });
     }
     let proofs = old.iter().filter_map(|(begin, credential)| proof(context, *begin, credential)).collect();
-    Some(Draft { claim: Claim::Full, exposure, title, proofs, narrowed, entry: None })
+    Some(Draft { claim: Claim::Full, exposure, title, proofs, narrowed, entry: None, reach: None })
 }
 
 /// The narrower claim, when nothing is provably old but something has no first day.
@@ -88,7 +88,7 @@ fn undated(context: &Context<'_>, identity: &Identity<'_>, exposure: Exposure) -
         reason: "The source system gives no first day for it.".to_owned(),
     }];
     let title = format!("\"{}\" can sign in with a credential whose age cannot be determined", identity.name);
-    Some(Draft { claim: Claim::Narrower, exposure, title, proofs, narrowed, entry: None })
+    Some(Draft { claim: Claim::Narrower, exposure, title, proofs, narrowed, entry: None, reach: None })
 }
 
 /// From when a credential's age counts.

@@ -80,7 +80,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         .chain(silent)
         .filter_map(|held| activity::proof_of_credential(context.graph, held, cred_003::begin(context, held)))
         .collect();
-    Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None })
+    Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
 }
 
 fn full(identity: &Identity<'_>, idle: &[&Credential]) -> String {

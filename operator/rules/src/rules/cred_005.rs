@@ -71,7 +71,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let says = format!("The {} ends on {}.", only.label(context.graph), date(end));
     let proofs = evidence::of_fact(context.graph, only.ix, attr::VALID_TO, EvidenceClass::Temporal, says);
     let proofs = proofs.into_iter().collect();
-    Some(Draft { claim, exposure: Exposure::X3, title, proofs, narrowed, entry: None })
+    Some(Draft { claim, exposure: Exposure::X3, title, proofs, narrowed, entry: None, reach: None })
 }
 
 /// Whether nothing else signs the identity in when `only` ends.

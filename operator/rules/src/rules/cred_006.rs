@@ -79,7 +79,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
             Some(evidence::of_edge(graph, holds, EvidenceClass::Direct, says))
         })
         .collect();
-    Some(Draft { claim, exposure, title, proofs, narrowed, entry: None })
+    Some(Draft { claim, exposure, title, proofs, narrowed, entry: None, reach: None })
 }
 
 /// What two entries have in common that are the same credential.

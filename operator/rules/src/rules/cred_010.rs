@@ -60,7 +60,15 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let others = counted(elsewhere, "other application", "other applications");
     let accept = if elsewhere == 1 { "accepts" } else { "accept" };
     let title = format!("\"{}\" can sign in with a certificate that {others} {accept} too", identity.name);
-    Some(Draft { claim: Claim::Full, exposure: Exposure::X1, title, proofs, narrowed: Vec::new(), entry: None })
+    Some(Draft {
+        claim: Claim::Full,
+        exposure: Exposure::X1,
+        title,
+        proofs,
+        narrowed: Vec::new(),
+        entry: None,
+        reach: None,
+    })
 }
 
 fn own_proof(context: &Context<'_>, held: &Credential) -> Option<Proof> {

@@ -64,5 +64,5 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         _ => return None,
     };
     let proofs = activity::proof_of_identity(context.graph, identity, attr::LAST_USED_AT).into_iter().collect();
-    Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None })
+    Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
 }

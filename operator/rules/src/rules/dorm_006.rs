@@ -72,5 +72,5 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     });
     let proofs = used.into_iter().chain(trusts).collect();
     let title = format!("\"{}\" trusts a federated subject; {says}", identity.name);
-    Some(Draft { claim: Claim::Narrower, exposure: Exposure::X2, title, proofs, narrowed, entry: None })
+    Some(Draft { claim: Claim::Narrower, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
 }

@@ -11,7 +11,12 @@ mod dorm_001;
 mod dorm_006;
 mod orph_001;
 mod orph_002;
+mod orph_005;
+mod unb_001;
+mod unb_005;
 mod unb_011;
+mod xsys_003;
+mod xsys_008;
 
 use jiff::Timestamp;
 
@@ -31,7 +36,12 @@ pub const RULES: &[Rule] = &[
     dorm_006::RULE,
     orph_001::RULE,
     orph_002::RULE,
+    orph_005::RULE,
+    unb_001::RULE,
+    unb_005::RULE,
     unb_011::RULE,
+    xsys_003::RULE,
+    xsys_008::RULE,
 ];
 
 /// From when a credential's age counts.

@@ -1,4 +1,8 @@
 //! ORPH-001: every recorded owner is disabled or deleted.
+//!
+//! Agent identities are left out: sponsors answer for them, which is a rule of its own.
+
+use sv0_graph::NodeKind;
 
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
@@ -37,7 +41,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    if identity.home == Home::Microsoft {
+    if identity.home == Home::Microsoft || identity.node.kind == NodeKind::AgentIdentity {
         return None;
     }
     let owners = &identity.owners;
@@ -68,7 +72,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         }
     };
     let proofs = gone.into_iter().map(|owner| owners::proof(context.graph, owner)).collect();
-    Some(Draft { claim, exposure: Exposure::X1, title, proofs, narrowed, entry: None })
+    Some(Draft { claim, exposure: Exposure::X1, title, proofs, narrowed, entry: None, reach: None })
 }
 
 fn full(count: usize) -> String {

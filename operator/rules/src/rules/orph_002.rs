@@ -65,7 +65,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let exposure = if identity.authority.tier <= Tier::P1 { Exposure::X1 } else { Exposure::X3 };
     let title = format!("\"{}\" can run unattended and no owner is recorded", identity.name);
     let proofs = objects.filter_map(|object| empty_list(context, object)).collect();
-    Some(Draft { claim, exposure, title, proofs, narrowed, entry: None })
+    Some(Draft { claim, exposure, title, proofs, narrowed, entry: None, reach: None })
 }
 
 /// Whether somebody is recorded other than as owner.

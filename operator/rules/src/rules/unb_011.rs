@@ -6,9 +6,9 @@
 //! "Less authority" is a negative: it is only proven when the roles of owners and of groups were collected too
 //! ([`OWNER_ROLES`]). Otherwise an owner may be an administrator anyway, and the narrower claim is made.
 
-use sv0_graph::{NodeKind, Tri, UnknownReason, attr};
+use sv0_graph::{EdgeKind, NodeKind, Tri, UnknownReason, attr};
 
-use crate::authority;
+use crate::authority::MEMBERS;
 use crate::evidence;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::{self, Home, Identity, noun};
@@ -87,7 +87,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let exposure = if proven && told.iter().any(|control| control.outside) { Exposure::X0 } else { Exposure::X1 };
     let entry = Some(hop(context, identity, first.owner));
     let proofs = told.iter().map(|control| proof(context, control.owner)).collect();
-    Some(Draft { claim, exposure, title, proofs, narrowed, entry })
+    Some(Draft { claim, exposure, title, proofs, narrowed, entry, reach: None })
 }
 
 /// None when the owner is proven not to be able to take over: gone, locked out, or as strong already.
@@ -99,7 +99,10 @@ fn control<'a, 'g>(context: &Context<'_>, identity: &Identity<'_>, owner: &'a Ow
         // Who belongs to a group is not known here.
         _ => false,
     };
-    if !acts || owner.ix == identity.ix {
+    // Sponsors control nothing, and an agent identity takes its credentials from its blueprint.
+    let controls =
+        owner.edge.kind == EdgeKind::Owns && context.graph.node(owner.edge.to).kind != NodeKind::AgentIdentity;
+    if !acts || !controls || owner.ix == identity.ix {
         return None;
     }
     let holds = can_add(context, identity, owner).and(weaker(context, identity.authority.tier, owner));
@@ -124,7 +127,7 @@ fn can_add(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) ->
 fn weaker(context: &Context<'_>, target: Tier, owner: &Owner<'_>) -> Tri {
     let graph = context.graph;
     let node = graph.node(owner.ix);
-    let own = authority::of(graph, owner.ix);
+    let own = context.authority(owner.ix);
     if own.tier <= target {
         return Tri::False;
     }
@@ -135,10 +138,15 @@ fn weaker(context: &Context<'_>, target: Tier, owner: &Owner<'_>) -> Tri {
     };
     let seen = Tri::all(collections.iter().map(|collection| graph.complete_for(owner.ix, collection).0));
     let unweighed = own.unproven.keys().next().map_or(Tri::True, |reason| Tri::Unknown(*reason));
-    // A group with that much authority may have the owner as a member.
+    // A group with that much authority may have the owner as a member. Of members, only service principals are read.
     let by_group = context.best_group_tier(node.id.system(), node.id.tenant()) <= target;
-    let groups = if by_group { Tri::Unknown(UnknownReason::NotCollected) } else { Tri::True };
-    seen.and(unweighed).and(groups)
+    let groups = match (by_group, node.kind) {
+        (false, _) => Tri::True,
+        (true, NodeKind::Human) => Tri::Unknown(UnknownReason::NotCollected),
+        (true, _) => graph.complete_for(owner.ix, MEMBERS).0,
+    };
+    let composes = if own.could_be() <= target { Tri::Unknown(UnknownReason::Unsupported) } else { Tri::True };
+    seen.and(unweighed).and(groups).and(composes)
 }
 
 fn proof(context: &Context<'_>, owner: &Owner<'_>) -> evidence::Proof {

@@ -4,14 +4,16 @@
 
 use jiff::Timestamp;
 use sv0_graph::testing::{SnapshotBuilder, text};
-use sv0_graph::{CoverageState, EdgeKind, Graph, NodeId, NodeKind, Value, attr};
+use sv0_graph::{CoverageState, EdgeKind, EdgeRow, EdgeState, Graph, NodeId, NodeKind, Value, attr};
 use sv0_rules::{RuleConfig, RuleFinding, RuleOutput};
 
 pub(crate) const TENANT: &str = "aaaaaaaa-0000-4000-8000-000000000001";
 pub(crate) const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
 pub(crate) const APPLICATION_ADMINISTRATOR: &str = "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3";
+pub(crate) const USER_ADMINISTRATOR: &str = "fe930be7-5e62-47db-91af-98c3a49a38b1";
 pub(crate) const BILLING_ADMINISTRATOR: &str = "b0f54661-2d74-4c50-afa3-1ec803f12efe";
 pub(crate) const DIRECTORY_READERS: &str = "88d8e3e3-8f55-4a1e-953a-9b9898b8876b";
+pub(crate) const APPLICATION_WRITE: &str = "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9";
 pub(crate) const MAIL_READ: &str = "810c84a8-4a9e-49e6-bf7d-12d183f40d01";
 pub(crate) const DIRECTORY_READ_ALL: &str = "7ab1d382-f21e-4acd-a863-ba3e13f7da61";
 pub(crate) const ROLE_MANAGEMENT_WRITE: &str = "9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8";
@@ -206,7 +208,7 @@ impl World {
     }
 
     /// A federated subject that can sign in as the application.
-    pub(crate) fn federated(&mut self) -> &mut Self {
+    pub(crate) fn trusts_github(&mut self) -> &mut Self {
         let attrs = [
             (attr::ISSUER, text("https://token.actions.githubusercontent.com")),
             (attr::SUBJECT, text("repo:a/b:ref:refs/heads/main")),
@@ -214,6 +216,68 @@ impl World {
         let subject = self.b.node("federatedCredentials", NodeKind::FederatedSubject, "app-1/fic-1", &attrs);
         let app = self.app.clone();
         self.b.edge("federatedCredentials", &subject, EdgeKind::AuthenticatesAs, &app);
+        self
+    }
+
+    /// Another service principal of the tenant's own, enabled, with an application that does not lock credentials.
+    pub(crate) fn other(&mut self, id: &str, locked: Option<bool>) -> NodeId {
+        let mut attrs = vec![(attr::NAME, text(&format!("{id}-app")))];
+        attrs.extend(locked.map(|locked| (attr::CREDENTIALS_LOCKED, Value::Bool(locked))));
+        let app = self.b.node("applications", NodeKind::Application, &format!("app-{id}"), &attrs);
+        let sp = self.b.node(
+            "servicePrincipals",
+            NodeKind::ServicePrincipal,
+            id,
+            &[
+                (attr::NAME, text(id)),
+                (attr::ENABLED, Value::Bool(true)),
+                (attr::PRINCIPAL_TYPE, text("Application")),
+                (attr::HOME_TENANT, text(TENANT)),
+            ],
+        );
+        self.b.edge("servicePrincipals", &app, EdgeKind::Instantiates, &sp);
+        sp
+    }
+
+    /// A group that holds `role` over the whole tenant.
+    pub(crate) fn group(&mut self, id: &str, role: &str) -> NodeId {
+        let group = self.b.node("groups", NodeKind::Group, id, &[(attr::NAME, text(id))]);
+        self.role_of(&group, role, "/");
+        group
+    }
+
+    pub(crate) fn member(&mut self, principal: &NodeId, group: &NodeId) -> &mut EdgeRow {
+        self.b.edge("groupMembers", principal, EdgeKind::MemberOf, group)
+    }
+
+    /// A role that must be activated first.
+    pub(crate) fn eligible(&mut self, role: &str, scope: &str) -> &mut EdgeRow {
+        let (sp, system) = (self.sp.clone(), self.system.clone());
+        let edge = self.b.edge("directoryRoleEligibility", &sp, EdgeKind::Granted, &system);
+        edge.role = Some(role.to_owned());
+        edge.scope = Some(scope.to_owned());
+        edge.object = Some(format!("eligibility-{role}"));
+        edge.state = EdgeState::Eligible;
+        edge
+    }
+
+    /// A federated subject that signs the application in; `attrs` beside the issuer.
+    pub(crate) fn federated(&mut self, id: &str, issuer: &str, attrs: &[(&str, Value)]) -> &mut Self {
+        let mut all = vec![(attr::ISSUER, text(issuer))];
+        all.extend_from_slice(attrs);
+        let subject = self.b.node("federatedCredentials", NodeKind::FederatedSubject, &format!("app-1/{id}"), &all);
+        let app = self.app.clone();
+        self.b.edge("federatedCredentials", &subject, EdgeKind::AuthenticatesAs, &app);
+        self
+    }
+
+    /// Consent to act for `user` (none: for everybody) at Microsoft Graph.
+    pub(crate) fn delegated(&mut self, scopes: &str, user: Option<&str>) -> &mut Self {
+        let (sp, graph) = (self.sp.clone(), self.b.id(NodeKind::ServicePrincipal, "graph"));
+        let edge = self.b.edge("delegatedGrants", &sp, EdgeKind::DelegatedGrant, &graph);
+        edge.role = Some(scopes.to_owned());
+        edge.scope = Some(user.map_or_else(|| "AllPrincipals".to_owned(), |user| format!("/users/{user}")));
+        edge.object = Some(format!("grant-{}", user.unwrap_or("all")));
         self
     }
 

@@ -1,0 +1,131 @@
+//! UNB-001: an identity that runs unattended can take over the whole tenant.
+//!
+//! By a grant of its own, through a group, or by composition: it may add credentials to every application, and one of
+//! them holds the tenant and accepts credentials. A role over an administrative unit is none over the tenant.
+
+use sv0_graph::{EdgeKind, NodeIx, Tri, attr};
+
+use crate::authority::{Grant, Takeover};
+use crate::evidence;
+use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
+use crate::identity::{Home, Identity, noun};
+use crate::rule::{Context, Draft, Meta, Reach, Rule, Scope};
+use crate::severity::{Exposure, Tier};
+use crate::text::display_name;
+
+pub(super) const RULE: Rule = Rule {
+    meta: Meta {
+        id: "UNB-001",
+        version: "1.0.0",
+        family: Family::UnboundedExecutionScope,
+        category: "HoldsWholeTenant",
+        title: "An identity that can run unattended can take over the whole tenant",
+        narrower: Some(
+            "It would have to activate the role first, or the application that it can act as may refuse credentials",
+        ),
+        why: "Whoever gets hold of this automation has everything, and no person is asked.",
+        remediation: &[
+            "Replace the role or permission by the least that its definition needs.",
+            "Bind a directory role to an administrative unit or to single objects.",
+            "Replace rights over all applications by rights over the ones it owns.",
+        ],
+        standards: &["OWASP NHI5", "OWASP ASI03", "ATT&CK T1098.003", "NIST 800-53 AC-6"],
+        requires: &[
+            "servicePrincipals",
+            "applications",
+            "directoryRoleAssignments",
+            "directoryRoleEligibility",
+            "appRoleAssignments",
+            "groups",
+            "groupMembers",
+        ],
+        evidence: &[EvidenceClass::Direct, EvidenceClass::Structural],
+        scope: Scope::Core,
+        story: "A nightly job whose stolen secret is the end of the tenant.",
+    },
+    check,
+};
+
+fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
+    if identity.home == Home::Microsoft {
+        return None;
+    }
+    let authority = &identity.authority;
+    if authority.tier == Tier::P0 {
+        return Some(full(identity));
+    }
+    if let Some(grant) = authority.eligible.first().filter(|grant| grant.tier == Tier::P0) {
+        return Some(eligible(context, identity, grant));
+    }
+    authority.takeover.as_ref().map(|takeover| possible(context, identity, takeover))
+}
+
+fn full(identity: &Identity<'_>) -> Draft {
+    let title = match (identity.authority.composed(), identity.authority.decisive.first()) {
+        (None, Some(grant)) => {
+            format!("\"{}\" can run unattended and holds {}", identity.name, grant.role)
+        }
+        _ => format!("\"{}\" can run unattended and act as an application that holds the tenant", identity.name),
+    };
+    draft(Claim::Full, title)
+}
+
+/// The role must be activated first; that it can be without a person is not proven.
+fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -> Draft {
+    let graph = context.graph;
+    let role = grant.short(graph);
+    let says = format!("It is eligible for {role}, which {}", Tier::P0.meaning());
+    let itself = format!("{} \"{}\"", identity.noun(), identity.name);
+    let hops = vec![Hop {
+        from: itself,
+        edge: EdgeKind::Granted.to_string(),
+        to: target(context, grant.edge.to),
+        via: Some(format!("{} (eligible)", grant.role)),
+        class: EvidenceClass::Direct,
+    }];
+    let claim = format!("It is eligible for {}.", grant.sentence(graph));
+    let member = grant.member.map(|edge| {
+        evidence::of_edge(
+            graph,
+            edge,
+            EvidenceClass::Direct,
+            "It is a member of the group that is eligible.".to_owned(),
+        )
+    });
+    Draft {
+        proofs: [evidence::of_edge(graph, grant.edge, EvidenceClass::Direct, claim)]
+            .into_iter()
+            .chain(member)
+            .collect(),
+        narrowed: vec![Narrowed {
+            claim: "That it can activate the role without a person".to_owned(),
+            reason: "What activation requires is not collected.".to_owned(),
+        }],
+        reach: Some(Reach { tier: Tier::P0, sensitive: Tri::False, says, hops }),
+        ..draft(Claim::Narrower, format!("\"{}\" can run unattended, eligible for {}", identity.name, grant.role))
+    }
+}
+
+fn possible(context: &Context<'_>, identity: &Identity<'_>, takeover: &Takeover<'_>) -> Draft {
+    let reason = match takeover.accepts {
+        Tri::Unknown(reason) => reason.sentence(),
+        Tri::True | Tri::False => "it is not decided",
+    };
+    let title = format!("\"{}\" can run unattended and administers credentials of other applications", identity.name);
+    Draft {
+        narrowed: vec![Narrowed {
+            claim: format!("That it can act as {}, which {}", target(context, takeover.target), Tier::P0.meaning()),
+            reason: format!("Of the application's property lock, {reason}."),
+        }],
+        ..draft(Claim::Narrower, title)
+    }
+}
+
+const fn draft(claim: Claim, title: String) -> Draft {
+    Draft { claim, exposure: Exposure::X1, title, proofs: Vec::new(), narrowed: Vec::new(), entry: None, reach: None }
+}
+
+fn target(context: &Context<'_>, ix: NodeIx) -> String {
+    let node = context.graph.node(ix);
+    format!("{} \"{}\"", noun(node.kind), display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id())))
+}
