@@ -5,7 +5,7 @@ mod support;
 use rstest::rstest;
 use support::*;
 use sv0_graph::testing::text;
-use sv0_graph::{CoverageState, EdgeKind, NodeKind, Value, attr};
+use sv0_graph::{CoverageState, EdgeKind, Graph, NodeKind, Value, attr};
 use sv0_rules::{Claim, EvidenceClass, Severity};
 
 const NOW: &str = "2026-06-01T00:00:00Z";
@@ -170,6 +170,21 @@ fn cred_001_use_that_was_seen_in_a_part_of_the_record_is_use() {
     world.used(attr::LAST_UNATTENDED_USE_AT, "2026-05-31T00:00:00Z");
     world.cover("servicePrincipalActivity", CoverageState::Partial);
     assert_eq!(claim(&world, "CRED-001"), None);
+}
+
+/// An evaluation may stand before the day on which the records were read; then time alone changes what they prove.
+#[test]
+fn cred_001_a_contradiction_ends_when_the_use_that_makes_it_is_long_ago() {
+    let mut world = weak();
+    world.used(attr::LAST_USED_AT, "2026-05-30T00:00:00Z").used(attr::LAST_UNATTENDED_USE_AT, "2026-05-20T00:00:00Z");
+    world.key_used("key-1", "2026-01-01T00:00:00Z").seen("2026-07-15T00:00:00Z");
+    let output = world.run();
+    assert!(output.findings.iter().all(|finding| finding.rule.id != "CRED-001"));
+    let next = output.next_transition.unwrap();
+    assert_eq!(next, "2026-06-19T00:00:00Z".parse().unwrap());
+    let graph = Graph::build(vec![world.b.build()]).unwrap();
+    let later = sv0_rules::run(&graph, &world.config, next, 1);
+    assert!(later.findings.iter().any(|finding| finding.rule.id == "CRED-001"));
 }
 
 #[test]
