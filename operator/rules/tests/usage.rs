@@ -215,7 +215,7 @@ fn cred_004_says_which_since_when_and_by_which_call() {
     let mut world = world(BILLING_ADMINISTRATOR, &[endless(), second]);
     world.key_used("key-1", "2025-03-03T00:00:00Z").key_used("key-2", "2025-02-02T00:00:00Z");
     let finding = world.finding("CRED-004").unwrap();
-    assert!(finding.title.ends_with("2 credentials that nobody uses, one since 2025-02-02"), "{}", finding.title);
+    assert!(finding.title.ends_with("2 credentials not used here for long, one since 2025-02-02"), "{}", finding.title);
     assert_eq!(finding.severity, Severity::Medium);
     let item = &finding.evidence[0];
     assert_eq!((item.class, item.source.field.as_str()), (EvidenceClass::Temporal, "lastSignInDateTime"));
@@ -238,6 +238,8 @@ fn cred_004_a_proven_one_and_one_without_a_record_make_one_full_claim() {
     let finding = world.finding("CRED-004").unwrap();
     assert_eq!(finding.rule.claim, Claim::Full);
     assert_eq!(finding.narrowed[0].claim, "That one credential more was never used");
+    assert_eq!(finding.narrowed[1].claim, "That no other tenant sees it used");
+    assert!(finding.narrowed[1].reason.contains("other tenants accept"));
 }
 
 #[rstest]
@@ -275,6 +277,18 @@ fn cred_004_a_record_that_the_identitys_own_contradicts_is_not_believed() {
     // Another way to sign in explains it.
     world.federated();
     assert_eq!(claim(&world, "CRED-004"), Some(Claim::Full));
+}
+
+/// A credential that stands on the service principal signs in to this tenant only.
+#[test]
+fn cred_004_only_an_applications_credential_may_be_used_in_other_tenants() {
+    let mut world = world(APPLICATION_ADMINISTRATOR, &[Key::default()]);
+    let sp = world.sp.clone();
+    world.key_on(&sp, "servicePrincipals", &Key { id: "key-9", ..endless() });
+    let used = [(attr::LAST_USED_AT, text("2025-03-03T00:00:00Z"))];
+    world.b.node("credentialActivity", NodeKind::Credential, "sp-1/key-9", &used);
+    let finding = world.finding("CRED-004").unwrap();
+    assert_eq!((finding.rule.claim, finding.narrowed.len()), (Claim::Full, 0));
 }
 
 #[test]
