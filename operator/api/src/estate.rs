@@ -36,7 +36,7 @@ pub const ESTATE_NAME: &str = "default";
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EstateSpec {
-    /// Limits that rules about credentials compare with.
+    /// Limits that rules compare with.
     #[serde(default)]
     pub thresholds: Thresholds,
 
@@ -48,7 +48,7 @@ pub struct EstateSpec {
     pub trusted_tenants: Vec<String>,
 }
 
-/// Limits that rules about credentials compare with, in days.
+/// Limits that rules compare with, in days.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Thresholds {
@@ -61,11 +61,35 @@ pub struct Thresholds {
     /// The same for a certificate.
     #[schemars(range(min = 1, max = 3650))]
     pub max_certificate_lifetime_days: i32,
+    /// An identity without recorded use for this long is dormant.
+    #[schemars(range(min = 1, max = 3650))]
+    pub dormant_days: i32,
+    /// A credential without recorded use for this long is unused.
+    #[schemars(range(min = 1, max = 3650))]
+    pub unused_credential_days: i32,
+    /// An identity without recorded use for this long is seldom used.
+    #[schemars(range(min = 1, max = 3650))]
+    pub rare_use_days: i32,
+    /// The end of an identity's only credential is told this long before.
+    #[schemars(range(min = 1, max = 3650))]
+    pub expiry_warn_days: i32,
+    /// What is younger than this may wait for its first use.
+    #[schemars(range(min = 1, max = 3650))]
+    pub never_used_grace_days: i32,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { rotate_days: 90, max_secret_lifetime_days: 365, max_certificate_lifetime_days: 180 }
+        Self {
+            rotate_days: 90,
+            max_secret_lifetime_days: 365,
+            max_certificate_lifetime_days: 180,
+            dormant_days: 180,
+            unused_credential_days: 90,
+            rare_use_days: 30,
+            expiry_warn_days: 30,
+            never_used_grace_days: 30,
+        }
     }
 }
 

@@ -165,7 +165,10 @@ fn defaults_are_idempotent() {
     let stored = round::<EstateSpec>("Estate", json!({}));
     assert_eq!(
         stored["thresholds"],
-        json!({"rotateDays": 90, "maxSecretLifetimeDays": 365, "maxCertificateLifetimeDays": 180})
+        json!({
+            "rotateDays": 90, "maxSecretLifetimeDays": 365, "maxCertificateLifetimeDays": 180, "dormantDays": 180,
+            "unusedCredentialDays": 90, "rareUseDays": 30, "expiryWarnDays": 30, "neverUsedGraceDays": 30
+        })
     );
     round::<EstateSpec>("Estate", json!({"thresholds": {"rotateDays": 30}}));
     round::<FindingSpec>("Finding", sample_finding());

@@ -45,6 +45,11 @@ fn rule_config(estate: &EstateSpec) -> RuleConfig {
         rotate_days: days(thresholds.rotate_days),
         max_secret_lifetime_days: days(thresholds.max_secret_lifetime_days),
         max_certificate_lifetime_days: days(thresholds.max_certificate_lifetime_days),
+        dormant_days: days(thresholds.dormant_days),
+        unused_credential_days: days(thresholds.unused_credential_days),
+        rare_use_days: days(thresholds.rare_use_days),
+        expiry_warn_days: days(thresholds.expiry_warn_days),
+        never_used_grace_days: days(thresholds.never_used_grace_days),
         trusted_tenants: estate.trusted_tenants.iter().cloned().collect(),
     }
 }
@@ -68,4 +73,43 @@ pub fn rule_pack_digest() -> Result<String, serde_json::Error> {
 /// `sha256:<hex>` over the tables that the rules look things up in.
 pub fn reference_data_digest() -> String {
     format!("sha256:{}", tiers::digest())
+}
+
+#[cfg(test)]
+mod tests {
+    use sv0_api::Thresholds;
+
+    use super::*;
+
+    #[test]
+    fn every_limit_of_the_estate_reaches_the_rules() {
+        let thresholds = Thresholds {
+            rotate_days: 11,
+            max_secret_lifetime_days: 12,
+            max_certificate_lifetime_days: 13,
+            dormant_days: 14,
+            unused_credential_days: 15,
+            rare_use_days: 16,
+            expiry_warn_days: 17,
+            never_used_grace_days: -1,
+        };
+        let config = rule_config(&EstateSpec { thresholds, trusted_tenants: vec!["b".to_owned(), "a".to_owned()] });
+        let expected = RuleConfig {
+            rotate_days: 11,
+            max_secret_lifetime_days: 12,
+            max_certificate_lifetime_days: 13,
+            dormant_days: 14,
+            unused_credential_days: 15,
+            rare_use_days: 16,
+            expiry_warn_days: 17,
+            never_used_grace_days: 1,
+            trusted_tenants: ["a".to_owned(), "b".to_owned()].into(),
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn an_estate_that_sets_nothing_has_the_limits_of_the_rules() {
+        assert_eq!(rule_config(&EstateSpec::default()), RuleConfig::default());
+    }
 }

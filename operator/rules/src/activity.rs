@@ -161,9 +161,9 @@ pub(crate) fn proof_of_credential(graph: &Graph, credential: &Credential, begin:
             evidence::of_fact(graph, credential.ix, attr::LAST_USED_AT, EvidenceClass::Temporal, claim)
         }
         Use::Unrecorded { .. } => {
-            let begun = begin.map(|begin| format!(", valid since {},", date(begin))).unwrap_or_default();
+            let valid = begin.map(|begin| format!(", valid since {},", date(begin))).unwrap_or_default();
             let claim = format!(
-                "No sign-in with the {label}{begun} is recorded in this tenant; the records were read completely."
+                "No sign-in with the {label}{valid} is recorded in this tenant; the records were read completely."
             );
             evidence::of_silence(graph, credential.ix, SIGN_IN, CREDENTIALS, claim)
         }

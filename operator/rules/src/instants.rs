@@ -18,10 +18,10 @@ pub(crate) fn of(context: &Context<'_>, identity: &Identity<'_>) -> impl Iterato
         made.and_then(|made| days_after(made, config.never_used_grace_days)),
         identity.last_used.idle_from(config.rare_use_days),
         identity.last_used.idle_from(config.dormant_days),
-        identity.last_used.silent_from(made, config.dormant_days),
         identity.last_unattended.idle_from(config.rare_use_days),
         identity.last_unattended.idle_from(config.unused_credential_days),
         identity.last_unattended.idle_from(config.dormant_days),
+        // Where no use at all is recorded, none without a user is: one mark for both.
         identity.last_unattended.silent_from(made, config.dormant_days),
     ];
     let held = identity.credentials.iter().filter(|held| !held.client_auth.is_false());

@@ -68,6 +68,21 @@ fn held_key() -> impl Strategy<Value = HeldKey> {
         })
 }
 
+/// Limits that seldom fall on the same day.
+fn limits() -> impl Strategy<Value = RuleConfig> {
+    (1u32..200, 1u32..300, 1u32..200, 1u32..100, 1u32..100, 1u32..100).prop_map(
+        |(rotate, dormant, unused, rare, warn, grace)| RuleConfig {
+            rotate_days: rotate,
+            dormant_days: dormant,
+            unused_credential_days: unused,
+            rare_use_days: rare,
+            expiry_warn_days: warn,
+            never_used_grace_days: grace,
+            ..RuleConfig::default()
+        },
+    )
+}
+
 fn life() -> impl Strategy<Value = Life> {
     (
         prop::option::weighted(0.8, 0i32..1000),
@@ -354,22 +369,22 @@ proptest! {
     fn nothing_changes_before_the_next_transition(
         specs in prop::collection::vec(spec(), 1..6),
         read in -100i32..500,
+        limits in limits(),
         between in prop::collection::vec(0.0f64..1.0, 3),
     ) {
         let mut builder = estate(&specs);
         builder.header().observed_at = ago(-read).parse().unwrap();
         builder.header().finished_at = ago(-read).parse().unwrap();
         let graph = Graph::build(vec![builder.build()]).unwrap();
-        let config = RuleConfig::default();
         let mut now = as_of();
         for _ in 0..12 {
-            let here = sv0_rules::run(&graph, &config, now, 1);
+            let here = sv0_rules::run(&graph, &limits, now, 1);
             let next = here.next_transition;
             let end = next.unwrap_or_else(|| now.checked_add(jiff::SignedDuration::from_hours(24 * 3650)).unwrap());
             let last = end.checked_sub(jiff::SignedDuration::from_nanos(1)).unwrap();
             let span = last.duration_since(now);
             for at in between.iter().map(|part| now.checked_add(span.mul_f64(*part)).unwrap()).chain([last]) {
-                prop_assert_eq!(&sv0_rules::run(&graph, &config, at, 1).findings, &here.findings, "{} to {}", now, at);
+                prop_assert_eq!(&sv0_rules::run(&graph, &limits, at, 1).findings, &here.findings, "{} to {}", now, at);
             }
             let Some(next) = next else { break };
             prop_assert!(next > now);

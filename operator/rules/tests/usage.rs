@@ -5,7 +5,7 @@ mod support;
 use rstest::rstest;
 use support::*;
 use sv0_graph::testing::text;
-use sv0_graph::{CoverageState, EdgeKind, NodeKind, Value, attr};
+use sv0_graph::{CoverageState, EdgeKind, Graph, NodeKind, Value, attr};
 use sv0_rules::{Claim, EvidenceClass, Severity};
 
 const NOW: &str = "2026-06-01T00:00:00Z";
@@ -172,6 +172,21 @@ fn cred_001_use_that_was_seen_in_a_part_of_the_record_is_use() {
     assert_eq!(claim(&world, "CRED-001"), None);
 }
 
+/// An evaluation may stand before the day on which the records were read; then time alone changes what they prove.
+#[test]
+fn cred_001_a_contradiction_ends_when_the_use_that_makes_it_is_long_ago() {
+    let mut world = weak();
+    world.used(attr::LAST_USED_AT, "2026-05-30T00:00:00Z").used(attr::LAST_UNATTENDED_USE_AT, "2026-05-20T00:00:00Z");
+    world.key_used("key-1", "2026-01-01T00:00:00Z").seen("2026-07-15T00:00:00Z");
+    let output = world.run();
+    assert!(output.findings.iter().all(|finding| finding.rule.id != "CRED-001"));
+    let next = output.next_transition.unwrap();
+    assert_eq!(next, "2026-06-19T00:00:00Z".parse().unwrap());
+    let graph = Graph::build(vec![world.b.build()]).unwrap();
+    let later = sv0_rules::run(&graph, &world.config, next, 1);
+    assert!(later.findings.iter().any(|finding| finding.rule.id == "CRED-001"));
+}
+
 #[test]
 fn cred_001_the_limit_of_rare_use_is_the_customers() {
     let mut world = weak();
@@ -200,7 +215,7 @@ fn cred_004_says_which_since_when_and_by_which_call() {
     let mut world = world(BILLING_ADMINISTRATOR, &[endless(), second]);
     world.key_used("key-1", "2025-03-03T00:00:00Z").key_used("key-2", "2025-02-02T00:00:00Z");
     let finding = world.finding("CRED-004").unwrap();
-    assert!(finding.title.ends_with("2 credentials that nobody uses, one since 2025-02-02"), "{}", finding.title);
+    assert!(finding.title.ends_with("2 credentials not used here for long, one since 2025-02-02"), "{}", finding.title);
     assert_eq!(finding.severity, Severity::Medium);
     let item = &finding.evidence[0];
     assert_eq!((item.class, item.source.field.as_str()), (EvidenceClass::Temporal, "lastSignInDateTime"));
@@ -223,6 +238,8 @@ fn cred_004_a_proven_one_and_one_without_a_record_make_one_full_claim() {
     let finding = world.finding("CRED-004").unwrap();
     assert_eq!(finding.rule.claim, Claim::Full);
     assert_eq!(finding.narrowed[0].claim, "That one credential more was never used");
+    assert_eq!(finding.narrowed[1].claim, "That no other tenant sees it used");
+    assert!(finding.narrowed[1].reason.contains("other tenants accept"));
 }
 
 #[rstest]
@@ -260,6 +277,18 @@ fn cred_004_a_record_that_the_identitys_own_contradicts_is_not_believed() {
     // Another way to sign in explains it.
     world.trusts_github();
     assert_eq!(claim(&world, "CRED-004"), Some(Claim::Full));
+}
+
+/// A credential that stands on the service principal signs in to this tenant only.
+#[test]
+fn cred_004_only_an_applications_credential_may_be_used_in_other_tenants() {
+    let mut world = world(APPLICATION_ADMINISTRATOR, &[Key::default()]);
+    let sp = world.sp.clone();
+    world.key_on(&sp, "servicePrincipals", &Key { id: "key-9", ..endless() });
+    let used = [(attr::LAST_USED_AT, text("2025-03-03T00:00:00Z"))];
+    world.b.node("credentialActivity", NodeKind::Credential, "sp-1/key-9", &used);
+    let finding = world.finding("CRED-004").unwrap();
+    assert_eq!((finding.rule.claim, finding.narrowed.len()), (Claim::Full, 0));
 }
 
 #[test]

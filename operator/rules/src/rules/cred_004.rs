@@ -1,10 +1,12 @@
 //! CRED-004: a credential that is valid and that nobody uses.
 //!
-//! Only the vendor's record of that very credential counts. Where none is recorded the claim is narrower, and is made only
+//! Only the vendor's record of that very credential counts, and it is about this tenant: whether an application signs in
+//! to others is told as not proven. Where none is recorded the claim is narrower, and is made only
 //! of a credential that is old enough: a new one waits for its first use. A record that the identity's own contradicts is
 //! not believed: the vendor's records of credentials lag, and have stopped before. One finding per identity.
 
 use jiff::Timestamp;
+use sv0_graph::NodeKind;
 
 use crate::activity::{self, Use};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
@@ -59,6 +61,13 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
                 .to_owned(),
         });
     }
+    if idle.iter().any(|held| context.graph.node(held.holder).kind == NodeKind::Application) {
+        narrowed.push(Narrowed {
+            claim: "That no other tenant sees it used".to_owned(),
+            reason: "An application that other tenants accept may sign in there; this tenant has no record of that."
+                .to_owned(),
+        });
+    }
     let (claim, title) = match (idle.as_slice(), silent.as_slice()) {
         ([], []) => return None,
         ([], [one]) => {
@@ -92,7 +101,7 @@ fn full(identity: &Identity<'_>, idle: &[&Credential]) -> String {
         }
         many => {
             format!(
-                "\"{}\" can sign in with {} credentials that nobody uses, one since {since}",
+                "\"{}\" can sign in with {} credentials not used here for long, one since {since}",
                 identity.name,
                 many.len()
             )
