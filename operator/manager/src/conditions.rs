@@ -15,28 +15,28 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The client secret or certificate has expired. Create a new one at the source system and put it into the Secret, or use workload identity."
         }
         Reason::CredentialMissing => {
-            "The Secret named in spec.entra.auth, or one of its keys ('target' and 'clientSecret', or 'target', 'tls.crt' and 'tls.key'), does not exist. Create it in this namespace."
+            "The Secret named in spec.entra.auth, its key 'target', or its key 'clientSecret' ('tls.crt' and 'tls.key' for a certificate), does not exist. Create it in this namespace."
         }
         Reason::CertificateNotRegistered => {
             "The certificate is not registered on the application. Upload its public part to the application, or configure another certificate."
         }
         Reason::CertificateUnreadable => {
-            "The Secret's 'tls.crt' and 'tls.key' cannot be used. Put a PEM certificate and its own RSA key into them, the application's certificate first."
+            "The Secret's 'tls.crt' and 'tls.key' cannot be used: one is unreadable or encrypted, the key is not RSA, or the two do not belong together. Put a PEM certificate and its own PEM key into the Secret."
         }
         Reason::CredentialExpiring => {
-            "The client secret or certificate ends within 30 days. Create a new one at the source system and put it into the Secret before that."
+            "The client secret or certificate ends within 30 days; status.credentialExpiresAt says when. Create a new one in time and put it into the Secret, or use workload identity."
         }
         Reason::AssertionTimeInvalid => {
-            "The source system finds the token's times invalid. Synchronise the clocks of the cluster's nodes."
+            "By the clock used, the token's or certificate's time has not come yet or is over. Synchronise the clocks of the cluster's nodes, or use a certificate that is already valid."
         }
         Reason::TenantNotFound => {
             "The source system knows no such tenant. Check the tenant ID; it cannot be changed here, so create a new ConnectorInstance with the right one."
         }
         Reason::TenantIdMalformed => {
-            "The source system does not read tenantId as a tenant's ID. Create a new ConnectorInstance with the directory (tenant) ID, a GUID."
+            "The tenant ID is not one. Check it (a GUID); it cannot be changed here, so create a new ConnectorInstance with the right one."
         }
         Reason::TenantRestricted => {
-            "The tenant restricts who may sign in to it, and this application may not. Have an administrator of the tenant allow it."
+            "The tenant restricts who may sign in to it, and this application is not among them. Have an administrator of the tenant allow it in the tenant's access restrictions."
         }
         Reason::AppNotInTenant => {
             "The application is not present in the tenant. Check clientId, or register the application in this tenant."
@@ -51,10 +51,10 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "Consent has not been given for the application. Have an administrator of the tenant grant it."
         }
         Reason::ConsentDrifted => {
-            "What is granted to the application is not what was accepted. Undo the change at the source system, or set spec.acceptedConsent to status.consent.digest."
+            "The permissions granted are not those consented to. Grant what status.permissionsMissing lists and remove what status.permissionsExcess lists, or accept the difference."
         }
         Reason::ConsentRevoked => {
-            "Nothing of what was granted to the application is left, or its service principal was removed. Grant admin consent again, or delete this ConnectorInstance."
+            "What was consented to has been withdrawn in the tenant. Have an administrator of the tenant grant admin consent again, or remove this ConnectorInstance."
         }
         Reason::FederationMismatch => {
             "No federated credential of the application matches this ServiceAccount. Set issuer to the cluster's issuer, subject to system:serviceaccount:<namespace>:<serviceAccountName>, and audience as documented."
@@ -63,13 +63,13 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The source system cannot fetch the cluster's issuer keys. Publish the issuer's discovery document and keys at an address reachable from the internet."
         }
         Reason::IdentityBindingUnsupported => {
-            "The cluster exchanges tokens through a proxy of its own, which scans cannot use. Set up a plain federated credential for the ServiceAccount, without an identity binding."
+            "The cluster exchanges tokens through a proxy of its own (AKS identity bindings), which is not supported. Use a federated credential for the cluster's issuer, without identity bindings for this ServiceAccount."
         }
         Reason::ManagedIdentityNotAssigned => {
-            "The node has no managed identity with this client ID. Assign the identity to the nodes that run scans, or correct the ID. Check scanPods.nodeSelector too."
+            "The platform did not attach this managed identity to the node or workload. Check the identity's client ID, and that it is assigned where the scan runs."
         }
         Reason::ManagedIdentityUnreachable => {
-            "The node's metadata endpoint gives no token. Check that the nodes are in Azure and that nothing blocks 169.254.169.254 for scans; the scan is tried again."
+            "The metadata endpoint does not give a token for the managed identity. Check that the scan runs on Azure and that network policies allow the endpoint; the scan is tried again."
         }
         Reason::WrongCloud => {
             "The tenant lives in another of the vendor's clouds. Create a new ConnectorInstance with the right value of cloud."
@@ -99,7 +99,7 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The tenant's licence does not include some of the data. Add the licence, or accept that these collections stay unread."
         }
         Reason::NotInThisCloud => {
-            "The vendor's cloud of this tenant does not offer some of the data. Nothing needs to change: these collections stay unread."
+            "The vendor does not offer this data in the tenant's cloud. Nothing needs to change: what depends on it is not judged here."
         }
         Reason::TargetMismatch => {
             "The Secret's key 'target' does not name the tenant in the spec. Use the Secret that belongs to this tenant, or correct the key."
@@ -148,7 +148,7 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The source system's API cannot be reached or fails. Check that the estate's pods may reach it (network policy, proxy); the scan is tried again."
         }
         Reason::NetworkNotAllowed => {
-            "An address is private or closed to scans. If that is intended, list the host in 'network.privateHosts' of the chart's values, or for the node's managed identity set 'scan.allowMetadataEndpoint'."
+            "An address is private or forbidden. List the host in 'network.privateHosts' of the chart's values if that is intended; for a managed identity, set 'scan.allowMetadataEndpoint' there."
         }
         Reason::ResponseRefused => {
             "The source system's answer broke a bound (size, pages, redirect or origin) and was not used. Check what stands between the cluster and the source system."
@@ -202,6 +202,7 @@ pub const fn is_sign_in(reason: Reason) -> bool {
             | Reason::AppDisabled
             | Reason::ServicePrincipalMissing
             | Reason::ConsentRequired
+            | Reason::ConsentRevoked
             | Reason::FederationMismatch
             | Reason::FederationIssuerUnreachable
             | Reason::IdentityBindingUnsupported
@@ -235,7 +236,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Something to do, or the explicit word that nothing is to be done.
-    const ACTS: [&str; 34] = [
+    const ACTS: [&str; 30] = [
         "Put ",
         "Create ",
         "Upload ",
@@ -266,10 +267,6 @@ mod tests {
         "check ",
         "correct",
         "Adjust ",
-        "Undo ",
-        "Assign ",
-        "list ",
-        "Set up ",
     ];
 
     #[test]
