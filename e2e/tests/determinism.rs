@@ -103,6 +103,7 @@ async fn scanned(instance: &str, file: &str, secret: &str) -> Input {
         endpoints: None,
         credential_dir: credential.path().to_owned(),
         federated_token: credential.path().join("none"),
+        surroundings: sv0_scan::Surroundings::default(),
         sink: Box::new(kept.clone()),
         pause: Arc::new(sv0_connector::TokioPause),
         stop: CancellationToken::new(),

@@ -16,6 +16,8 @@ def _simulated(host, *args, **kwargs):
     address = os.environ["ESTATE_ADDRESS"]
     if name in HOSTS or name == address:
         return _resolve(address, *args, **kwargs)
+    if name == os.environ.get("ESTATE_METADATA"):  # the fake metadata endpoint, by address
+        return _resolve(name, *args, **kwargs)
     raise OSError(f"a client looked up {name!r}, which is not simulated")
 
 

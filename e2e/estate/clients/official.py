@@ -1,4 +1,4 @@
-"""Signs in with azure-identity, by secret and by federated assertion, and reads Graph with plain requests.
+"""Signs in with azure-identity, by secret, certificate, federated assertion and managed identity, and reads Graph with plain requests.
 
 Prints one JSON object; the test that runs this compares it with the estate.
 """
@@ -14,7 +14,12 @@ names.install()
 
 import requests  # noqa: E402
 from azure.core.exceptions import ClientAuthenticationError  # noqa: E402
-from azure.identity import ClientAssertionCredential, ClientSecretCredential  # noqa: E402
+from azure.identity import (  # noqa: E402
+    CertificateCredential,
+    ClientAssertionCredential,
+    ClientSecretCredential,
+    ManagedIdentityCredential,
+)
 
 SCOPE = "https://graph.microsoft.com/.default"
 GRAPH = "https://graph.microsoft.com/v1.0"
@@ -47,7 +52,20 @@ def pages(http, path):
     return rows, count
 
 
+def organisation_seen_by(credential):
+    """What the credential's token lets Graph say: the tenant's id."""
+    http = requests.Session()
+    http.headers["Authorization"] = f"Bearer {credential.get_token(SCOPE).token}"
+    rows, _ = pages(http, "organization")
+    return rows[0]["id"]
+
+
 def main():
+    certificate = os.environ["ESTATE_CERTIFICATE"]
+    by_certificate = CertificateCredential(TENANT, CLIENT, certificate_path=certificate)
+    by_chain = CertificateCredential(TENANT, CLIENT, certificate_path=certificate, send_certificate_chain=True)
+    by_identity = ManagedIdentityCredential(client_id=os.environ["ESTATE_IDENTITY"])
+    stranger = CertificateCredential(TENANT, CLIENT, certificate_path=os.environ["ESTATE_OTHER_CERTIFICATE"])
     by_secret = ClientSecretCredential(TENANT, CLIENT, os.environ["ESTATE_SECRET"])
     by_assertion = ClientAssertionCredential(TENANT, CLIENT, func=lambda: os.environ["ESTATE_ASSERTION"])
     http = requests.Session()
@@ -68,6 +86,10 @@ def main():
             "owners": sum(len(row["owners"]) for row in expanded),
             "batch": sorted({part["status"] for part in batch}),
             "batchParts": len(batch),
+            "byCertificate": organisation_seen_by(by_certificate),
+            "byChain": organisation_seen_by(by_chain),
+            "byManagedIdentity": organisation_seen_by(by_identity),
+            "wrongCertificate": refusal(stranger),
             "wrongSecret": refusal(ClientSecretCredential(TENANT, CLIENT, "wrong")),
             "wrongTenant": refusal(ClientSecretCredential("99999999-1111-4222-8333-944455566677", CLIENT, "wrong")),
             "wrongAssertion": refusal(ClientAssertionCredential(TENANT, CLIENT, func=lambda: "no.token.here")),

@@ -43,6 +43,11 @@ impl TokenError {
         )
     }
 
+    pub(crate) fn wrong_cloud() -> Self {
+        let message = "Confidential Client is not supported in Cross Cloud request.".to_owned();
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", 900_432, message)
+    }
+
     pub(crate) fn parameter_missing(parameter: &str) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -166,14 +171,33 @@ impl TokenError {
         )
     }
 
-    pub(crate) fn certificate_not_registered(app: &str) -> Self {
+    /// One code for everything that is wrong with a certificate; the reason tells them apart.
+    pub(crate) fn certificate(reason: &str, thumbprint: &str, app: &str) -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "invalid_client",
             700_027,
             format!(
-                "The certificate with identifier used to sign the client assertion is not registered on application '{app}'."
+                "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - {reason}, Thumbprint of key used by client: '{thumbprint}', Please visit the Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id '{app}']."
             ),
+        )
+    }
+
+    pub(crate) fn assertion_subject() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "invalid_client",
+            700_021,
+            "Client assertion application identifier doesn't match 'client_id' parameter.".to_owned(),
+        )
+    }
+
+    pub(crate) fn assertion_audience() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "invalid_client",
+            700_023,
+            "Client assertion audience claim does not match Realm issuer.".to_owned(),
         )
     }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::certificate::Certificate;
 use crate::reference::{
     DEFAULT_ACCESS, DIRECTORY_ROLES, GRAPH_APP_ID, GRAPH_KEY, GRAPH_PERMISSIONS, MICROSOFT_SERVICES_TENANT,
 };
@@ -42,6 +43,9 @@ pub enum EstateError {
     /// Two objects share a name.
     #[error("the key or id `{0}` is used twice: give each object its own")]
     Duplicate(String),
+    /// A certificate cannot be read.
+    #[error("a certificatePem of `{0}` is no certificate in PEM")]
+    Certificate(String),
     /// A permission or role is not known.
     #[error("`{name}` is no {what} that this estate knows: use an id, define it, or check the spelling")]
     Unknown {
@@ -236,7 +240,7 @@ impl Estate {
             fill(&mut app.id, || derive("application", &app.key));
             fill(&mut app.app_id, || derive("client", &app.key));
             name(&mut names, Kind::Application, &app.key, &app.id)?;
-            name_credentials(&app.id, &mut app.password_credentials, &mut app.key_credentials);
+            name_credentials(&app.id, &mut app.password_credentials, &mut app.key_credentials)?;
             for (position, credential) in app.federated_credentials.iter_mut().enumerate() {
                 fill(&mut credential.id, || derive("federated", &format!("{}/{position}", app.key)));
             }
@@ -247,7 +251,7 @@ impl Estate {
             fill(&mut sp.id, || derive("servicePrincipal", &sp.key));
             fill(&mut sp.app_id, || derive("client", of_app.as_deref().unwrap_or(&sp.key)));
             name(&mut names, Kind::ServicePrincipal, &sp.key, &sp.id)?;
-            name_credentials(&sp.id, &mut sp.password_credentials, &mut sp.key_credentials);
+            name_credentials(&sp.id, &mut sp.password_credentials, &mut sp.key_credentials)?;
             name_roles(&sp.app_id, &mut sp.app_roles);
         }
         self.names = names;
@@ -388,7 +392,11 @@ fn resolve_in(names: &HashMap<String, (Kind, String)>, place: &str, reference: &
     Ok(())
 }
 
-fn name_credentials(holder: &str, secrets: &mut [PasswordCredential], certificates: &mut [KeyCredential]) {
+fn name_credentials(
+    holder: &str,
+    secrets: &mut [PasswordCredential],
+    certificates: &mut [KeyCredential],
+) -> Result<(), EstateError> {
     let derive = |kind: &str, position: usize| {
         Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{holder}/{kind}/{position}").as_bytes()).to_string()
     };
@@ -397,7 +405,12 @@ fn name_credentials(holder: &str, secrets: &mut [PasswordCredential], certificat
     }
     for (position, certificate) in certificates.iter_mut().enumerate() {
         fill(&mut certificate.key_id, || derive("certificate", position));
+        if let Some(pem) = &certificate.certificate_pem {
+            let read = Certificate::read(pem).ok_or_else(|| EstateError::Certificate(certificate.key_id.clone()))?;
+            certificate.custom_key_identifier.get_or_insert_with(|| read.thumbprint());
+        }
     }
+    Ok(())
 }
 
 fn name_roles(app_id: &str, roles: &mut [AppRole]) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// Route, or `*` for every Graph route.
+    /// Route, `token`, `metadata`, or `*` for every Graph route.
     pub route: String,
     /// HTTP status.
     pub status: u16,
@@ -75,7 +75,8 @@ impl Faults {
     /// The fault that strikes this request, if any. Counts it.
     pub(crate) fn strike(&mut self, route: &str) -> Option<Fault> {
         let found = self.errors.iter_mut().find(|fault| {
-            (fault.route == route || (fault.route == "*" && route != "token")) && fault.times != Some(0)
+            (fault.route == route || (fault.route == "*" && !matches!(route, "token" | "metadata")))
+                && fault.times != Some(0)
         })?;
         if found.after > 0 {
             found.after -= 1;

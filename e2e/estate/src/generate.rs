@@ -52,6 +52,7 @@ pub fn generate(apps: usize, seed: u64, secret: &str) -> EstateFile {
         tenant: Tenant {
             id: uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("generated/{seed}").as_bytes()).to_string(),
             display_name: format!("Generated {apps}"),
+            cloud: crate::cloud::Cloud::default(),
             verified_domains: vec!["generated.example".to_owned()],
             created: days(3000),
         },

@@ -5,13 +5,15 @@
 
 mod aadsts;
 pub mod admin;
+mod certificate;
+pub mod cloud;
 pub mod estate;
 pub mod faults;
 pub mod generate;
 mod graph;
 mod issuers;
 pub mod keys;
-mod metadata;
+pub mod metadata;
 mod reference;
 pub mod server;
 pub mod spec;

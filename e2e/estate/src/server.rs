@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::admin::{self, Mutation, MutationError};
+use crate::cloud::{self, Cloud};
 use crate::estate::Estate;
 use crate::issuers::Issuers;
 use crate::keys::{KeyError, SigningKey};
@@ -204,9 +205,11 @@ async fn secure(listener: TcpListener, router: Router, config: Arc<ServerConfig>
 
 async fn by_host(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Response<Body> {
     let host = wire::header(&request, "host").unwrap_or_default();
-    match host.split(':').next().unwrap_or_default() {
-        "login.microsoftonline.com" => token::handle(&state, request).await,
-        "graph.microsoft.com" => graph::handle(&state, request).await,
+    let name = host.split(':').next().unwrap_or_default();
+    let own_graph = Cloud::host(state.estate().file.tenant.cloud.graph());
+    match name {
+        name if cloud::is_authority(name) => token::handle(&state, request).await,
+        name if name == own_graph => graph::handle(&state, request).await,
         _ => {
             state.counters().other_hosts += 1;
             wire::json(StatusCode::NOT_FOUND, &json!({"error": "this host is not simulated"}))

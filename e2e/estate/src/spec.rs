@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::Cloud;
 use crate::when::When;
 
 /// One estate file.
@@ -58,6 +59,9 @@ pub struct Tenant {
     pub display_name: String,
     /// Verified domains, the default one first.
     pub verified_domains: Vec<String>,
+    /// Which of the vendor's clouds it lives in; default `public`.
+    #[serde(default)]
+    pub cloud: Cloud,
     /// When the tenant was made.
     #[serde(default = "long_ago")]
     pub created: When,
@@ -252,6 +256,9 @@ pub struct ServicePrincipal {
     /// Certificates on the service principal itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key_credentials: Vec<KeyCredential>,
+    /// Trusted external tokens of an application that is registered in another tenant. Not shown by Graph of this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub federated_credentials: Vec<FederatedCredential>,
     /// Roles that this resource offers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub app_roles: Vec<AppRole>,
@@ -355,9 +362,12 @@ pub struct KeyCredential {
     /// `Verify` (default), `Sign` or `Encrypt`.
     #[serde(default = "verify")]
     pub usage: String,
-    /// Thumbprint.
+    /// Thumbprint; that of `certificatePem` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_key_identifier: Option<String>,
+    /// The certificate itself, PEM: whoever has its key may sign in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_pem: Option<String>,
 }
 
 /// A federated identity credential: whose tokens may stand in for the application's own credential.

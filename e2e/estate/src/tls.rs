@@ -9,8 +9,16 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Names of the simulated vendor.
-pub const HOSTS: [&str; 2] = ["login.microsoftonline.com", "graph.microsoft.com"];
+/// Names of the simulated vendor in all its clouds.
+pub const HOSTS: [&str; 7] = [
+    "login.microsoftonline.com",
+    "graph.microsoft.com",
+    "login.microsoftonline.us",
+    "graph.microsoft.us",
+    "dod-graph.microsoft.us",
+    "login.chinacloudapi.cn",
+    "microsoftgraph.chinacloudapi.cn",
+];
 
 /// Why certificates could not be had.
 #[derive(Debug, thiserror::Error)]

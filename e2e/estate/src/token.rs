@@ -1,4 +1,4 @@
-//! login.microsoftonline.com: the token endpoint and the discovery documents that the vendor's clients read first.
+//! The authority (login.microsoftonline.com and its like in other clouds): the token endpoint and the discovery documents that the vendor's clients read first.
 //!
 //! Secrets and assertions are really verified. What a client may do with its token is decided by Graph.
 
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::aadsts::TokenError;
+use crate::certificate::{self, Certificate, Fault};
+use crate::cloud::Cloud;
 use crate::issuers::{AssertionError, Issuers};
 use crate::reference::{GRAPH_APP_ID, GRAPH_KEY};
-use crate::spec::{FederatedCredential, PasswordCredential};
+use crate::spec::{FederatedCredential, Issuer, KeyCredential, PasswordCredential};
 use crate::state::State;
 use crate::wire;
 
-const AUTHORITY: &str = "https://login.microsoftonline.com";
-const GRAPH_RESOURCE: &str = "https://graph.microsoft.com";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const MAX_FORM_BYTES: usize = 64 * 1024;
 
@@ -32,7 +32,7 @@ pub(crate) async fn handle(state: &Arc<State>, request: Request<Body>) -> Respon
             let tenant = (*tenant).to_owned();
             token(state, &tenant, request).await
         }
-        (&Method::GET, ["common", "discovery", "instance"]) => wire::json(StatusCode::OK, &instance_discovery()),
+        (&Method::GET, ["common", "discovery", "instance"]) => wire::json(StatusCode::OK, &instance_discovery(state)),
         (
             &Method::GET,
             [tenant, ".well-known", "openid-configuration"] | [tenant, "v2.0", ".well-known", "openid-configuration"],
@@ -42,9 +42,14 @@ pub(crate) async fn handle(state: &Arc<State>, request: Request<Body>) -> Respon
     }
 }
 
-fn instance_discovery() -> Value {
+fn cloud(state: &State) -> Cloud {
+    state.estate().file.tenant.cloud
+}
+
+fn instance_discovery(state: &State) -> Value {
+    let authority = cloud(state).authority();
     json!({
-        "tenant_discovery_endpoint": format!("{AUTHORITY}/common/v2.0/.well-known/openid-configuration"),
+        "tenant_discovery_endpoint": format!("{authority}/common/v2.0/.well-known/openid-configuration"),
         "api-version": "1.1",
         "metadata": [{
             "preferred_network": "login.microsoftonline.com",
@@ -62,11 +67,12 @@ fn openid_configuration(state: &State, tenant: &str) -> Response<Body> {
             Err(error) => return refuse(state, &error, Uuid::new_v4()),
         },
     };
-    let base = format!("{AUTHORITY}/{tenant}");
+    let authority = cloud(state).authority();
+    let base = format!("{authority}/{tenant}");
     wire::json(
         StatusCode::OK,
         &json!({
-            "issuer": format!("{AUTHORITY}/{id}/v2.0"),
+            "issuer": format!("{authority}/{id}/v2.0"),
             "token_endpoint": format!("{base}/oauth2/v2.0/token"),
             "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
             "device_authorization_endpoint": format!("{base}/oauth2/v2.0/devicecode"),
@@ -77,12 +83,13 @@ fn openid_configuration(state: &State, tenant: &str) -> Response<Body> {
             "subject_types_supported": ["pairwise"],
             "tenant_region_scope": "EU",
             "cloud_instance_name": "microsoftonline.com",
-            "msgraph_host": "graph.microsoft.com",
+            "msgraph_host": Cloud::host(cloud(state).graph()),
         }),
     )
 }
 
 async fn token(state: &Arc<State>, tenant: &str, request: Request<Body>) -> Response<Body> {
+    let host = wire::header(&request, "host").and_then(|host| host.split(':').next()).unwrap_or_default().to_owned();
     let correlation = wire::header_uuid(&request, "client-request-id").unwrap_or_else(Uuid::new_v4);
     let Ok(body) = axum::body::to_bytes(request.into_body(), MAX_FORM_BYTES).await else {
         return refuse(state, &TokenError::parameter_missing("grant_type"), correlation);
@@ -94,6 +101,9 @@ async fn token(state: &Arc<State>, tenant: &str, request: Request<Body>) -> Resp
         let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let code = fault.code.as_deref().and_then(|code| code.trim_start_matches("AADSTS").parse().ok());
         return refuse(state, &TokenError::injected(status, code, fault.retry_after), correlation);
+    }
+    if host != Cloud::host(cloud(state).authority()) {
+        return refuse(state, &TokenError::wrong_cloud(), correlation);
     }
     match issue(state, tenant, &form).await {
         Ok(body) => wire::json(StatusCode::OK, &body),
@@ -130,6 +140,7 @@ fn known_tenant(state: &State, name: &str) -> Result<String, TokenError> {
 struct Client {
     app_id: String,
     secrets: Vec<PasswordCredential>,
+    certificates: Vec<KeyCredential>,
     federated: Vec<FederatedCredential>,
     service_principal: Option<(String, String)>,
 }
@@ -146,10 +157,15 @@ fn find_client(state: &State, tenant: &str, app_id: &str) -> Result<Client, Toke
     }
     let of_app = app.map_or(&[][..], |app| app.password_credentials.as_slice());
     let of_sp = sp.map_or(&[][..], |sp| sp.password_credentials.as_slice());
+    let keys_of_app = app.map_or(&[][..], |app| app.key_credentials.as_slice());
+    let keys_of_sp = sp.map_or(&[][..], |sp| sp.key_credentials.as_slice());
+    let federated_here = app.map_or(&[][..], |app| app.federated_credentials.as_slice());
+    let federated_at_home = sp.map_or(&[][..], |sp| sp.federated_credentials.as_slice());
     Ok(Client {
         app_id: app_id.to_owned(),
         secrets: of_app.iter().chain(of_sp).cloned().collect(),
-        federated: app.map(|app| app.federated_credentials.clone()).unwrap_or_default(),
+        certificates: keys_of_app.iter().chain(keys_of_sp).filter(|key| key.usage == "Verify").cloned().collect(),
+        federated: federated_here.iter().chain(federated_at_home).cloned().collect(),
         service_principal: sp.map(|sp| (sp.id.clone(), sp.display_name.clone())),
     })
 }
@@ -169,7 +185,7 @@ async fn issue(state: &Arc<State>, tenant: &str, form: &BTreeMap<String, String>
             if field("client_assertion_type").map(String::as_str) != Some(JWT_BEARER) {
                 return Err(TokenError::parameter_missing("client_assertion_type"));
             }
-            check_assertion(state, &client, assertion).await?;
+            check_assertion(state, &client, assertion, &tenant).await?;
         }
         (None, None) => return Err(TokenError::credential_missing()),
     }
@@ -196,10 +212,53 @@ fn check_secret(state: &State, client: &Client, offered: &str) -> Result<(), Tok
     Err(if expired { TokenError::secret_expired(&client.app_id) } else { TokenError::secret_invalid(&client.app_id) })
 }
 
-async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str) -> Result<(), TokenError> {
+/// An assertion that the application made itself, with the key of a certificate that is registered on it.
+fn check_certificate(state: &State, client: &Client, assertion: &str, tenant: &str) -> Result<(), TokenError> {
+    let header = jsonwebtoken::decode_header(assertion).map_err(|_| TokenError::assertion_malformed())?;
+    let claims = Issuers::peek(assertion).map_err(|_| TokenError::assertion_malformed())?;
+    let refuse = |reason: &str| TokenError::certificate(reason, &certificate::named(&header), &client.app_id);
+    let registered = client.certificates.iter().find_map(|key| {
+        let certificate = Certificate::read(key.certificate_pem.as_deref()?)?;
+        certificate.is_named_by(&header).then_some((key, certificate))
+    });
+    let (key, certificate) = registered.ok_or_else(|| refuse("The key was not found."))?;
+    {
+        let estate = state.estate();
+        let now = estate.file.clock.unwrap_or_else(Timestamp::now);
+        if now < estate.instant(key.start) || estate.instant(key.end) <= now {
+            return Err(refuse("The key used is expired."));
+        }
+    }
+    certificate.verify(assertion, header.alg).map_err(|fault| match fault {
+        Fault::Signature => refuse("The key was found, but use of the key to verify the signature failed."),
+        Fault::Time => TokenError::assertion_time(),
+    })?;
+    if claims.sub != client.app_id {
+        return Err(TokenError::assertion_subject());
+    }
+    let base = format!("{}/{tenant}", cloud(state).authority());
+    if ![format!("{base}/oauth2/v2.0/token"), format!("{base}/v2.0")].iter().any(|one| claims.aud.contains(one)) {
+        return Err(TokenError::assertion_audience());
+    }
+    Ok(())
+}
+
+/// The tenant's own token service, whose tokens for managed identities may stand in for an application's credential.
+pub(crate) fn own_issuer(state: &State) -> Issuer {
+    Issuer {
+        issuer: format!("{}/{}/v2.0", cloud(state).authority(), state.estate().tenant_id()),
+        jwks: Some(json!(state.signing.jwks())),
+        jwks_file: None,
+        jwks_url: None,
+        ca_file: None,
+        token_file: None,
+    }
+}
+
+async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str, tenant: &str) -> Result<(), TokenError> {
     let claims = Issuers::peek(assertion).map_err(|_| TokenError::assertion_malformed())?;
     if claims.iss == client.app_id {
-        return Err(TokenError::certificate_not_registered(&client.app_id));
+        return check_certificate(state, client, assertion, tenant);
     }
     let mut same_issuer = Vec::new();
     for credential in &client.federated {
@@ -217,7 +276,8 @@ async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str) -
     if !same_issuer.iter().any(|credential| claims.aud.contains(&credential.audience)) {
         return Err(TokenError::federation_mismatch(700_212, "audience", &claims.aud.shown()));
     }
-    let known = state.estate().file.issuers.clone();
+    let mut known = state.estate().file.issuers.clone();
+    known.push(own_issuer(state));
     state.issuers.verify(assertion, &claims.iss, &known).await.map_err(|error| match error {
         AssertionError::Malformed => TokenError::assertion_malformed(),
         AssertionError::Signature => TokenError::assertion_signature(),
@@ -229,8 +289,9 @@ async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str) -
 /// The audience that a scope asks for.
 fn resource(state: &State, scope: &str, tenant: &str) -> Result<String, TokenError> {
     let Some(resource) = scope.strip_suffix("/.default") else { return Err(TokenError::scope_invalid(scope)) };
-    if resource.trim_end_matches('/') == GRAPH_RESOURCE || resource == GRAPH_APP_ID {
-        return Ok(GRAPH_RESOURCE.to_owned());
+    let graph = cloud(state).graph();
+    if resource.trim_end_matches('/') == graph || resource == GRAPH_APP_ID {
+        return Ok(graph.to_owned());
     }
     let estate = state.estate();
     let app_id = resource.strip_prefix("api://").unwrap_or(resource);
@@ -240,7 +301,8 @@ fn resource(state: &State, scope: &str, tenant: &str) -> Result<String, TokenErr
     }
 }
 
-fn access_token(
+/// An access token of a service principal for an audience.
+pub(crate) fn access_token(
     state: &State,
     tenant: &str,
     audience: &str,
@@ -248,7 +310,7 @@ fn access_token(
 ) -> Result<Value, TokenError> {
     let (lifetime, roles) = {
         let estate = state.estate();
-        let roles = if audience == GRAPH_RESOURCE { estate.graph_roles(sp_id) } else { Vec::new() };
+        let roles = if audience == estate.file.tenant.cloud.graph() { estate.graph_roles(sp_id) } else { Vec::new() };
         (estate.file.server.token_lifetime_seconds, roles)
     };
     let now = Timestamp::now().as_second();

@@ -20,15 +20,37 @@ use tokio::process::Command;
 /// Extra applications, so that lists have several pages.
 const EXTRA: usize = 250;
 
+/// Client id of the managed identity.
+const IDENTITY: &str = "99999999-7777-4555-8333-111111111111";
+
+/// A certificate, and one PEM text with it and its key, as the vendor's library wants it.
+fn certificate() -> (String, String) {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let params = rcgen::CertificateParams::new(vec!["scan.example".to_owned()]).unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    let both = format!("{}{pem}", key.serialize_pem());
+    (pem, both)
+}
+
 /// A loopback address for one test, that other runs on this machine hardly use.
 fn loopback(test: u8) -> SocketAddr {
     let [high, low] = u16::try_from(std::process::id() % 0xffff).unwrap_or(1).to_be_bytes();
     SocketAddr::from(([127, 83 + test, high, low.max(1)], 443))
 }
 
-async fn world(test: u8) -> Option<World> {
+async fn world(test: u8, certificate: &str) -> Option<World> {
     let issuer = SigningKey::generate().unwrap();
-    let file = common::small(&issuer, ALL, EXTRA);
+    let registered = format!(
+        "    keyCredentials: [{{start: now-1d, end: now+90d, certificatePem: {}}}]\n    servicePrincipal: {{graphPermissions: [{ALL}]}}\n",
+        json!(certificate)
+    );
+    let file = common::small(&issuer, ALL, EXTRA).replacen(
+        &format!("    servicePrincipal: {{graphPermissions: [{ALL}]}}\n"),
+        &registered,
+        1,
+    ) + &format!(
+        "servicePrincipals:\n  - {{key: uami, appId: {IDENTITY}, displayName: id, servicePrincipalType: ManagedIdentity, graphPermissions: [{ALL}]}}\n"
+    );
     match common::serve(&file, issuer, loopback(test)).await {
         Ok(world) => Some(world),
         Err(StartError::Listen { address, source }) => {
@@ -69,12 +91,16 @@ async fn python(requirements: &Path) -> Option<PathBuf> {
 }
 
 /// Runs one of the programs of `clients/` and gives what it printed.
-async fn run(world: &World, script: &str, requirements: &str) -> Option<Value> {
+async fn run(world: &World, script: &str, requirements: &str, certificate: &str) -> Option<Value> {
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
     let program = python(&clients.join(requirements)).await?;
     let directory = tempfile::tempdir().unwrap();
     let ca = directory.path().join("ca.crt");
     std::fs::write(&ca, world.server.ca_pem()).unwrap();
+    let (own, other) = (directory.path().join("own.pem"), directory.path().join("other.pem"));
+    std::fs::write(&own, certificate).unwrap();
+    std::fs::write(&other, self::certificate().1).unwrap();
+    let metadata = world.server.metadata.unwrap();
     let now = jiff::Timestamp::now().as_second();
     let claims = json!({"iss": ISSUER, "sub": SUBJECT, "aud": [AUDIENCE], "nbf": now - 5, "exp": now + 3000});
     let output = Command::new(program)
@@ -86,6 +112,11 @@ async fn run(world: &World, script: &str, requirements: &str) -> Option<Value> {
         .env("REQUESTS_CA_BUNDLE", &ca)
         .env("SSL_CERT_FILE", &ca)
         .env("ESTATE_ADDRESS", world.server.address.ip().to_string())
+        .env("ESTATE_CERTIFICATE", &own)
+        .env("ESTATE_OTHER_CERTIFICATE", &other)
+        .env("ESTATE_IDENTITY", IDENTITY)
+        .env("ESTATE_METADATA", metadata.ip().to_string())
+        .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("http://{metadata}"))
         .env("ESTATE_TENANT", TENANT)
         .env("ESTATE_CLIENT", CLIENT)
         .env("ESTATE_SECRET", SECRET)
@@ -100,11 +131,13 @@ async fn run(world: &World, script: &str, requirements: &str) -> Option<Value> {
 
 #[tokio::test]
 async fn azure_identity_and_requests() {
-    let Some(world) = world(0).await else { return };
-    let Some(seen) = run(&world, "official.py", "requirements.txt").await else { return };
+    let (certificate, with_key) = certificate();
+    let Some(world) = world(0, &certificate).await else { return };
+    let Some(seen) = run(&world, "official.py", "requirements.txt", &with_key).await else { return };
     let expected = json!({
-        "organisation": TENANT, "applications": 3 + EXTRA, "applicationPages": 1, "servicePrincipals": 4, "owners": 20,
+        "organisation": TENANT, "applications": 3 + EXTRA, "applicationPages": 1, "servicePrincipals": 5, "owners": 20,
         "batch": [200], "batchParts": 20, "wrongSecret": "AADSTS7000215", "wrongAssertion": "AADSTS50027",
+        "byCertificate": TENANT, "byChain": TENANT, "byManagedIdentity": TENANT, "wrongCertificate": "AADSTS700027",
     });
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&seen[key], value, "{key} in {seen}");
@@ -120,10 +153,11 @@ async fn microsoft_graph_sdk() {
         println!("skipped: set SECURITYV0_GRAPH_SDK=1 to install and run msgraph-sdk (470 MB)");
         return;
     }
-    let Some(world) = world(1).await else { return };
-    let Some(seen) = run(&world, "sdk.py", "requirements-sdk.txt").await else { return };
+    let (certificate, with_key) = certificate();
+    let Some(world) = world(1, &certificate).await else { return };
+    let Some(seen) = run(&world, "sdk.py", "requirements-sdk.txt", &with_key).await else { return };
     let expected = json!({
-        "organisation": TENANT, "applications": 3 + EXTRA, "applicationPages": 3, "servicePrincipals": 4, "owners": 23,
+        "organisation": TENANT, "applications": 3 + EXTRA, "applicationPages": 3, "servicePrincipals": 5, "owners": 23,
     });
     assert_eq!(seen, expected);
 }

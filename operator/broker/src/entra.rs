@@ -1,18 +1,16 @@
-//! Tokens for Microsoft Graph by the OAuth 2.0 client credentials grant: with a mounted client secret, or with the
-//! pod's projected token as a client assertion. Counts its requests: at most three per attempt to get a token.
+//! Tokens for Microsoft Graph: by the OAuth 2.0 client credentials grant with a mounted client secret, a mounted
+//! certificate, the pod's projected token or a managed identity's token; or of the managed identity itself. Counts its
+//! requests: at most three to each place per attempt to get a token.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use serde::Deserialize;
-use sv0_connector::{
-    Cause, MAX_WAIT, NetworkPolicy, Pause, Secret, TokenError, TokenSource, backoff, client, retry_after,
-};
+use reqwest::header::CONTENT_TYPE;
+use sv0_connector::{Cause, MAX_WAIT, NetworkPolicy, Pause, Secret, TokenError, TokenSource, backoff, client};
 use sv0_protocol::Reason;
 use sv0_protocol::names::{SECRET_CLIENT_SECRET_KEY, SECRET_TARGET_KEY};
 use tokio::time::Instant;
@@ -20,24 +18,26 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 use crate::aadsts::{Verdict, judge};
+use crate::answer::{self, NoAnswer};
+use crate::certificate::ClientCertificate;
 use crate::files;
+use crate::managed::{self, Metadata, Surroundings};
 use crate::microsoft::Endpoints;
 
-/// Most bytes of an answer of the identity provider.
-const MAX_ANSWER: usize = 256 * 1024;
-/// A token is not given out in its last minutes.
-const MARGIN: Duration = Duration::from_mins(5);
-/// Longest time that a token is believed to live.
-const MAX_LIFETIME: Duration = Duration::from_hours(24);
 /// Time for one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Where the credential is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Credential {
     /// A mounted Secret with the keys `target` (the tenant) and `clientSecret`.
     ClientSecret {
+        /// The mount.
+        dir: PathBuf,
+    },
+    /// A mounted Secret with the keys `target`, `tls.crt` and `tls.key`, and perhaps `algorithm`.
+    ClientCertificate {
         /// The mount.
         dir: PathBuf,
     },
@@ -46,6 +46,13 @@ pub enum Credential {
         /// The token file.
         token: PathBuf,
     },
+    /// The managed identity whose client id the configuration names: its own token for Graph.
+    ManagedIdentity,
+    /// A managed identity's token stands in for the application's own credential.
+    FederatedManagedIdentity {
+        /// Client id of the managed identity.
+        managed_identity_client_id: String,
+    },
 }
 
 /// Who signs in where.
@@ -53,12 +60,18 @@ pub enum Credential {
 pub struct EntraConfig {
     /// Directory id.
     pub tenant_id: String,
-    /// Application id.
+    /// Application id, or the managed identity's client id.
     pub client_id: String,
     /// The cloud.
     pub endpoints: Endpoints,
     /// The credential.
     pub credential: Credential,
+    /// What the pod's environment says of Azure.
+    pub surroundings: Surroundings,
+    /// Whether the order allows that a metadata endpoint is asked.
+    pub allow_metadata_endpoint: bool,
+    /// Tells the time: for assertions, and for a certificate's end.
+    pub now: fn() -> Timestamp,
 }
 
 /// The broker of one scan.
@@ -66,6 +79,7 @@ pub struct EntraBroker {
     config: EntraConfig,
     address: Url,
     http: reqwest::Client,
+    metadata: Option<Metadata>,
     pause: Arc<dyn Pause>,
     state: Mutex<State>,
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -78,28 +92,27 @@ struct State {
     /// A final failure: asking again in the same scan would only add to the vendor's count of bad sign-ins.
     failed: Option<TokenError>,
     rejected_before: bool,
+    credential_ends: Option<Timestamp>,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    access_token: String,
-    expires_in: u64,
-}
+type Given = (Secret, Duration);
 
 impl EntraBroker {
     /// Prepares; sends nothing.
     pub fn new(config: EntraConfig, network: &NetworkPolicy, pause: Arc<dyn Pause>) -> Result<Self, TokenError> {
         let http = client(network, &[config.endpoints.authority()]).map_err(|cause| of_cause(&cause))?;
-        let tenant = sv0_connector::text::guid(&config.tenant_id).ok_or_else(|| plain(Reason::InvalidConfiguration))?;
+        let tenant = sv0_connector::text::guid(&config.tenant_id).ok_or_else(|| plain(Reason::TenantIdMalformed))?;
         let address = config
             .endpoints
             .authority()
             .join(&format!("/{tenant}/oauth2/v2.0/token"))
             .map_err(|_| plain(Reason::InvalidConfiguration))?;
+        let metadata = metadata(&config).map_err(plain)?;
         Ok(Self {
             config,
             address,
             http,
+            metadata,
             pause,
             state: Mutex::default(),
             one_at_a_time: tokio::sync::Mutex::new(()),
@@ -107,7 +120,7 @@ impl EntraBroker {
         })
     }
 
-    /// Token requests sent so far.
+    /// Token requests sent so far, those to a metadata endpoint included.
     pub fn token_requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
@@ -115,6 +128,11 @@ impl EntraBroker {
     /// The final failure of this scan, if there was one.
     pub fn failure(&self) -> Option<TokenError> {
         self.state().failed.clone()
+    }
+
+    /// When the certificate that was signed in with ends.
+    pub fn credential_ends(&self) -> Option<Timestamp> {
+        self.state().credential_ends
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -155,82 +173,155 @@ impl EntraBroker {
         }
     }
 
-    async fn ask(&self) -> Result<(Secret, Duration), TokenError> {
-        let mut attempt = 0;
-        loop {
-            let form = self.form().map_err(plain)?;
-            let (verdict, wait) = match self.post(&form).await? {
-                Reply::Token(token, lifetime) => return Ok((token, lifetime)),
-                Reply::Refused(verdict, wait) => (verdict, wait),
-            };
-            attempt += 1;
-            let pause = wait.unwrap_or_else(|| backoff(attempt));
-            if attempt >= verdict.attempts || pause > MAX_WAIT {
-                return Err(final_error(verdict, wait));
+    async fn ask(&self) -> Result<Given, TokenError> {
+        match &self.config.credential {
+            Credential::ManagedIdentity => {
+                self.identity_token(self.config.endpoints.resource(), &self.config.client_id).await
             }
-            self.pause.pause(pause).await;
+            Credential::FederatedManagedIdentity { managed_identity_client_id } => {
+                let audience = self.config.endpoints.exchange_audience();
+                let (assertion, _) = self.identity_token(audience, managed_identity_client_id).await?;
+                self.exchange(Some(&assertion)).await
+            }
+            _ => self.exchange(None).await,
         }
     }
 
+    /// Asks the authority, a few times where that may help. `assertion` is a managed identity's token.
+    async fn exchange(&self, assertion: Option<&Secret>) -> Result<Given, TokenError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let form = self.form(assertion).map_err(plain)?;
+            let request = self
+                .http
+                .post(self.address.clone())
+                .timeout(TIMEOUT)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form.expose().to_owned());
+            let (verdict, wait) = match self.send(request).await {
+                Ok(answer) if answer.status == 200 => return self.given(&answer.body),
+                Ok(answer) => (judge(answer.status, &answer.body), answer.wait),
+                Err(NoAnswer::Unreachable) => (unreachable(Reason::IdentityProviderUnavailable), None),
+                Err(NoAnswer::Refused(reason)) => return Err(plain(reason)),
+            };
+            self.wait_or_fail(verdict, wait, None, attempt).await?;
+        }
+    }
+
+    /// Asks the place that gives tokens of managed identities.
+    async fn identity_token(&self, resource: &str, client_id: &str) -> Result<Given, TokenError> {
+        let Some(metadata) = &self.metadata else { return Err(plain(Reason::NetworkNotAllowed)) };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let (verdict, wait, least) = match self.send(metadata.request(resource, client_id)).await {
+                Ok(answer) if answer.status == 200 => return self.given(&answer.body),
+                Ok(answer) => {
+                    let (verdict, least) = managed::judge(answer.status, &answer.body);
+                    (verdict, answer.wait, least)
+                }
+                Err(NoAnswer::Unreachable) => (unreachable(Reason::ManagedIdentityUnreachable), None, None),
+                Err(NoAnswer::Refused(reason)) => return Err(plain(reason)),
+            };
+            self.wait_or_fail(verdict, wait, least, attempt).await?;
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<answer::Answer, NoAnswer> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        answer::send(request).await
+    }
+
+    fn given(&self, body: &[u8]) -> Result<Given, TokenError> {
+        answer::token(body, (self.config.now)()).map_err(plain)
+    }
+
+    /// Waits before the next try, or says that there is none.
+    async fn wait_or_fail(
+        &self,
+        verdict: Verdict,
+        asked: Option<Duration>,
+        least: Option<Duration>,
+        attempt: u32,
+    ) -> Result<(), TokenError> {
+        let own = match verdict.reason {
+            // It is the vendor's directory that has to catch up, and seconds do not help it.
+            Reason::FederationMismatch => Duration::from_secs(10) * attempt,
+            _ => backoff(attempt),
+        };
+        let pause = asked.unwrap_or(own).max(least.unwrap_or_default());
+        if attempt >= verdict.attempts || pause > MAX_WAIT {
+            return Err(final_error(verdict, asked));
+        }
+        self.pause.pause(pause).await;
+        Ok(())
+    }
+
     /// The form; a Secret because it holds one.
-    fn form(&self) -> Result<Secret, Reason> {
+    fn form(&self, assertion: Option<&Secret>) -> Result<Secret, Reason> {
         let mut form = Serializer::new(String::new());
         form.append_pair("client_id", &self.config.client_id)
             .append_pair("scope", self.config.endpoints.scope())
             .append_pair("grant_type", "client_credentials");
-        match &self.config.credential {
-            Credential::ClientSecret { dir } => {
-                let target = files::read(&dir.join(SECRET_TARGET_KEY))?;
-                if !target.expose().trim().eq_ignore_ascii_case(&self.config.tenant_id) {
-                    return Err(Reason::TargetMismatch);
-                }
+        let made;
+        let assertion = match (&self.config.credential, assertion) {
+            (_, Some(given)) => given,
+            (Credential::ClientSecret { dir }, None) => {
+                self.check_target(dir)?;
                 let secret = files::read(&dir.join(SECRET_CLIENT_SECRET_KEY))?;
                 form.append_pair("client_secret", secret.expose());
+                return Ok(Secret::new(form.finish()));
             }
-            Credential::WorkloadIdentity { token } => {
-                let assertion = files::read(token)?;
-                form.append_pair("client_assertion_type", ASSERTION_TYPE)
-                    .append_pair("client_assertion", assertion.expose());
+            (Credential::ClientCertificate { dir }, None) => {
+                self.check_target(dir)?;
+                made = self.signed(dir)?;
+                &made
             }
-        }
+            (Credential::WorkloadIdentity { token }, None) => {
+                made = files::read(token)?;
+                &made
+            }
+            (Credential::ManagedIdentity | Credential::FederatedManagedIdentity { .. }, None) => {
+                return Err(Reason::InternalError);
+            }
+        };
+        form.append_pair("client_assertion_type", ASSERTION_TYPE).append_pair("client_assertion", assertion.expose());
         Ok(Secret::new(form.finish()))
     }
 
-    async fn post(&self, form: &Secret) -> Result<Reply, TokenError> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let sent = self
-            .http
-            .post(self.address.clone())
-            .timeout(TIMEOUT)
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.expose().to_owned())
-            .send()
-            .await;
-        let mut response = match sent {
-            Ok(response) => response,
-            Err(error) if sv0_connector::leads_inside(&error) => return Err(plain(Reason::NetworkNotAllowed)),
-            Err(_) => return Ok(unreachable_now()),
-        };
-        let status = response.status().as_u16();
-        let wait =
-            response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
-        if response.headers().get(CONTENT_ENCODING).is_some_and(|value| value != "identity") {
-            return Err(plain(Reason::ResponseRefused));
+    /// A Secret that was made for another tenant is not read any further.
+    fn check_target(&self, dir: &Path) -> Result<(), Reason> {
+        let target = files::read(&dir.join(SECRET_TARGET_KEY))?;
+        if target.expose().trim().eq_ignore_ascii_case(&self.config.tenant_id) {
+            Ok(())
+        } else {
+            Err(Reason::TargetMismatch)
         }
-        let mut body = zeroize::Zeroizing::new(Vec::new());
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > MAX_ANSWER => return Err(plain(Reason::ResponseRefused)),
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(_) => return Ok(unreachable_now()),
+    }
+
+    fn signed(&self, dir: &Path) -> Result<Secret, Reason> {
+        let now = (self.config.now)();
+        let certificate = ClientCertificate::read(dir, now)?;
+        self.state().credential_ends = Some(certificate.not_after());
+        certificate.assertion(&self.config.client_id, self.address.as_str(), now)
+    }
+}
+
+/// What a managed identity is asked from, where one is signed in with and the order allows it.
+fn metadata(config: &EntraConfig) -> Result<Option<Metadata>, Reason> {
+    match config.credential {
+        Credential::ManagedIdentity | Credential::FederatedManagedIdentity { .. } => {
+            if !config.allow_metadata_endpoint {
+                return Err(Reason::NetworkNotAllowed);
             }
+            Metadata::new(&config.surroundings).map(Some)
         }
-        if status != 200 {
-            return Ok(Reply::Refused(judge(status, &body), wait));
+        // The authority would refuse a token of such a cluster with a word that leads nowhere.
+        Credential::WorkloadIdentity { .. } if config.surroundings.token_proxy() => {
+            Err(Reason::IdentityBindingUnsupported)
         }
-        let answer: Answer = serde_json::from_slice(&body).map_err(|_| plain(Reason::ResponseMalformed))?;
-        Ok(Reply::Token(Secret::new(answer.access_token), lifetime(answer.expires_in)))
+        _ => Ok(None),
     }
 }
 
@@ -252,19 +343,8 @@ impl TokenSource for EntraBroker {
     }
 }
 
-enum Reply {
-    Token(Secret, Duration),
-    Refused(Verdict, Option<Duration>),
-}
-
-fn unreachable_now() -> Reply {
-    Reply::Refused(Verdict { reason: Reason::IdentityProviderUnavailable, vendor_code: None, attempts: 3 }, None)
-}
-
-/// How long a token is given out: a margin before its end, and half its life when it is shorter than that.
-fn lifetime(expires_in: u64) -> Duration {
-    let whole = Duration::from_secs(expires_in).min(MAX_LIFETIME);
-    whole.saturating_sub(MARGIN).max(whole / 2)
+fn unreachable(reason: Reason) -> Verdict {
+    Verdict { reason, vendor_code: None, attempts: 3 }
 }
 
 fn plain(reason: Reason) -> TokenError {
@@ -278,7 +358,10 @@ fn of_cause(cause: &Cause) -> TokenError {
 fn final_error(verdict: Verdict, wait: Option<Duration>) -> TokenError {
     let transient = matches!(
         verdict.reason,
-        Reason::AuthThrottled | Reason::IdentityProviderUnavailable | Reason::FederationIssuerUnreachable
+        Reason::AuthThrottled
+            | Reason::IdentityProviderUnavailable
+            | Reason::FederationIssuerUnreachable
+            | Reason::ManagedIdentityUnreachable
     );
     TokenError {
         reason: verdict.reason.as_str(),
@@ -290,18 +373,7 @@ fn final_error(verdict: Verdict, wait: Option<Duration>) -> TokenError {
 
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
-
     use super::*;
-
-    #[rstest]
-    #[case(3599, 3299)]
-    #[case(400, 200)]
-    #[case(0, 0)]
-    #[case(u64::MAX, 86_100)]
-    fn tokens_are_given_up_before_they_end(#[case] expires_in: u64, #[case] seconds: u64) {
-        assert_eq!(lifetime(expires_in), Duration::from_secs(seconds));
-    }
 
     fn broker() -> EntraBroker {
         let config = EntraConfig {
@@ -309,13 +381,16 @@ mod tests {
             client_id: "c".into(),
             endpoints: Endpoints::of(sv0_protocol::MicrosoftCloud::Public).unwrap(),
             credential: Credential::WorkloadIdentity { token: "/nowhere".into() },
+            surroundings: Surroundings::default(),
+            allow_metadata_endpoint: false,
+            now: Timestamp::now,
         };
         EntraBroker::new(config, &NetworkPolicy::default(), Arc::new(sv0_connector::TokioPause)).unwrap()
     }
 
     fn give(broker: &EntraBroker) -> Arc<Secret> {
         let token = Arc::new(Secret::new("t".into()));
-        broker.state().token = Some((Arc::clone(&token), Instant::now() + MARGIN));
+        broker.state().token = Some((Arc::clone(&token), Instant::now() + answer::MARGIN));
         token
     }
 

@@ -9,11 +9,13 @@ use zeroize::Zeroizing;
 
 /// Longest credential file.
 const MAX_BYTES: u64 = 64 * 1024;
+const CAPACITY: usize = 64 * 1024 + 64;
 
 /// One file without the line end that editors and `kubectl create secret --from-file` leave.
 pub(crate) fn read(path: &Path) -> Result<Secret, Reason> {
     let file = std::fs::File::open(path).map_err(|_| Reason::CredentialMissing)?;
-    let mut bytes = Zeroizing::new(Vec::new());
+    // Large enough from the start: a buffer that grows leaves what it held behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(CAPACITY));
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|_| Reason::CredentialMissing)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Reason::CredentialInvalid);

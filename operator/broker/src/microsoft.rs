@@ -4,27 +4,41 @@
 use sv0_protocol::MicrosoftCloud;
 use url::Url;
 
+const EXCHANGE: &str = "api://AzureADTokenExchange";
+
 /// Where to sign in and what to read in one cloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     authority: Url,
     graph: Url,
     scope: String,
+    exchange_audience: &'static str,
 }
 
 impl Endpoints {
     /// The cloud's own endpoints. `None` cannot happen for the built-in list; it is the parser's word.
     pub fn of(cloud: MicrosoftCloud) -> Option<Self> {
-        let (authority, graph) = match cloud {
-            MicrosoftCloud::Public => ("https://login.microsoftonline.com", "https://graph.microsoft.com"),
-            MicrosoftCloud::UsGov => ("https://login.microsoftonline.us", "https://graph.microsoft.us"),
-            MicrosoftCloud::UsGovDod => ("https://login.microsoftonline.us", "https://dod-graph.microsoft.us"),
-            MicrosoftCloud::China => ("https://login.chinacloudapi.cn", "https://microsoftgraph.chinacloudapi.cn"),
+        let (authority, graph, exchange_audience) = match cloud {
+            MicrosoftCloud::Public => ("https://login.microsoftonline.com", "https://graph.microsoft.com", EXCHANGE),
+            MicrosoftCloud::UsGov => {
+                ("https://login.microsoftonline.us", "https://graph.microsoft.us", "api://AzureADTokenExchangeUSGov")
+            }
+            MicrosoftCloud::UsGovDod => (
+                "https://login.microsoftonline.us",
+                "https://dod-graph.microsoft.us",
+                "api://AzureADTokenExchangeUSGov",
+            ),
+            MicrosoftCloud::China => (
+                "https://login.chinacloudapi.cn",
+                "https://microsoftgraph.chinacloudapi.cn",
+                "api://AzureADTokenExchangeChina",
+            ),
         };
         Some(Self {
             authority: Url::parse(authority).ok()?,
             graph: Url::parse(graph).ok()?,
             scope: format!("{graph}/.default"),
+            exchange_audience,
         })
     }
 
@@ -32,7 +46,7 @@ impl Endpoints {
     pub fn loopback(port: u16) -> Option<Self> {
         let origin = Url::parse(&format!("http://127.0.0.1:{port}")).ok()?;
         let scope = "https://graph.microsoft.com/.default".to_owned();
-        Some(Self { authority: origin.clone(), graph: origin, scope })
+        Some(Self { authority: origin.clone(), graph: origin, scope, exchange_audience: EXCHANGE })
     }
 
     /// Where tokens are asked for.
@@ -48,6 +62,16 @@ impl Endpoints {
     /// The scope of a token for Graph.
     pub fn scope(&self) -> &str {
         &self.scope
+    }
+
+    /// What a managed identity is asked a token for: Graph itself.
+    pub fn resource(&self) -> &str {
+        self.scope.trim_end_matches("/.default")
+    }
+
+    /// For whom a token must be meant that stands in for an application's own credential.
+    pub fn exchange_audience(&self) -> &'static str {
+        self.exchange_audience
     }
 }
 

@@ -11,3 +11,4 @@ mod sink;
 pub use report::{MAX_REPORT_BYTES, exit_code, reason_of, to_message};
 pub use run::{Ports, run};
 pub use sink::{PutError, SnapshotSink, StoreSink};
+pub use sv0_broker::Surroundings;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sv0_connector::{TokioPause, install_crypto_provider};
 use sv0_protocol::names::{self, exit};
 use sv0_protocol::{Outcome, Reason, ScanReport, ScanRequest};
-use sv0_scan::{Ports, StoreSink, exit_code, run, to_message};
+use sv0_scan::{Ports, StoreSink, Surroundings, exit_code, run, to_message};
 use sv0_store::client::{ScanTarget, StoreClient};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -17,8 +17,9 @@ use tracing_subscriber::EnvFilter;
 ///
 /// The operator starts this program as a Job; it takes no arguments. Its order is the JSON in the environment variable
 /// `SECURITYV0_SCAN_REQUEST`. Credentials are mounted: the Secret below /var/run/securityv0/credential (keys `target`
-/// and `clientSecret`) or a projected token at /var/run/securityv0/federated/token; the token for the store is at
-/// /var/run/securityv0/store/token.
+/// and `clientSecret`, or `target`, `tls.crt` and `tls.key`) or a projected token at
+/// /var/run/securityv0/federated/token; the token for the store is at /var/run/securityv0/store/token. A managed
+/// identity is asked for at the metadata endpoint of the node, where the order allows it.
 ///
 /// It reads and never writes in the source system. The last line on standard output, also left in
 /// /dev/termination-log, is a report in JSON: outcome, reason, counts, coverage gaps, missing permissions.
@@ -81,6 +82,7 @@ fn ports(request: &ScanRequest) -> Result<Ports, Reason> {
         endpoints: None,
         credential_dir: names::CREDENTIAL_DIR.into(),
         federated_token: names::FEDERATED_TOKEN_PATH.into(),
+        surroundings: Surroundings::of(|name| std::env::var(name).ok()),
         sink: Box::new(StoreSink::new(client, target)),
         pause: Arc::new(TokioPause),
         stop,

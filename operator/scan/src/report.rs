@@ -110,6 +110,7 @@ pub fn exit_code(report: &ScanReport) -> i32 {
             | Reason::AuthThrottled
             | Reason::IdentityProviderUnavailable
             | Reason::FederationIssuerUnreachable
+            | Reason::ManagedIdentityUnreachable
             | Reason::StoreUnavailable
             | Reason::StoreFull
             | Reason::DeadlineExceeded

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use sv0_broker::microsoft::Endpoints;
-use sv0_broker::{Credential, EntraBroker, EntraConfig};
+use sv0_broker::{Credential, EntraBroker, EntraConfig, Surroundings};
 use sv0_connector::{
     Cause, Collected, Connector as _, Engine, EngineConfig, Failure, Limits, NetworkPolicy, Pause, TokenSource,
 };
@@ -29,6 +29,8 @@ pub struct Ports {
     pub credential_dir: PathBuf,
     /// The pod's federated token.
     pub federated_token: PathBuf,
+    /// What the environment says of Azure.
+    pub surroundings: Surroundings,
     /// Where the snapshot goes.
     pub sink: Box<dyn SnapshotSink>,
     /// Waiting.
@@ -62,6 +64,7 @@ pub async fn run(request: &ScanRequest, ports: &Ports) -> ScanReport {
         Err(failure) => with_failure(&mut report, &failure),
         Ok((collected, setup)) => {
             with_collected(&mut report, &collected);
+            report.credential_expires_at = setup.broker.credential_ends().or(report.credential_expires_at);
             let header = setup.header(request, &collected, report.started_at, (ports.now)());
             let stored = tokio::select! {
                 () = ports.stop.cancelled() => Err(Reason::Lost),
@@ -106,13 +109,16 @@ impl Setup {
             proxy: request.network.proxy.clone(),
         };
         let endpoints = ports.endpoints.clone().or_else(|| Endpoints::of(*cloud)).ok_or(Cause::Internal)?;
-        let credential = match request.auth {
-            Auth::ClientSecret => Credential::ClientSecret { dir: ports.credential_dir.clone() },
-            Auth::WorkloadIdentity => Credential::WorkloadIdentity { token: ports.federated_token.clone() },
-            _ => return Err(Cause::Internal.into()),
-        };
         let hosts = BTreeMap::from([("graph".to_owned(), endpoints.graph().clone())]);
-        let config = EntraConfig { tenant_id: tenant_id.clone(), client_id: client_id.clone(), endpoints, credential };
+        let config = EntraConfig {
+            tenant_id: tenant_id.clone(),
+            client_id: client_id.clone(),
+            endpoints,
+            credential: credential(&request.auth, ports),
+            surroundings: ports.surroundings.clone(),
+            allow_metadata_endpoint: request.network.allow_metadata_endpoint,
+            now: ports.now,
+        };
         let broker = Arc::new(EntraBroker::new(config, &network, Arc::clone(&ports.pause))?);
         let connector = Entra::new(Config {
             tenant_id: tenant_id.clone(),
@@ -161,6 +167,19 @@ impl Setup {
             collection_revision: request.accepted_collection_revision.min(manifest.collection_revision),
             operations: manifest.graph_operations(),
             coverage: collected.coverage.clone(),
+        }
+    }
+}
+
+/// Where the credential of the ordered way to sign in is found.
+fn credential(auth: &Auth, ports: &Ports) -> Credential {
+    match auth {
+        Auth::ClientSecret => Credential::ClientSecret { dir: ports.credential_dir.clone() },
+        Auth::ClientCertificate => Credential::ClientCertificate { dir: ports.credential_dir.clone() },
+        Auth::WorkloadIdentity => Credential::WorkloadIdentity { token: ports.federated_token.clone() },
+        Auth::ManagedIdentity => Credential::ManagedIdentity,
+        Auth::FederatedManagedIdentity { managed_identity_client_id } => {
+            Credential::FederatedManagedIdentity { managed_identity_client_id: managed_identity_client_id.clone() }
         }
     }
 }

@@ -151,7 +151,7 @@ async fn an_unchanged_estate_gives_the_same_bytes_in_any_order() {
 #[case(90_002, "invalid_request", 400, Reason::TenantNotFound, 1)]
 #[case(7_000_112, "unauthorized_client", 400, Reason::AppDisabled, 1)]
 #[case(7_000_229, "invalid_client", 401, Reason::ServicePrincipalMissing, 1)]
-#[case(700_213, "invalid_client", 401, Reason::FederationMismatch, 2)]
+#[case(700_213, "invalid_client", 401, Reason::FederationMismatch, 3)]
 #[case(90_033, "temporarily_unavailable", 503, Reason::IdentityProviderUnavailable, 3)]
 #[tokio::test]
 async fn a_refused_sign_in_keeps_its_code_and_is_not_repeated(

@@ -74,7 +74,7 @@ pub(crate) fn page(state: &State, call: &Call<'_>) -> Result<(Value, Option<Page
     if !page.end {
         body.insert(
             "@odata.nextLink".to_owned(),
-            json!(next_link(ask, options, &page.cursor.seal(&state.page_secret))),
+            json!(next_link(estate.file.tenant.cloud.graph(), ask, options, &page.cursor.seal(&state.page_secret))),
         );
     }
     body.insert("value".to_owned(), Value::Array(value));
@@ -82,9 +82,9 @@ pub(crate) fn page(state: &State, call: &Call<'_>) -> Result<(Value, Option<Page
 }
 
 /// The address of the next page: the same list, options repeated, and the token.
-pub(crate) fn next_link(ask: &Ask<'_>, options: &Options, token: &str) -> String {
+pub(crate) fn next_link(graph: &str, ask: &Ask<'_>, options: &Options, token: &str) -> String {
     let join = if options.raw.is_empty() { "" } else { "&" };
-    format!("https://graph.microsoft.com/v1.0/{}?{}{join}$skiptoken={token}", ask.path, options.raw)
+    format!("{graph}/v1.0/{}?{}{join}$skiptoken={token}", ask.path, options.raw)
 }
 
 fn cursor(state: &State, estate: &Estate, options: &Options, list: String) -> Result<Cursor, GraphError> {

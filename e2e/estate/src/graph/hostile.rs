@@ -31,13 +31,18 @@ pub(crate) fn answer(state: &State, call: &Call<'_>, lie: Hostile) -> Result<Pay
         _ => {}
     }
     let (mut body, page) = content::page(state, call)?;
+    let graph = state.estate().file.tenant.cloud.graph();
     match lie {
         Hostile::NextlinkOtherOrigin => {
             body["@odata.nextLink"] =
                 json!(format!("https://graph.microsoft.com.attacker.example/v1.0/{}?$skiptoken=x", ask.path));
         }
-        Hostile::RepeatCursor => body["@odata.nextLink"] = json!(content::next_link(ask, options, &first(state, page))),
-        Hostile::EndlessPages => body["@odata.nextLink"] = json!(content::next_link(ask, options, &fresh(state, page))),
+        Hostile::RepeatCursor => {
+            body["@odata.nextLink"] = json!(content::next_link(graph, ask, options, &first(state, page)));
+        }
+        Hostile::EndlessPages => {
+            body["@odata.nextLink"] = json!(content::next_link(graph, ask, options, &fresh(state, page)));
+        }
         Hostile::ForeignTenant => foreign(&mut body),
         Hostile::SlowBody => return Ok(raw("application/json", body.to_string().into_bytes(), true)),
         Hostile::TruncatedBody => {

@@ -125,7 +125,7 @@ fn authenticate(state: &State, parts: &http::request::Parts) -> Result<Caller, G
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| refuse("Access token is empty."))?;
-    let audiences = ["https://graph.microsoft.com", crate::reference::GRAPH_APP_ID];
+    let audiences = [state.estate().file.tenant.cloud.graph(), crate::reference::GRAPH_APP_ID];
     let caller: Caller = state
         .signing
         .verify(token, &audiences)

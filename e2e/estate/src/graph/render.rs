@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::options::Options;
 use super::reply::GraphError;
+use crate::certificate::Certificate;
 use crate::estate::{Estate, Kind, Owner};
 use crate::issuers::KUBERNETES;
 use crate::spec::{
@@ -383,9 +384,11 @@ fn certificates(estate: &Estate, keys: &[KeyCredential], with_keys: bool) -> Vec
     let one = |key: &KeyCredential| {
         let digest = Sha256::digest(key.key_id.as_bytes());
         let thumbprint = key.custom_key_identifier.clone().unwrap_or_else(|| hex::encode_upper(&digest[..20]));
+        let real = || key.certificate_pem.as_deref().and_then(Certificate::read).map(|certificate| certificate.der);
+        let content = || STANDARD.encode(real().unwrap_or_else(|| digest.repeat(24)));
         json!({
             "customKeyIdentifier": thumbprint, "displayName": key.display_name,
-            "endDateTime": time(estate.instant(key.end)), "key": with_keys.then(|| STANDARD.encode(digest.repeat(24))),
+            "endDateTime": time(estate.instant(key.end)), "key": with_keys.then(content),
             "keyId": key.key_id, "startDateTime": time(estate.instant(key.start)), "type": key.kind, "usage": key.usage,
         })
     };

@@ -448,6 +448,7 @@ impl Scene {
             endpoints: Endpoints::loopback(self.port),
             credential_dir: self.dir.path().to_owned(),
             federated_token: self.dir.path().join("token"),
+            surroundings: sv0_scan::Surroundings::default(),
             sink: Box::new(self.kept.clone()),
             pause: Arc::new(self.pause.clone()),
             stop: self.stop.clone(),
