@@ -17,6 +17,8 @@ pub enum Cause {
     PermissionMissing,
     /// The tenant's licence does not include the data.
     LicenseMissing,
+    /// The data does not exist in the vendor's cloud that the tenant lives in.
+    NotInThisCloud,
     /// The tenant that answered is not the one that was asked for.
     ForeignTenant,
     /// 429 until patience ended.
@@ -57,6 +59,7 @@ impl Cause {
             Self::TokenRejected => "TokenRejected",
             Self::PermissionMissing => "PermissionMissing",
             Self::LicenseMissing => "LicenseMissing",
+            Self::NotInThisCloud => "NotInThisCloud",
             Self::ForeignTenant => "ForeignTenant",
             Self::RateLimited => "RateLimited",
             Self::UpstreamUnavailable | Self::NotFound | Self::BadRequest => "UpstreamUnavailable",
@@ -77,7 +80,7 @@ impl Cause {
         match self {
             Self::PermissionMissing => CoverageState::Denied,
             Self::RateLimited => CoverageState::Throttled,
-            Self::CollectionNotAccepted | Self::LicenseMissing => CoverageState::Skipped,
+            Self::CollectionNotAccepted | Self::LicenseMissing | Self::NotInThisCloud => CoverageState::Skipped,
             _ => CoverageState::Partial,
         }
     }
@@ -86,13 +89,14 @@ impl Cause {
     pub fn all() -> Vec<Self> {
         use Cause::{
             BadRequest, CollectionNotAccepted, DeadlineExceeded, ForeignTenant, Internal, LastPageLost, LicenseMissing,
-            NetworkNotAllowed, NotFound, PageExpired, PartialCoverage, PermissionMissing, RateLimited,
+            NetworkNotAllowed, NotFound, NotInThisCloud, PageExpired, PartialCoverage, PermissionMissing, RateLimited,
             ResponseMalformed, ResponseRefused, Stopped, TokenRejected, UpstreamUnavailable,
         };
         vec![
             TokenRejected,
             PermissionMissing,
             LicenseMissing,
+            NotInThisCloud,
             ForeignTenant,
             RateLimited,
             UpstreamUnavailable,

@@ -71,6 +71,9 @@ pub const fn sentence(reason: Reason) -> &'static str {
         Reason::LicenseMissing => {
             "The tenant's licence does not include some of the data. Add the licence, or accept that these collections stay unread."
         }
+        Reason::NotInThisCloud => {
+            "The cloud that the tenant lives in does not have some of the data. Nothing needs to change: these collections stay unread there."
+        }
         Reason::TargetMismatch => {
             "The Secret's key 'target' does not name the tenant in the spec. Use the Secret that belongs to this tenant, or correct the key."
         }

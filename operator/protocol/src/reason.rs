@@ -63,6 +63,8 @@ reasons! {
     PermissionMissing,
     /// The tenant's licence does not include the data.
     LicenseMissing,
+    /// The vendor's cloud of this tenant does not offer the data.
+    NotInThisCloud,
     /// The Secret's `target` is not the host or tenant in the spec.
     TargetMismatch,
     /// The tenant that answered is not the tenant in the spec.
