@@ -54,13 +54,13 @@ fn parse(body: &[u8]) -> Option<Answer> {
 
 /// The code in an answer, if there is one, in whatever form it comes.
 pub(crate) fn code_in(body: &[u8]) -> Option<u64> {
-    let Some(answer) = parse(body) else { return scan(&String::from_utf8_lossy(body)).filter(is_code) };
-    let listed = answer.error_codes.get(0).and_then(Value::as_u64).filter(is_code);
-    listed.or_else(|| answer.error_description.as_str().and_then(scan).filter(is_code))
+    let Some(answer) = parse(body) else { return scan(&String::from_utf8_lossy(body)).filter(|code| is_code(*code)) };
+    let listed = answer.error_codes.get(0).and_then(Value::as_u64).filter(|code| is_code(*code));
+    listed.or_else(|| answer.error_description.as_str().and_then(scan).filter(|code| is_code(*code)))
 }
 
-fn is_code(code: &u64) -> bool {
-    (1..=9_999_999_999).contains(code)
+fn is_code(code: u64) -> bool {
+    (1..=9_999_999_999).contains(&code)
 }
 
 /// A code in the vendor's documented form.

@@ -20,6 +20,8 @@ pub enum Cause {
     ConsentRevoked,
     /// The tenant's licence does not include the data.
     LicenseMissing,
+    /// The data does not exist in the vendor's cloud that the tenant lives in.
+    NotInThisCloud,
     /// The tenant that answered is not the one that was asked for.
     ForeignTenant,
     /// 429 until patience ended.
@@ -61,6 +63,7 @@ impl Cause {
             Self::PermissionMissing => "PermissionMissing",
             Self::ConsentRevoked => "ConsentRevoked",
             Self::LicenseMissing => "LicenseMissing",
+            Self::NotInThisCloud => "NotInThisCloud",
             Self::ForeignTenant => "ForeignTenant",
             Self::RateLimited => "RateLimited",
             Self::UpstreamUnavailable | Self::NotFound | Self::BadRequest => "UpstreamUnavailable",
@@ -81,7 +84,7 @@ impl Cause {
         match self {
             Self::PermissionMissing | Self::ConsentRevoked => CoverageState::Denied,
             Self::RateLimited => CoverageState::Throttled,
-            Self::CollectionNotAccepted | Self::LicenseMissing => CoverageState::Skipped,
+            Self::CollectionNotAccepted | Self::LicenseMissing | Self::NotInThisCloud => CoverageState::Skipped,
             _ => CoverageState::Partial,
         }
     }
@@ -90,14 +93,16 @@ impl Cause {
     pub fn all() -> Vec<Self> {
         use Cause::{
             BadRequest, CollectionNotAccepted, ConsentRevoked, DeadlineExceeded, ForeignTenant, Internal, LastPageLost,
-            LicenseMissing, NetworkNotAllowed, NotFound, PageExpired, PartialCoverage, PermissionMissing, RateLimited,
-            ResponseMalformed, ResponseRefused, Stopped, TokenRejected, UpstreamUnavailable,
+            LicenseMissing, NetworkNotAllowed, NotFound, NotInThisCloud, PageExpired, PartialCoverage,
+            PermissionMissing, RateLimited, ResponseMalformed, ResponseRefused, Stopped, TokenRejected,
+            UpstreamUnavailable,
         };
         vec![
             TokenRejected,
             PermissionMissing,
             ConsentRevoked,
             LicenseMissing,
+            NotInThisCloud,
             ForeignTenant,
             RateLimited,
             UpstreamUnavailable,

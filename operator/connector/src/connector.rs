@@ -42,6 +42,8 @@ pub struct Collected {
     pub coverage: Vec<Coverage>,
     /// Permissions that are needed and not granted, sorted.
     pub permissions_missing: Vec<String>,
+    /// Permissions that the customer may do without: a collection that is denied for one of them is a choice.
+    pub add_ons: Vec<String>,
     /// Permissions that are granted and not needed, sorted.
     pub permissions_excess: Vec<String>,
     /// When the credential that the scan signed in with ends, if that can be proven.

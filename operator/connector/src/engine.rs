@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::guard::{Guard, Prepared, Refusal};
 use crate::manifest::Manifest;
 use crate::net::{AddressRefused, NetworkPolicy};
+use crate::pace::Paces;
 use crate::retry::{MAX_WAIT, backoff, retry_after};
 use crate::token::TokenSource;
 use crate::{Cause, Failure, Secret, json};
@@ -99,6 +100,7 @@ pub struct Engine {
     stop: CancellationToken,
     pause: Arc<dyn Pause>,
     gate: Gate,
+    paces: Paces,
     requests: AtomicU64,
     throttled: AtomicU64,
 }
@@ -129,6 +131,7 @@ impl Engine {
         let client = crate::net::client(&config.network, &origins)?;
         Ok(Self {
             client,
+            paces: Paces::new(&manifest),
             guard: Guard::new(manifest, config.hosts, config.accepted_revision),
             tokens,
             limits: config.limits,
@@ -186,6 +189,10 @@ impl Engine {
         let mut attempt = 0;
         loop {
             self.may_go_on()?;
+            let pace = self.paces.wait(operation.pace.as_deref(), Instant::now());
+            if !pace.is_zero() {
+                self.sleep(pace).await?;
+            }
             let (cause, wait, most) = match self.once(request).await? {
                 Attempt::Done(value) => {
                     self.gate.succeeded();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -23,6 +24,8 @@ pub enum Param<'a> {
     Id(&'a str),
     /// Identifiers as a quoted, comma-separated list.
     Ids(&'a [String]),
+    /// An instant, to the second.
+    Instant(Timestamp),
 }
 
 /// Why a request was not made. Holds no address and no identifier.
@@ -93,6 +96,11 @@ impl Guard {
         &self.manifest
     }
 
+    /// The collection revision that runs: the accepted one, as far as the manifest goes.
+    pub fn revision(&self) -> u32 {
+        self.accepted_revision.min(self.manifest.collection_revision)
+    }
+
     /// Whether the accepted revision includes an operation.
     pub fn accepts(&self, id: &str) -> bool {
         self.manifest.operation(id).is_some_and(|(_, operation)| operation.revision <= self.accepted_revision)
@@ -141,13 +149,17 @@ impl Guard {
         }
         let mut requests = Vec::with_capacity(inner.len());
         for (at, request) in inner.iter().enumerate() {
-            let name = &self.manifest.operations[request.operation].id;
-            if request.method != Method::GET || !operation.inner.contains(name) {
+            let listed = &self.manifest.operations[request.operation];
+            if request.method != Method::GET || !operation.inner.contains(&listed.id) {
                 return Err(differs("it may not hold this operation"));
             }
             self.admits(request)?;
-            let url = request.relative(&self.manifest.api.version).ok_or_else(|| differs("an inner path"))?;
-            requests.push(serde_json::json!({"id": at.to_string(), "method": "GET", "url": url}));
+            let url = request.relative(self.manifest.version_of(operation)).ok_or_else(|| differs("an inner path"))?;
+            let mut part = serde_json::json!({"id": at.to_string(), "method": "GET", "url": url});
+            if !listed.headers.is_empty() {
+                part["headers"] = serde_json::json!(listed.headers);
+            }
+            requests.push(part);
         }
         let body = serde_json::json!({ "requests": requests }).to_string().into_bytes();
         let url = self.address(operation, &operation.path, "")?;
@@ -175,7 +187,7 @@ impl Guard {
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return differs("it carries user information or a fragment");
         }
-        let template = format!("/{}{}", self.manifest.api.version, operation.path);
+        let template = format!("/{}{}", self.manifest.version_of(operation), operation.path);
         if !path_matches(&template, url.path()) {
             return differs("its path is another one");
         }
@@ -198,7 +210,7 @@ impl Guard {
         let unbound = || Refusal::Differs(operation.id.clone(), "its host is not bound");
         let base = self.hosts.get(&operation.host).ok_or_else(unbound)?;
         let mut url = base.clone();
-        url.set_path(&format!("/{}{path}", self.manifest.api.version));
+        url.set_path(&format!("/{}{path}", self.manifest.version_of(operation)));
         url.set_query((!query.is_empty()).then_some(query));
         Ok(url)
     }
@@ -233,6 +245,7 @@ fn fill(template: &str, params: &[(&str, Param<'_>)]) -> Option<String> {
                     ids.iter().map(|id| text::opaque_id(id).map(|id| format!("'{id}'"))).collect();
                 out.push_str(&quoted.filter(|list| !list.is_empty())?.join(","));
             }
+            Param::Instant(at) => out.push_str(&Timestamp::from_second(at.as_second()).ok()?.to_string()),
         }
         rest = tail;
     }
@@ -329,6 +342,7 @@ mod tests {
     #[case::port(|r: &mut Prepared| r.url.set_port(Some(444)).unwrap())]
     #[case::path(|r: &mut Prepared| r.url.set_path("/v1/users"))]
     #[case::deeper(|r: &mut Prepared| r.url.set_path("/v1/things/1"))]
+    #[case::version(|r: &mut Prepared| r.url.set_path("/beta/things"))]
     #[case::query(|r: &mut Prepared| r.url.set_query(Some("$expand=secrets")))]
     #[case::user(|r: &mut Prepared| r.url.set_username("me").unwrap())]
     #[case::body(|r: &mut Prepared| r.body = Some(vec![1]))]
@@ -353,6 +367,40 @@ mod tests {
         assert_eq!(guard().follow(&from, link).is_ok(), allowed, "{link}");
         let long = format!("https://api.example.com/v1/things?x={}", "y".repeat(MAX_LINK));
         assert!(guard().follow(&from, &long).is_err());
+    }
+
+    #[test]
+    fn an_operation_of_another_version_stays_in_it() {
+        let guard = guard();
+        let since = "2026-01-01T00:00:00.5Z".parse().unwrap();
+        let params = [("id", Param::Id("7")), ("since", Param::Instant(since))];
+        let request = guard.prepare("preview", &params).unwrap();
+        assert_eq!(
+            request.url.as_str(),
+            "https://api.example.com/beta/things/7/preview?$filter=at%20ge%202026-01-01T00:00:00Z"
+        );
+        let mut moved = request.clone();
+        moved.url.set_path("/v1/things/7/preview");
+        assert!(matches!(guard.admits(&moved), Err(Refusal::Differs(..))));
+        assert!(guard.follow(&request, "https://api.example.com/beta/things/7/preview?$skiptoken=1").is_ok());
+        assert!(guard.follow(&request, "https://api.example.com/v1/things/7/preview?$skiptoken=1").is_err());
+        let envelope = guard.batch("batchBeta", std::slice::from_ref(&request)).unwrap();
+        assert_eq!(envelope.url.as_str(), "https://api.example.com/beta/$batch");
+        let body: serde_json::Value = serde_json::from_slice(envelope.body.as_ref().unwrap()).unwrap();
+        assert_eq!(
+            body["requests"][0],
+            serde_json::json!({"id": "0", "method": "GET", "headers": {"level": "eventual"},
+                "url": "/things/7/preview?$filter=at%20ge%202026-01-01T00:00:00Z"})
+        );
+        assert!(guard.batch("batch", &[request]).is_err(), "an envelope goes to one version");
+        let other = guard.prepare("getThing", &[("id", Param::Id("7"))]).unwrap();
+        assert!(guard.batch("batchBeta", &[other]).is_err());
+    }
+
+    #[test]
+    fn an_instant_fits_no_path() {
+        let at = "2026-01-01T00:00:00Z".parse().unwrap();
+        assert!(matches!(guard().prepare("getThing", &[("id", Param::Instant(at))]), Err(Refusal::Differs(..))));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::text;
+
 /// Everything that a connector may do.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -30,6 +32,9 @@ pub struct Manifest {
     /// The vendor's published limits, for the documents.
     #[serde(default)]
     pub rate_limits: Vec<String>,
+    /// Limits on numbers of requests that operations name: those of one name share it.
+    #[serde(default)]
+    pub paces: BTreeMap<String, Pace>,
     /// What is read about people, for the documents.
     #[serde(default)]
     pub personal_data: Vec<PersonalData>,
@@ -53,16 +58,32 @@ pub struct Api {
     pub version: String,
 }
 
+/// At most so many requests in any stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pace {
+    /// Requests.
+    pub requests: u32,
+    /// In so many seconds.
+    pub seconds: u32,
+}
+
 /// A permission.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Permission {
     /// The vendor's name for it.
     pub id: String,
-    /// The vendor's immutable identifier of it.
-    pub role: String,
+    /// The vendor's immutable identifier of it. Without one it is known by its name among what the tenant's own API
+    /// resource offers.
+    #[serde(default)]
+    pub role: Option<String>,
     /// What it is for.
     pub reason: String,
+    /// The one collection that it is for, when the customer may do without: its absence is then a gap of that
+    /// collection and no fault.
+    #[serde(default)]
+    pub add_on: Option<String>,
     /// Broader permissions that include it: with one of them it is not missing.
     #[serde(default)]
     pub included_in: Vec<Included>,
@@ -111,6 +132,9 @@ pub struct Operation {
     pub method: String,
     /// Logical host; bound to an address by the connector's configuration.
     pub host: String,
+    /// The API's version, when it is not the manifest's own; an envelope and what is inside have the same.
+    #[serde(default)]
+    pub version: Option<String>,
     /// Path below the API's version, with `{slots}`.
     pub path: String,
     /// Query: each key with its only value, which may have `{slots}`.
@@ -125,6 +149,9 @@ pub struct Operation {
     /// Paging.
     #[serde(default)]
     pub paging: Paging,
+    /// Which of the manifest's paces it keeps.
+    #[serde(default)]
+    pub pace: Option<String>,
     /// For an envelope: operations that may be inside.
     #[serde(default)]
     pub inner: Vec<String>,
@@ -155,6 +182,17 @@ pub enum ManifestError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// A permission contradicts the operations.
+    #[error("the manifest's permission {permission}: {problem}")]
+    Permission {
+        /// Which permission.
+        permission: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A pace that lets nothing through, or everything.
+    #[error("the manifest's pace {0} has no requests or no seconds")]
+    Pace(String),
 }
 
 impl Manifest {
@@ -175,7 +213,26 @@ impl Manifest {
                 return Err(ManifestError::Inconsistent { operation: operation.id.clone(), problem });
             }
         }
-        Ok(())
+        for permission in &self.permissions {
+            if let Some(problem) = self.problem_of_add_on(permission) {
+                return Err(ManifestError::Permission { permission: permission.id.clone(), problem });
+            }
+        }
+        let idle = self.paces.iter().find(|(_, pace)| pace.requests == 0 || pace.seconds == 0);
+        idle.map_or(Ok(()), |(name, _)| Err(ManifestError::Pace(name.clone())))
+    }
+
+    fn problem_of_add_on(&self, permission: &Permission) -> Option<&'static str> {
+        let collection = permission.add_on.as_ref()?;
+        if !self.collections().contains(&collection.as_str()) {
+            return Some("it is an add-on for a collection that does not exist");
+        }
+        let only = self
+            .operations
+            .iter()
+            .filter(|operation| operation.permission.as_ref() == Some(&permission.id))
+            .all(|operation| operation.collection.as_ref() == Some(collection));
+        (!only).then_some("it is an add-on for one collection and another needs it too")
     }
 
     fn problem_of(&self, operation: &Operation) -> Option<&'static str> {
@@ -189,6 +246,12 @@ impl Manifest {
         if operation.permission.as_ref().is_some_and(|id| !listed(id)) {
             return Some("its permission is not listed under permissions");
         }
+        if operation.pace.as_ref().is_some_and(|name| !self.paces.contains_key(name)) {
+            return Some("its pace is not listed under paces");
+        }
+        if !operation.version.as_ref().is_none_or(|version| text::opaque_id(version).is_some()) {
+            return Some("its version is not one segment of a path");
+        }
         match operation.method.as_str() {
             "GET" if !operation.inner.is_empty() => return Some("a GET has no inner operations"),
             "GET" if operation.collection.is_none() => return Some("a GET feeds a collection"),
@@ -196,10 +259,26 @@ impl Manifest {
             "GET" | "POST" => {}
             _ => return Some("its method is neither GET nor an enveloping POST"),
         }
-        let inner_are_gets = operation.inner.iter().all(|id| {
-            self.operation(id).is_some_and(|(_, inner)| inner.method == "GET" && inner.host == operation.host)
+        let inner_fit = operation.inner.iter().all(|id| {
+            self.operation(id).is_some_and(|(_, inner)| {
+                inner.method == "GET"
+                    && inner.host == operation.host
+                    && inner.version == operation.version
+                    // Inside an envelope it would not be counted.
+                    && inner.pace.is_none()
+            })
         });
-        (!inner_are_gets).then_some("an inner operation is not a listed GET of the same host")
+        (!inner_fit).then_some("an inner operation is not a listed GET of the same host and version, without a pace")
+    }
+
+    /// The version of the API that an operation belongs to: the first segment of its path.
+    pub fn version_of<'a>(&'a self, operation: &'a Operation) -> &'a str {
+        operation.version.as_deref().unwrap_or(&self.api.version)
+    }
+
+    /// Whether the customer may do without a permission.
+    pub fn is_add_on(&self, permission: &str) -> bool {
+        self.permissions.iter().any(|p| p.id == permission && p.add_on.is_some())
     }
 
     /// An operation and its place in the list.
@@ -224,7 +303,7 @@ impl Manifest {
             .map(|(operation, collection)| sv0_graph::Operation {
                 id: operation.id.clone(),
                 api: self.api.name.clone(),
-                version: self.api.version.clone(),
+                version: self.version_of(operation).to_owned(),
                 path: format!("{} {}", operation.method, operation.path),
                 collection: collection.to_owned(),
             })
@@ -257,13 +336,18 @@ collectionRevision: 2
 authMethods: [clientSecret]
 headers: {x-priority: Low}
 requestIdHeader: client-request-id
+paces: {slow: {requests: 2, seconds: 10}}
 permissions:
   - {id: Thing.Read, role: r1, reason: things}
+  - {id: Extra.Read, reason: newer things, addOn: newer}
 operations:
   - {id: listThings, method: GET, host: api, path: /things, query: {$select: 'id,name', $top: '2'}, paging: odataNextLink, permission: Thing.Read, collection: things, revision: 1}
   - {id: getThing, method: GET, host: api, path: '/things/{id}/parts', collection: parts, permission: Thing.Read, revision: 1}
   - {id: byKey, method: GET, host: api, path: '/things(key={id})', query: {$filter: 'id in ({ids})'}, collection: parts, permission: Thing.Read, revision: 1}
-  - {id: newer, method: GET, host: api, path: /newer, collection: newer, revision: 2}
+  - {id: newer, method: GET, host: api, path: /newer, permission: Extra.Read, collection: newer, revision: 2}
+  - {id: preview, method: GET, host: api, version: beta, path: '/things/{id}/preview', query: {$filter: 'at ge {since}'}, headers: {level: eventual}, collection: parts, revision: 1}
+  - {id: slow, method: GET, host: api, version: beta, path: /slow, pace: slow, collection: parts, revision: 1}
+  - {id: batchBeta, method: POST, host: api, version: beta, path: /$batch, inner: [preview], revision: 1}
   - {id: batch, method: POST, host: api, path: /$batch, inner: [getThing], revision: 1}
 ";
 
@@ -274,6 +358,9 @@ operations:
         assert_eq!(manifest.graph_index("batch"), None);
         assert_eq!(manifest.graph_operations()[2].path, "GET /things(key={id})");
         assert_eq!(manifest.collections(), ["things", "parts", "newer"]);
+        let versions: Vec<String> = manifest.graph_operations().into_iter().map(|o| o.version).collect();
+        assert_eq!(versions, ["v1", "v1", "v1", "v1", "beta", "beta"]);
+        assert!(manifest.is_add_on("Extra.Read") && !manifest.is_add_on("Thing.Read"));
     }
 
     #[rstest]
@@ -285,6 +372,13 @@ operations:
     #[case::plain_post("id: newer, method: GET", "id: newer, method: POST")]
     #[case::twice("id: newer", "id: listThings")]
     #[case::revision("collection: newer, revision: 2", "collection: newer, revision: 3")]
+    #[case::version_inside("version: beta, path: /$batch", "path: /$batch")]
+    #[case::version_of_two_segments("version: beta, path: /slow", "version: beta/x, path: /slow")]
+    #[case::pace_inside("inner: [preview]", "inner: [preview, slow]")]
+    #[case::unknown_pace("pace: slow", "pace: fast")]
+    #[case::idle_pace("requests: 2", "requests: 0")]
+    #[case::add_on_for_nothing("addOn: newer", "addOn: older")]
+    #[case::add_on_that_another_needs("path: /slow,", "path: /slow, permission: Extra.Read,")]
     #[case::inner("inner: [getThing]", "inner: [gone]")]
     #[case::unknown_key("title: Test", "titel: Test")]
     #[case::relative("path: /newer", "path: newer")]

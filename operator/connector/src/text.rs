@@ -45,12 +45,30 @@ pub fn opaque_id(text: &str) -> Option<&str> {
     fits.then_some(text)
 }
 
-/// An instant in the one form that rows carry. `None` when it is not RFC 3339.
+/// An instant in the one form that rows carry. `None` when it is not RFC 3339, but for an offset whose hours lack
+/// their leading zero (`-8:00`), as some vendors' reports write it.
 pub fn instant(text: &str) -> Option<Timestamp> {
     if text.len() > 40 {
         return None;
     }
-    text.parse().ok()
+    text.parse().ok().or_else(|| {
+        let (before, minutes) = text.rsplit_once(':')?;
+        let sign = before.rfind(['+', '-']).filter(|sign| before[..*sign].contains('T'))?;
+        let (local, offset) = before.split_at(sign);
+        let short = offset.len() == 2 && offset.as_bytes()[1].is_ascii_digit();
+        short.then(|| format!("{local}{}0{}:{minutes}", &offset[..1], &offset[1..]).parse().ok())?
+    })
+}
+
+/// The 16 bytes of a GUID as a number: where very many are held, the text would cost four times as much.
+pub fn guid_bits(text: &str) -> Option<u128> {
+    u128::from_str_radix(&guid(text)?.replace('-', ""), 16).ok()
+}
+
+/// The canonical text of a GUID that is held as a number.
+pub fn guid_of(bits: u128) -> String {
+    let hex = format!("{bits:032x}");
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 #[cfg(test)]
@@ -99,5 +117,23 @@ mod tests {
         );
         assert_eq!(instant("2299-12-30T12:00:00Z").map(|t| t.to_string()).as_deref(), Some("2299-12-30T12:00:00Z"));
         assert_eq!(instant("yesterday"), None);
+    }
+
+    #[test]
+    fn an_offset_without_its_leading_zero_is_read() {
+        let read = |text: &str| instant(text).map(|at| at.to_string());
+        assert_eq!(read("2021-03-01T00:00:00-8:00").as_deref(), Some("2021-03-01T08:00:00Z"));
+        assert_eq!(read("2021-03-01T00:00:00.5+5:30").as_deref(), Some("2021-02-28T18:30:00.5Z"));
+        assert_eq!(read("2021-03-01T00:00:00-08:00").as_deref(), Some("2021-03-01T08:00:00Z"));
+        for bad in ["2021-03-01T00:00:00-x:00", "2021-03-01-8:00", "T-8:00", "-8:00", ":", "2021-03-01T00:00:00-8:0"] {
+            assert_eq!(instant(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_guid_is_a_number() {
+        assert_eq!(guid_bits("00000003-0000-0000-C000-0000000000FF"), Some(0x3_0000_0000_c000_0000_0000_00ff));
+        assert_eq!(guid_of(0x3_0000_0000_c000_0000_0000_00ff), "00000003-0000-0000-c000-0000000000ff");
+        assert_eq!(guid_bits("+0000003-0000-0000-c000-0000000000ff"), None);
     }
 }

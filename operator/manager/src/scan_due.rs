@@ -142,15 +142,14 @@ pub fn trouble_of_gaps(gaps: &[Reason]) -> Option<Reason> {
     if causes.clone().next().is_none() {
         return gaps.first().copied();
     }
-    causes
-        .filter(|reason| {
-            !matches!(reason, Reason::CollectionNotAccepted | Reason::LicenseMissing | Reason::NotInThisCloud)
-        })
-        .min_by_key(|reason| match recovery(*reason) {
-            Recovery::Throttled => 0,
-            Recovery::Passing => 1,
-            Recovery::Customer => 2,
-        })
+    let absent = |reason: &Reason| {
+        matches!(reason, Reason::CollectionNotAccepted | Reason::LicenseMissing | Reason::NotInThisCloud)
+    };
+    causes.filter(|reason| !absent(reason)).min_by_key(|reason| match recovery(*reason) {
+        Recovery::Throttled => 0,
+        Recovery::Passing => 1,
+        Recovery::Customer => 2,
+    })
 }
 
 /// How long to leave an instance in trouble alone. `failures` counts this attempt too.

@@ -23,10 +23,10 @@ pub(crate) fn with_collected(report: &mut ScanReport, collected: &Collected) {
     report.items = collected.coverage.iter().map(|record| record.items).sum();
     let complete = collected.coverage.iter().filter(|record| record.state == CoverageState::Complete).count();
     report.complete_collections = u32::try_from(complete).unwrap_or(u32::MAX);
-    // What waits to be accepted must not push out what went wrong.
-    let waits = |record: &&Coverage| record.reason.as_deref() == Some(Reason::CollectionNotAccepted.as_str());
-    let (waiting, wrong): (Vec<_>, Vec<_>) = collected.coverage.iter().filter(incomplete).partition(waits);
-    report.gaps = wrong.into_iter().chain(waiting).take(MAX_LISTED).map(gap).collect();
+    // What is a choice must not crowd out what went wrong.
+    let (by_choice, troubles): (Vec<_>, Vec<_>) =
+        collected.coverage.iter().filter(incomplete).partition(|record| is_choice(record, collected));
+    report.gaps = troubles.iter().chain(&by_choice).copied().take(MAX_LISTED).map(gap).collect();
     report.permissions_missing = collected.permissions_missing.iter().take(MAX_LISTED).cloned().collect();
     report.permissions_excess = collected.permissions_excess.iter().take(MAX_LISTED).cloned().collect();
     report.credential_expires_at = collected.credential_expires_at;
@@ -38,18 +38,28 @@ pub(crate) fn with_collected(report: &mut ScanReport, collected: &Collected) {
         first_granted_at: grants.granted.map(|(first, _)| first),
         last_granted_at: grants.granted.map(|(_, last)| last),
     });
-    // What waits to be accepted is shown as a gap, but a scan of all that was accepted is complete.
-    let causes: Vec<Reason> = collected
-        .coverage
-        .iter()
-        .filter(incomplete)
-        .map(|record| record.reason.as_deref().map_or(Reason::PartialCoverage, reason_of))
-        .filter(|reason| *reason != Reason::CollectionNotAccepted)
-        .collect();
+    let reasons = troubles.iter().map(|record| reason_of_record(record));
+    let causes: Vec<Reason> = reasons.collect();
     report.outcome = if causes.is_empty() { Outcome::Complete } else { Outcome::Partial };
     // A collection that is partial only since another one is says nothing of the cause.
     let own_cause = causes.iter().copied().find(|reason| *reason != Reason::PartialCoverage);
     report.reason = own_cause.or_else(|| causes.first().copied());
+}
+
+fn reason_of_record(record: &Coverage) -> Reason {
+    record.reason.as_deref().map_or(Reason::PartialCoverage, reason_of)
+}
+
+/// Whether a gap is as the customer or the vendor wants it: it waits to be accepted, it needs a permission that the
+/// customer may do without, or the tenant has neither the licence nor the cloud for it. Such a gap is shown, and a scan
+/// of all the rest is complete.
+fn is_choice(record: &Coverage, collected: &Collected) -> bool {
+    let absent = |permission: &String| collected.add_ons.contains(permission);
+    match reason_of_record(record) {
+        Reason::CollectionNotAccepted | Reason::LicenseMissing | Reason::NotInThisCloud => true,
+        Reason::PermissionMissing => record.permission.as_ref().is_some_and(absent),
+        _ => false,
+    }
 }
 
 /// Makes the report one of a scan without a snapshot.
@@ -167,11 +177,28 @@ mod tests {
         }
     }
 
+    fn denied(collection: &str, permission: &str) -> Coverage {
+        let permission = Some(permission.to_owned());
+        Coverage { permission, ..record(collection, CoverageState::Denied, Some("PermissionMissing")) }
+    }
+
+    #[test]
+    fn what_waits_to_be_accepted_does_not_crowd_out_what_went_wrong() {
+        let mut coverage: Vec<Coverage> = (0..20)
+            .map(|n| record(&format!("a{n:02}"), CoverageState::Skipped, Some("CollectionNotAccepted")))
+            .collect();
+        coverage.push(denied("z", "User.Read.All"));
+        let mut report = blank();
+        with_collected(&mut report, &collected(coverage));
+        assert_eq!((report.gaps.len(), report.gaps[0].collection.as_str()), (MAX_LISTED, "z"));
+    }
+
     fn collected(coverage: Vec<Coverage>) -> Collected {
         Collected {
             tenant: "t".into(),
             coverage,
             permissions_missing: vec![],
+            add_ons: vec!["Directory.Read.All".into()],
             permissions_excess: vec![],
             credential_expires_at: None,
             pending_revision: None,
@@ -195,6 +222,11 @@ mod tests {
         Some(Reason::PermissionMissing)
     )]
     #[case(vec![record("a", CoverageState::Skipped, Some("CollectionNotAccepted"))], Outcome::Complete, None)]
+    #[case(vec![record("a", CoverageState::Skipped, Some("LicenseMissing"))], Outcome::Complete, None)]
+    #[case(vec![record("a", CoverageState::Skipped, Some("NotInThisCloud"))], Outcome::Complete, None)]
+    #[case(vec![record("a", CoverageState::Denied, Some("PermissionMissing"))], Outcome::Partial, Some(Reason::PermissionMissing))]
+    #[case(vec![denied("a", "User.Read.All")], Outcome::Partial, Some(Reason::PermissionMissing))]
+    #[case(vec![denied("a", "Directory.Read.All")], Outcome::Complete, None)]
     #[case(vec![record("a", CoverageState::Throttled, Some("RateLimited"))], Outcome::Partial, Some(Reason::RateLimited))]
     fn outcome_and_first_cause(
         #[case] coverage: Vec<Coverage>,

@@ -14,7 +14,7 @@ use sv0_connector::{
 };
 use sv0_connector_entra::{Config, Entra};
 use sv0_graph::{Header, SNAPSHOT_FORMAT, SnapshotError, write_snapshot};
-use sv0_protocol::{Auth, Outcome, Reason, ScanReport, ScanRequest, SnapshotRef, Source};
+use sv0_protocol::{Auth, MicrosoftCloud, Outcome, Reason, ScanReport, ScanRequest, SnapshotRef, Source};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -124,6 +124,8 @@ impl Setup {
             tenant_id: tenant_id.clone(),
             client_id: client_id.clone(),
             uses_client_secret: request.auth == Auth::ClientSecret,
+            // The vendor has its reports of sign-ins in the public cloud only.
+            has_sign_in_reports: *cloud == MicrosoftCloud::Public,
         })
         .map_err(|error| {
             tracing::error!(%error, "the connector's manifest is broken");

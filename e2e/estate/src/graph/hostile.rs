@@ -38,10 +38,10 @@ pub(crate) fn answer(state: &State, call: &Call<'_>, lie: Hostile) -> Result<Pay
                 json!(format!("https://graph.microsoft.com.attacker.example/v1.0/{}?$skiptoken=x", ask.path));
         }
         Hostile::RepeatCursor => {
-            body["@odata.nextLink"] = json!(content::next_link(graph, ask, options, &first(state, page)))
+            body["@odata.nextLink"] = json!(content::next_link(graph, ask, options, &first(state, page)));
         }
         Hostile::EndlessPages => {
-            body["@odata.nextLink"] = json!(content::next_link(graph, ask, options, &fresh(state, page)))
+            body["@odata.nextLink"] = json!(content::next_link(graph, ask, options, &fresh(state, page)));
         }
         Hostile::ForeignTenant => foreign(&mut body),
         Hostile::SlowBody => return Ok(raw("application/json", body.to_string().into_bytes(), true)),

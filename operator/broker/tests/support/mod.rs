@@ -76,26 +76,24 @@ async fn serve(mut stream: TcpStream, authority: Arc<Authority>) {
     };
     counter.fetch_add(1, Ordering::SeqCst);
     let answer = authority.answer.lock().unwrap().clone();
-    let mut reply = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", answer.status);
+    let mut lines = vec![format!("HTTP/1.1 {} X", answer.status), "connection: close".to_owned()];
     if answer.status != 204 {
-        reply += &format!("content-length: {}\r\n", answer.body.len());
+        lines.push(format!("content-length: {}", answer.body.len()));
     }
-    for (name, value) in [
+    if (300..400).contains(&answer.status) {
+        lines.push(format!("location: http://127.0.0.1:{}/elsewhere", authority.port));
+    }
+    let optional = [
         ("content-type", answer.content_type),
         ("retry-after", answer.retry_after),
         ("content-encoding", answer.encoding),
-    ] {
-        if !value.is_empty() {
-            reply += &format!("{name}: {value}\r\n");
-        }
-    }
-    if (300..400).contains(&answer.status) {
-        reply += &format!("location: http://127.0.0.1:{}/elsewhere\r\n", authority.port);
-    }
+    ];
+    lines
+        .extend(optional.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}")));
+    let reply = lines.join("\r\n") + "\r\n\r\n";
     let body = if answer.cut { &answer.body[..answer.body.len() / 2] } else { &answer.body[..] };
     // The other side hangs up on a body that is too long.
     drop(stream.write_all(reply.as_bytes()).await);
-    drop(stream.write_all(b"\r\n").await);
     drop(stream.write_all(body).await);
 }
 

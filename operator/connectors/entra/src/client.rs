@@ -83,8 +83,17 @@ pub(crate) fn batch<'a, B: DeserializeOwned + Send + 'a>(
     engine: &'a Engine,
     requests: &'a [Prepared],
 ) -> Answers<'a, B> {
+    batch_by(engine, "batch", requests)
+}
+
+/// The same with the envelope that `operation` names: each version of the API has its own.
+pub(crate) fn batch_by<'a, B: DeserializeOwned + Send + 'a>(
+    engine: &'a Engine,
+    operation: &'a str,
+    requests: &'a [Prepared],
+) -> Answers<'a, B> {
     let envelopes: Vec<BoxFuture<'a, _>> =
-        requests.chunks(BATCH).map(|chunk| envelope(engine, chunk).boxed()).collect();
+        requests.chunks(BATCH).map(|chunk| envelope(engine, operation, chunk).boxed()).collect();
     Answers { envelopes: stream::iter(envelopes).buffered(ENVELOPES).boxed(), ready: VecDeque::new(), at: 0 }
 }
 
@@ -101,7 +110,11 @@ impl<B> Answers<'_, B> {
 }
 
 /// One envelope, sent again with the reads that were throttled until all are answered or patience ends.
-async fn envelope<B: DeserializeOwned + Send>(engine: &Engine, requests: &[Prepared]) -> Vec<Result<B, Failure>> {
+async fn envelope<B: DeserializeOwned + Send>(
+    engine: &Engine,
+    operation: &str,
+    requests: &[Prepared],
+) -> Vec<Result<B, Failure>> {
     let mut answers: Vec<Option<Result<B, Failure>>> = requests.iter().map(|_| None).collect();
     let mut attempt = 0;
     loop {
@@ -109,7 +122,7 @@ async fn envelope<B: DeserializeOwned + Send>(engine: &Engine, requests: &[Prepa
         if open.is_empty() {
             break;
         }
-        let outcome = match send(engine, requests, &open, &mut answers).await {
+        let outcome = match send(engine, operation, requests, &open, &mut answers).await {
             Ok(Sent::AllAnswered) => continue,
             Ok(Sent::Throttled(asked)) => engine.wait(asked, attempt).await,
             Err(failure) => Err(failure),
@@ -129,12 +142,13 @@ enum Sent {
 
 async fn send<B: DeserializeOwned + Send>(
     engine: &Engine,
+    operation: &str,
     requests: &[Prepared],
     open: &[usize],
     answers: &mut [Option<Result<B, Failure>>],
 ) -> Result<Sent, Failure> {
     let inner: Vec<Prepared> = open.iter().map(|at| requests[*at].clone()).collect();
-    let outer = engine.guard().batch("batch", &inner).map_err(|refusal| engine.refused(&refusal))?;
+    let outer = engine.guard().batch(operation, &inner).map_err(|refusal| engine.refused(&refusal))?;
     let envelope: Envelope<B> = engine.json(&outer).await?;
     let mut asked: Option<Duration> = None;
     let mut throttled = vec![false; open.len()];

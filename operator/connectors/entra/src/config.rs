@@ -9,4 +9,6 @@ pub struct Config {
     pub client_id: String,
     /// Whether it signs in with a client secret, whose end is then worth knowing.
     pub uses_client_secret: bool,
+    /// Whether the cloud that the tenant lives in has reports of sign-ins.
+    pub has_sign_in_reports: bool,
 }

@@ -7,21 +7,55 @@ use sv0_connector::{Lenient, Manifest, text};
 use sv0_graph::{EdgeKind, EdgeRow, EdgeState, NodeId, NodeKind, NodeRow, Value, attr};
 
 use crate::model::{
-    Application, DeletedUser, FederatedCredential, LockConfiguration, Organization, RoleAssignment, ServicePrincipal,
-    Told, User,
+    Application, DeletedUser, FederatedCredential, FlexibleCredential, Group, LockConfiguration, Organization,
+    RoleAssignment, ServicePrincipal, SubscribedSku, Told, User,
 };
 
+pub(crate) mod activity;
+pub(crate) mod agents;
 pub(crate) mod credentials;
+pub(crate) mod grants;
 
 /// Longest issuer, subject or audience that is kept, in bytes.
 const MAX_EXACT: usize = 2048;
 /// Most audiences that are kept.
 const MAX_AUDIENCES: usize = 16;
 
-/// What mapping needs to know: the proven tenant, and the numbers of the operations.
+/// Service plans that decide what the vendor tells: premium directories and premium workload identities.
+const PLANS: [&str; 4] = ["AAD_PREMIUM", "AAD_PREMIUM_P2", "AAD_WRKLDID_P1", "AAD_WRKLDID_P2"];
+
+/// What mapping needs to know: the proven tenant, the numbers of the operations, and what was accepted.
 pub(crate) struct Mapper<'a> {
     pub(crate) tenant: &'a str,
     pub(crate) manifest: &'a Manifest,
+    /// The collection revision that runs.
+    pub(crate) revision: u32,
+}
+
+/// How a directory role is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Now.
+    Active,
+    /// It may be activated.
+    Eligible,
+}
+
+impl Hold {
+    /// Which call tells it.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::Active => "listDirectoryRoleAssignments",
+            Self::Eligible => "listDirectoryRoleEligibility",
+        }
+    }
+
+    fn state(self) -> EdgeState {
+        match self {
+            Self::Active => EdgeState::Active,
+            Self::Eligible => EdgeState::Eligible,
+        }
+    }
 }
 
 /// Rows that one item became.
@@ -70,8 +104,18 @@ impl Mapper<'_> {
         self.node(NodeKind::System, self.tenant, "getOrganization", attrs)
     }
 
-    /// An application with its credentials. `None` without identifiers.
-    pub(crate) fn application(&self, wire: &Application) -> Option<Rows> {
+    /// What the tenant's subscriptions include, of that which decides what the vendor tells.
+    pub(crate) fn service_plans(&self, skus: &[SubscribedSku]) -> NodeRow {
+        let enabled = skus.iter().filter(|sku| sku.capability_status.as_deref() == Some("Enabled"));
+        let names = enabled.flat_map(|sku| &sku.service_plans).map(|plan| plan.service_plan_name.as_str());
+        let kept: Vec<&str> = names.collect();
+        let plans = PLANS.iter().filter(|plan| kept.contains(plan)).map(|plan| (*plan).to_owned()).collect();
+        let attrs = Attrs::from([(attr::SERVICE_PLANS.to_owned(), Value::List(plans))]);
+        self.node(NodeKind::System, self.tenant, "listServicePlans", attrs)
+    }
+
+    /// An application with its credentials, as `operation` told it. `None` without identifiers.
+    pub(crate) fn application(&self, wire: &Application, operation: &str) -> Option<Rows> {
         let (id, app_id) = (text::guid(&wire.id)?, text::guid(&wire.app_id)?);
         let mut attrs = Attrs::new();
         attrs.insert(attr::APP_ID.to_owned(), Value::Text(app_id));
@@ -87,9 +131,8 @@ impl Mapper<'_> {
         let locked = wire.service_principal_lock_configuration.say(|lock| lock.is_some_and(locks_credentials));
         put_flag(&mut attrs, attr::CREDENTIALS_LOCKED, locked);
         let mut rows = Rows::default();
-        rows.nodes.push(self.node(NodeKind::Application, &id, "listApplications", attrs));
-        let holder =
-            credentials::Holder { kind: NodeKind::Application, id: &id, operation: "listApplications", signing: None };
+        rows.nodes.push(self.node(NodeKind::Application, &id, operation, attrs));
+        let holder = credentials::Holder { kind: NodeKind::Application, id: &id, operation, signing: None };
         credentials::map(
             self,
             &holder,
@@ -102,10 +145,16 @@ impl Mapper<'_> {
 
     /// A service principal with its credentials; a managed identity's are the platform's own and left out.
     pub(crate) fn service_principal(&self, wire: &ServicePrincipal) -> Option<Rows> {
-        let (id, app_id) = (text::guid(&wire.id)?, text::guid(&wire.app_id)?);
+        let (id, app_id) = (text::guid(&wire.id)?, wire.app_id.as_deref().and_then(text::guid));
         let kind = principal_kind(wire);
         let mut attrs = Attrs::new();
-        attrs.insert(attr::APP_ID.to_owned(), Value::Text(app_id));
+        match app_id {
+            Some(app_id) => {
+                attrs.insert(attr::APP_ID.to_owned(), Value::Text(app_id));
+            }
+            None if kind == NodeKind::AgentIdentity => {}
+            None => return None,
+        }
         put_text(&mut attrs, attr::NAME, wire.display_name.as_deref());
         put_flag(&mut attrs, attr::ENABLED, wire.account_enabled);
         put_flag(
@@ -157,6 +206,25 @@ impl Mapper<'_> {
         Some(Rows { nodes: vec![subject], edges: vec![edge], flawed: false })
     }
 
+    /// The expression that stands in place of a federated credential's subject; nothing when it has a subject.
+    pub(crate) fn flexible_credential(&self, holder: &str, wire: &FlexibleCredential) -> Option<Option<NodeRow>> {
+        let id = text::opaque_id(&wire.id)?;
+        let Some(expression) = &wire.claims_matching_expression else { return Some(None) };
+        let expression = text::exact(&expression.value, MAX_EXACT)?;
+        let attrs = Attrs::from([(attr::MATCHING_EXPRESSION.to_owned(), Value::Text(expression))]);
+        let operation = "listFlexibleCredentialsOfApplication";
+        Some(Some(self.node(NodeKind::FederatedSubject, &format!("{holder}/{id}"), operation, attrs)))
+    }
+
+    /// A group that holds a role.
+    pub(crate) fn group(&self, wire: &Group) -> Option<NodeRow> {
+        let id = text::guid(&wire.id)?;
+        let mut attrs = Attrs::new();
+        put_text(&mut attrs, attr::NAME, wire.display_name.as_deref());
+        put_flag(&mut attrs, attr::ROLE_ASSIGNABLE, wire.is_assignable_to_role.say(|flag| flag == Some(&true)));
+        Some(self.node(NodeKind::Group, &id, "getGroup", attrs))
+    }
+
     /// A person's account, as far as it is readable.
     pub(crate) fn user(&self, wire: &User) -> Option<NodeRow> {
         let id = text::guid(&wire.id)?;
@@ -175,9 +243,10 @@ impl Mapper<'_> {
         (!attrs.is_empty()).then(|| self.node(NodeKind::Human, &id, "getDeletedUser", attrs))
     }
 
-    /// A directory role that `principal` (known, with its kind) holds.
-    pub(crate) fn directory_role(&self, wire: &RoleAssignment, kind: NodeKind, role: &str) -> Option<Rows> {
-        let operation = "listDirectoryRoleAssignments";
+    /// A directory role that a principal of `kind` holds or may activate. An end that cannot be read is no grant
+    /// without an end.
+    pub(crate) fn directory_role(&self, wire: &RoleAssignment, hold: Hold, kind: NodeKind, role: &str) -> Option<Rows> {
+        let operation = hold.operation();
         let principal = text::guid(&wire.principal_id)?;
         let scope = text::exact(wire.directory_scope_id.as_deref()?, 512).filter(|scope| scope.starts_with('/'))?;
         let mut rows = Rows::default();
@@ -189,6 +258,11 @@ impl Mapper<'_> {
         edge.object = Some(text::opaque_id(&wire.id)?.to_owned());
         edge.role = Some(role.to_owned());
         edge.scope = Some(scope);
+        edge.state = hold.state();
+        edge.since = wire.start_date_time.as_deref().and_then(text::instant);
+        if let Some(end) = &wire.end_date_time {
+            edge.until = Some(text::instant(end)?);
+        }
         rows.edges.push(edge);
         Some(rows)
     }
@@ -245,18 +319,33 @@ pub(crate) fn readable<T>(items: &[Lenient<T>]) -> (impl Iterator<Item = &T>, bo
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    pub(crate) const TENANT: &str = "11111111-1111-4111-8111-111111111111";
+
+    /// A mapper at a collection revision.
+    pub(crate) fn with<T>(revision: u32, test: impl FnOnce(&Mapper<'_>) -> T) -> T {
+        let manifest = Manifest::parse(crate::MANIFEST).unwrap();
+        test(&Mapper { tenant: TENANT, manifest: &manifest, revision })
+    }
+
+    pub(crate) fn wire<T: serde::de::DeserializeOwned>(json: serde_json::Value) -> T {
+        serde_json::from_value(json).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use rstest::rstest;
     use serde_json::{Value as Json, json};
 
     use super::*;
 
-    const TENANT: &str = "11111111-1111-4111-8111-111111111111";
     const ID: &str = "03ef14b0-ca33-4840-8f4f-d6e91916010e";
 
     fn with<T>(test: impl FnOnce(&Mapper<'_>) -> T) -> T {
-        let manifest = Manifest::parse(crate::MANIFEST).unwrap();
-        test(&Mapper { tenant: TENANT, manifest: &manifest })
+        testing::with(2, test)
     }
 
     fn merged(mut base: Json, mut more: Json) -> Json {
@@ -267,7 +356,7 @@ mod tests {
     fn application(more: Json) -> Option<Rows> {
         let base = json!({"id": ID, "appId": ID.to_uppercase(), "passwordCredentials": [], "keyCredentials": []});
         let wire: Application = serde_json::from_value(merged(base, more)).unwrap();
-        with(|mapper| mapper.application(&wire))
+        with(|mapper| mapper.application(&wire, "listApplications"))
     }
 
     fn principal(more: Json) -> Option<Rows> {
@@ -353,5 +442,61 @@ mod tests {
         let rows = with(|m| m.federated_credential(ID, &wire, "listApplicationFederatedCredentials")).unwrap();
         assert!(!rows.nodes[0].attrs.contains_key(attr::ISSUER));
         assert_eq!(rows.nodes[0].attrs[attr::AUDIENCES], Value::List(vec!["a".into(), "z".into()]));
+    }
+
+    #[test]
+    fn an_agent_identity_may_lack_an_application_id_and_nothing_else_may() {
+        let agent = principal(json!({"appId": null, "servicePrincipalType": "ServiceIdentity"})).unwrap();
+        assert_eq!(agent.nodes[0].kind, NodeKind::AgentIdentity);
+        assert!(principal(json!({"appId": null, "servicePrincipalType": "Application"})).is_none());
+    }
+
+    #[rstest]
+    #[case::premium(json!([{"capabilityStatus": "Enabled", "servicePlans": [{"servicePlanName": "AAD_PREMIUM_P2"}, {"servicePlanName": "EXCHANGE_S_STANDARD"}, {"servicePlanName": "AAD_PREMIUM"}]}]), &["AAD_PREMIUM", "AAD_PREMIUM_P2"])]
+    #[case::workload(json!([{"capabilityStatus": "Enabled", "servicePlans": [{"servicePlanName": "AAD_WRKLDID_P1"}, {"servicePlanName": "AAD_WRKLDID_P1"}]}]), &["AAD_WRKLDID_P1"])]
+    #[case::ended(json!([{"capabilityStatus": "Suspended", "servicePlans": [{"servicePlanName": "AAD_PREMIUM"}]}, {"servicePlans": [{"servicePlanName": "AAD_PREMIUM"}]}]), &[])]
+    #[case::free(json!([]), &[])]
+    fn service_plans_of_enabled_subscriptions(#[case] skus: Json, #[case] plans: &[&str]) {
+        let row = with(|m| m.service_plans(&testing::wire::<Vec<SubscribedSku>>(skus)));
+        let plans = plans.iter().map(|plan| (*plan).to_owned()).collect();
+        assert_eq!((row.kind, row.id.vendor_id()), (NodeKind::System, testing::TENANT));
+        assert_eq!(row.attrs[attr::SERVICE_PLANS], Value::List(plans));
+    }
+
+    #[rstest]
+    #[case(json!({"isAssignableToRole": true}), Some(true))]
+    #[case(json!({"isAssignableToRole": null}), Some(false))]
+    #[case(json!({}), None)]
+    fn groups(#[case] more: Json, #[case] assignable: Option<bool>) {
+        let wire = testing::wire(merged(json!({"id": ID, "displayName": "Admins\u{7}"}), more));
+        let row = with(|m| m.group(&wire)).unwrap();
+        assert_eq!(row.attrs[attr::NAME], Value::Text("Admins".into()));
+        assert_eq!(row.attrs.get(attr::ROLE_ASSIGNABLE), assignable.map(Value::Bool).as_ref());
+    }
+
+    #[rstest]
+    #[case::expression(json!({"claimsMatchingExpression": {"value": "claims['sub'] matches 'repo:a/*'", "languageVersion": 1}}), Some(Some("claims['sub'] matches 'repo:a/*'")))]
+    #[case::subject(json!({"subject": "repo:a/b", "claimsMatchingExpression": null}), Some(None))]
+    #[case::hostile(json!({"claimsMatchingExpression": {"value": "a\u{202E}b"}}), None)]
+    fn expressions_are_kept_exactly_or_not_at_all(#[case] more: Json, #[case] kept: Option<Option<&str>>) {
+        let wire = testing::wire(merged(json!({"id": ID}), more));
+        let row = with(|m| m.flexible_credential(ID, &wire));
+        let told = row.map(|row| row.map(|row| row.attrs[attr::MATCHING_EXPRESSION].clone()));
+        assert_eq!(told, kept.map(|kept| kept.map(|text| Value::Text(text.into()))));
+    }
+
+    #[rstest]
+    #[case::for_ever(json!({}), Hold::Active, Some((EdgeState::Active, None)))]
+    #[case::activated(json!({"endDateTime": "2024-04-10T00:00:00Z"}), Hold::Active, Some((EdgeState::Active, Some("2024-04-10T00:00:00Z"))))]
+    #[case::eligible(json!({"startDateTime": "2022-04-12T14:44:50.287Z", "endDateTime": "2024-04-10T00:00:00Z"}), Hold::Eligible, Some((EdgeState::Eligible, Some("2024-04-10T00:00:00Z"))))]
+    #[case::eligible_for_ever(json!({"endDateTime": null}), Hold::Eligible, Some((EdgeState::Eligible, None)))]
+    #[case::unreadable_end(json!({"endDateTime": "soon"}), Hold::Eligible, None)]
+    fn directory_roles(#[case] more: Json, #[case] hold: Hold, #[case] told: Option<(EdgeState, Option<&str>)>) {
+        let base = json!({"id": "8MYkhImhnkm70CbBdTyW1BbHHAdHgZdDpbqyEFlRzAs-1-e", "principalId": ID,
+            "roleDefinitionId": ID, "directoryScopeId": "/"});
+        let wire = testing::wire(merged(base, more));
+        let rows = with(|m| m.directory_role(&wire, hold, NodeKind::ServicePrincipal, ID));
+        let edge = rows.map(|rows| (rows.edges[0].state, rows.edges[0].until.map(|at| at.to_string())));
+        assert_eq!(edge, told.map(|(state, until)| (state, until.map(str::to_owned))));
     }
 }

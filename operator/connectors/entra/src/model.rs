@@ -114,7 +114,7 @@ pub(crate) struct KeyCredential {
     pub(crate) start_date_time: Option<String>,
     #[serde(default)]
     pub(crate) end_date_time: Told<String>,
-    /// Only to recognise a pair of signing certificates; not kept in snapshots.
+    /// The thumbprint, or whatever else somebody wrote there: kept when it has a thumbprint's form.
     #[serde(default)]
     pub(crate) custom_key_identifier: Option<String>,
 }
@@ -125,7 +125,9 @@ pub(crate) struct KeyCredential {
 #[allow(clippy::struct_field_names)] // the vendor's names
 pub(crate) struct ServicePrincipal {
     pub(crate) id: String,
-    pub(crate) app_id: String,
+    /// Agent identities may come without one.
+    #[serde(default)]
+    pub(crate) app_id: Option<String>,
     #[serde(default)]
     pub(crate) display_name: Option<String>,
     #[serde(default)]
@@ -234,7 +236,7 @@ pub(crate) struct RoleDefinition {
     pub(crate) template_id: Option<String>,
 }
 
-/// A directory role that somebody holds.
+/// A directory role that somebody holds or may activate.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RoleAssignment {
@@ -243,6 +245,22 @@ pub(crate) struct RoleAssignment {
     pub(crate) role_definition_id: String,
     #[serde(default)]
     pub(crate) directory_scope_id: Option<String>,
+    #[serde(default)]
+    pub(crate) start_date_time: Option<String>,
+    #[serde(default)]
+    pub(crate) end_date_time: Option<String>,
+}
+
+/// Until when a directory role is held.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RoleActivation {
+    pub(crate) id: String,
+    /// The assignment that it is about.
+    #[serde(default)]
+    pub(crate) role_assignment_origin_id: Option<String>,
+    #[serde(default)]
+    pub(crate) end_date_time: Option<String>,
 }
 
 /// An application permission that somebody holds.
@@ -259,4 +277,196 @@ pub(crate) struct AppRoleAssignment {
     pub(crate) resource_id: Option<String>,
     #[serde(default)]
     pub(crate) created_date_time: Option<String>,
+}
+
+/// A subscription of the tenant.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SubscribedSku {
+    #[serde(default)]
+    pub(crate) capability_status: Option<String>,
+    pub(crate) service_plans: Vec<ServicePlan>,
+}
+
+/// What a subscription includes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ServicePlan {
+    #[serde(default)]
+    pub(crate) service_plan_name: String,
+}
+
+/// A federated credential whose subject may be an expression.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FlexibleCredential {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) claims_matching_expression: Option<MatchingExpression>,
+}
+
+/// The expression.
+#[derive(Debug, Deserialize)]
+pub(crate) struct MatchingExpression {
+    pub(crate) value: String,
+}
+
+/// What an application may do on behalf of users.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names)] // the vendor's names
+pub(crate) struct DelegatedGrant {
+    pub(crate) id: String,
+    pub(crate) client_id: String,
+    pub(crate) consent_type: String,
+    #[serde(default)]
+    pub(crate) principal_id: Option<String>,
+    pub(crate) resource_id: String,
+    #[serde(default)]
+    pub(crate) scope: Option<String>,
+}
+
+/// A group that holds a role.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Group {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) display_name: Option<String>,
+    #[serde(default)]
+    pub(crate) is_assignable_to_role: Told<bool>,
+}
+
+/// That an id is a group's member.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) id: String,
+}
+
+/// An identity made for an AI agent.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AgentIdentity {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) display_name: Option<String>,
+    #[serde(default)]
+    pub(crate) created_date_time: Option<String>,
+    #[serde(default)]
+    pub(crate) agent_identity_blueprint_id: Option<String>,
+    #[serde(default)]
+    pub(crate) account_enabled: Option<bool>,
+    #[serde(default)]
+    pub(crate) disabled_by_microsoft_status: Told<String>,
+    #[serde(default)]
+    pub(crate) app_owner_organization_id: Option<String>,
+}
+
+/// When a service principal signed in last, in each of its roles.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PrincipalActivity {
+    pub(crate) app_id: String,
+    #[serde(default)]
+    pub(crate) last_sign_in_activity: Option<SignIn>,
+    #[serde(default)]
+    pub(crate) application_authentication_client_sign_in_activity: Option<SignIn>,
+    #[serde(default)]
+    pub(crate) application_authentication_resource_sign_in_activity: Option<SignIn>,
+    #[serde(default)]
+    pub(crate) delegated_client_sign_in_activity: Option<SignIn>,
+    #[serde(default)]
+    pub(crate) delegated_resource_sign_in_activity: Option<SignIn>,
+}
+
+/// A sign-in.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SignIn {
+    #[serde(default)]
+    pub(crate) last_sign_in_date_time: Option<String>,
+}
+
+/// When a credential was used last.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names)] // the vendor's names
+pub(crate) struct CredentialActivity {
+    pub(crate) id: String,
+    pub(crate) key_id: String,
+    #[serde(default)]
+    pub(crate) app_id: Option<String>,
+    #[serde(default)]
+    pub(crate) app_object_id: Option<String>,
+    #[serde(default)]
+    pub(crate) service_principal_object_id: Option<String>,
+    #[serde(default)]
+    pub(crate) credential_origin: Option<String>,
+    #[serde(default)]
+    pub(crate) sign_in_activity: Option<SignIn>,
+}
+
+/// A change in the directory.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DirectoryAudit {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) activity_display_name: Option<String>,
+    #[serde(default)]
+    pub(crate) activity_date_time: Option<String>,
+    #[serde(default)]
+    pub(crate) result: Option<String>,
+    #[serde(default)]
+    pub(crate) initiated_by: Option<Initiator>,
+    #[serde(default)]
+    pub(crate) target_resources: Option<Vec<Lenient<ChangedResource>>>,
+}
+
+/// Who made a change.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Initiator {
+    #[serde(default)]
+    pub(crate) user: Option<InitiatingUser>,
+    #[serde(default)]
+    pub(crate) app: Option<InitiatingApp>,
+}
+
+/// A person who made a change.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InitiatingUser {
+    #[serde(default)]
+    pub(crate) id: Option<String>,
+}
+
+/// An application that made a change.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InitiatingApp {
+    #[serde(default)]
+    pub(crate) service_principal_id: Option<String>,
+}
+
+/// What was changed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChangedResource {
+    #[serde(default)]
+    pub(crate) id: Option<String>,
+    #[serde(rename = "type", default)]
+    pub(crate) kind: Option<String>,
+    #[serde(default)]
+    pub(crate) modified_properties: Option<Vec<Lenient<ModifiedProperty>>>,
+}
+
+/// One changed property. Of its values only identifiers of credentials are kept.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ModifiedProperty {
+    #[serde(default)]
+    pub(crate) display_name: Option<String>,
+    #[serde(default)]
+    pub(crate) old_value: Option<String>,
+    #[serde(default)]
+    pub(crate) new_value: Option<String>,
 }

@@ -7,11 +7,16 @@ use std::collections::BTreeSet;
 use sv0_connector::Manifest;
 use sv0_connector_entra::MANIFEST;
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 13] = [
     include_str!("../src/lib.rs"),
     include_str!("../src/client.rs"),
     include_str!("../src/map.rs"),
+    include_str!("../src/map/agents.rs"),
+    include_str!("../src/map/grants.rs"),
+    include_str!("../src/collect/activity.rs"),
+    include_str!("../src/collect/agents.rs"),
     include_str!("../src/collect/authority.rs"),
+    include_str!("../src/collect/groups.rs"),
     include_str!("../src/collect/identities.rs"),
     include_str!("../src/collect/own.rs"),
     include_str!("../src/collect/people.rs"),
@@ -65,6 +70,7 @@ fn all_is_reading_with_reading_permissions() {
         assert!(operation.docs.is_some(), "{}", operation.id);
     }
     for permission in &manifest.permissions {
+        assert!(permission.role.is_some() || permission.id.starts_with("Agent"), "{}", permission.id);
         assert!(permission.id.split('.').nth(1) == Some("Read"), "{}", permission.id);
         assert!(manifest.operations.iter().any(|op| op.permission.as_ref() == Some(&permission.id)));
     }
@@ -87,6 +93,27 @@ fn every_operation_that_the_code_names_is_listed_and_the_other_way_round() {
         .filter(|text| text.starts_with("list") || (text.starts_with("get") && text.len() > 3))
         .collect();
     let listed: BTreeSet<&str> =
-        manifest.operations.iter().map(|op| op.id.as_str()).filter(|id| *id != "batch").collect();
+        manifest.operations.iter().map(|op| op.id.as_str()).filter(|id| !id.starts_with("batch")).collect();
     assert_eq!(named, listed);
+}
+
+/// The permissions that an order before the newer revision needs are those that it needed before.
+#[test]
+fn what_is_new_is_asked_at_the_new_revision_only() {
+    let manifest = manifest();
+    let at = |revision: u32| -> BTreeSet<&str> {
+        let listed = manifest.operations.iter().filter(|op| op.revision == revision);
+        listed.filter_map(|op| op.collection.as_deref()).collect()
+    };
+    assert_eq!((at(1).len(), at(2).len()), (13, 13));
+    assert!(at(1).is_disjoint(&at(2)));
+    for operation in manifest.operations.iter().filter(|op| op.version.is_some()) {
+        assert_eq!((operation.version.as_deref(), operation.revision), (Some("beta"), 2), "{}", operation.id);
+    }
+    for operation in manifest.operations.iter().filter(|op| op.path.contains("/reports/") || op.path.contains("udit")) {
+        assert_eq!(operation.pace.as_deref(), Some("reports"), "{}", operation.id);
+    }
+    let add_ons: Vec<&str> =
+        manifest.permissions.iter().filter(|p| p.add_on.is_some()).map(|p| p.id.as_str()).collect();
+    assert_eq!(add_ons, ["Directory.Read.All"]);
 }

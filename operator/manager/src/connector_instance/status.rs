@@ -305,7 +305,10 @@ impl Draft {
     }
 
     fn sign_in(&mut self, report: &ScanReport) {
-        match report.reason.filter(|r| is_sign_in(*r)) {
+        // The API was asked with a token: what is wrong is what the identity may do, not who it is.
+        let consent = matches!(report.reason, Some(Reason::ConsentRevoked | Reason::ConsentRequired));
+        let is_known = consent && report.requests > report.token_requests;
+        match report.reason.filter(|r| is_sign_in(*r) && !is_known) {
             Some(reason) if report.outcome == Outcome::Failed => {
                 self.set(AUTHENTICATED, FALSE, reason.as_str(), &message(reason, report.vendor_code.as_deref()));
             }

@@ -209,7 +209,11 @@ fn consent_that_is_taken_away(#[case] reason: &str, #[case] ready: &str, #[case]
 fn consent_that_never_was_is_not_revoked() {
     let status = harvested(failed("ConsentRevoked"));
     is(&status, READY, "False", "ConsentRequired");
+    is(&status, AUTHENTICATED, "True", "SignedIn");
     is(&status, CONSENT_UNCHANGED, "-", "-");
+    let refused =
+        json!({"outcome": "Failed", "reason": "ConsentRequired", "snapshot": null, "requests": 1, "tokenRequests": 1});
+    is(&harvested(refused), AUTHENTICATED, "False", "ConsentRequired");
     assert_eq!(status.last_scan.unwrap().reason.as_deref(), Some("ConsentRequired"));
     let nothing = json!({"consent": {"servicePrincipal": PRINCIPAL, "granted": 0}});
     is(&harvested(nothing), CONSENT_UNCHANGED, "False", "ConsentRequired");

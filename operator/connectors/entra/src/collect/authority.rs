@@ -2,17 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sv0_connector::{Cause, Page, Param, Prepared, Tally, text, walk_on};
+use sv0_connector::{Cause, Page, Tally, text, walk_on};
 use sv0_graph::{EdgeKind, NodeKind, Value, attr};
 
 use crate::client::{batch, list};
 use crate::collect::Walk;
 use crate::collect::identities::Principals;
 use crate::collect::people;
-use crate::model::{AppRoleAssignment, RoleAssignment, RoleDefinition};
+use crate::map::Hold;
+use crate::map::grants::Grant;
+use crate::model::{AppRoleAssignment, DelegatedGrant, RoleActivation, RoleAssignment, RoleDefinition};
 
-/// Assignments to holders that are no service principals.
-pub(crate) type Others = BTreeMap<String, Vec<RoleAssignment>>;
+/// Roles of holders that are no service principals.
+pub(crate) type Others = BTreeMap<String, Vec<(Hold, RoleAssignment)>>;
+
+/// What is known of directory roles besides who holds them.
+#[derive(Default)]
+pub(crate) struct Roles {
+    /// Role definition id to the id that is the same in every tenant.
+    pub(crate) templates: HashMap<String, String>,
+    /// Assignment id to its end, of those that have one.
+    pub(crate) ends: HashMap<String, String>,
+}
+
+impl Roles {
+    /// A built-in role's definition has its template's id; a custom role is its own template.
+    fn template(&self, role: String) -> String {
+        self.templates.get(&role).cloned().unwrap_or(role)
+    }
+}
 
 /// Role definition id to the id that is the same in every tenant.
 pub(crate) async fn role_definitions(walk: &Walk<'_>, tally: &mut Tally) -> HashMap<String, String> {
@@ -27,54 +45,76 @@ pub(crate) async fn role_definitions(walk: &Walk<'_>, tally: &mut Tally) -> Hash
     templates
 }
 
-/// Directory roles that service principals hold; gives the assignments to others, by holder.
+/// Ends of directory role assignments, by assignment. Most are people's, for some hours; only the end is looked at.
+pub(crate) async fn activations(walk: &Walk<'_>, tally: &mut Tally) -> HashMap<String, String> {
+    let mut ends: HashMap<String, String> = HashMap::new();
+    list(walk.engine, "listDirectoryRoleActivations", &[], tally, |wire: RoleActivation| {
+        if let Some(end) = wire.end_date_time {
+            // Without the assignment's id it is not known what ends; an end that cannot be read is none.
+            let (Some(assignment), Some(at)) = (wire.role_assignment_origin_id, text::instant(&end)) else {
+                return Ok(None);
+            };
+            let later = ends.get(&assignment).and_then(|end| text::instant(end)).is_none_or(|kept| kept < at);
+            if later {
+                ends.insert(assignment, end);
+            }
+        }
+        Ok(Some(wire.id))
+    })
+    .await;
+    ends
+}
+
+/// Directory roles that service principals hold or may activate; adds those of others to `others`, by holder.
 pub(crate) async fn directory_roles(
     walk: &Walk<'_>,
-    templates: &HashMap<String, String>,
+    hold: Hold,
+    roles: &Roles,
     principals: &Principals,
+    others: &mut Others,
     tally: &mut Tally,
-) -> Others {
-    let mut others = Others::new();
-    list(walk.engine, "listDirectoryRoleAssignments", &[], tally, |wire: RoleAssignment| {
+) {
+    list(walk.engine, hold.operation(), &[], tally, |mut wire: RoleAssignment| {
         let (Some(principal), Some(role)) = (text::guid(&wire.principal_id), text::guid(&wire.role_definition_id))
         else {
             return Ok(None);
         };
+        if hold == Hold::Active {
+            wire.end_date_time = roles.ends.get(&wire.id).cloned();
+        }
         let Some(kind) = principals.kinds.get(&principal) else {
             let id = wire.id.clone();
-            others.entry(principal).or_default().push(wire);
+            others.entry(principal).or_default().push((hold, wire));
             return Ok(Some(id));
         };
-        // A built-in role's definition has its template's id; a custom role is its own template.
-        let role = templates.get(&role).unwrap_or(&role);
-        let Some(rows) = walk.map.directory_role(&wire, *kind, role) else { return Ok(None) };
+        let Some(rows) = walk.map.directory_role(&wire, hold, *kind, &roles.template(role)) else { return Ok(None) };
         walk.keep(rows)?;
         Ok(Some(wire.id))
     })
     .await;
-    others
 }
 
 /// Directory roles that owners and groups hold: whether an owner is weaker than what it owns. Of other people's roles
-/// nothing is kept.
+/// nothing is kept. Gives the groups.
 pub(crate) async fn owner_roles(
     walk: &Walk<'_>,
-    templates: &HashMap<String, String>,
+    roles: &Roles,
     others: &Others,
     owners: &BTreeSet<String>,
     tally: &mut Tally,
-) {
+) -> BTreeSet<String> {
+    let mut groups = BTreeSet::new();
     let holders: BTreeSet<String> = others.keys().filter(|id| !owners.contains(*id)).cloned().collect();
     let people = people::among(walk, &holders, tally).await;
     if !tally.is_complete() {
-        return;
+        return groups;
     }
     for (holder, assignments) in others.iter().filter(|(holder, _)| !people.contains(*holder)) {
         // What is neither a service principal nor a person can hold a role only as a group.
         let kind = if owners.contains(holder) { NodeKind::Human } else { NodeKind::Group };
-        for wire in assignments {
-            let role = text::guid(&wire.role_definition_id).map(|role| templates.get(&role).cloned().unwrap_or(role));
-            let rows = role.and_then(|role| walk.map.directory_role(wire, kind, &role));
+        for (hold, wire) in assignments {
+            let role = text::guid(&wire.role_definition_id).map(|role| roles.template(role));
+            let rows = role.and_then(|role| walk.map.directory_role(wire, *hold, kind, &role));
             match rows.map(|rows| walk.keep(rows)) {
                 Some(Ok(_)) => {
                     tally.item(&wire.id);
@@ -84,37 +124,49 @@ pub(crate) async fn owner_roles(
             }
         }
         if kind == NodeKind::Group {
-            let group = walk.map.node(kind, holder, "listDirectoryRoleAssignments", BTreeMap::new());
-            if walk.node(group).is_err() {
+            let told = assignments.iter().map(|(hold, _)| hold.operation()).min().unwrap_or_default();
+            if walk.node(walk.map.node(kind, holder, told, BTreeMap::new())).is_err() {
                 tally.report(Cause::Internal);
             }
+            groups.insert(holder.clone());
         }
     }
+    groups
 }
 
-/// Application permissions, from the resources that offer them.
-pub(crate) async fn app_roles(walk: &Walk<'_>, principals: &Principals, tally: &mut Tally) {
-    let resources: Vec<&String> = principals.offers.keys().collect();
-    let prepared: Result<Vec<Prepared>, _> = resources
-        .iter()
-        .map(|id| walk.engine.guard().prepare("listAppRoleAssignedTo", &[("id", Param::Id(id.as_str()))]))
-        .collect();
-    let requests = match prepared {
-        Ok(requests) => requests,
-        Err(refusal) => return tally.report(walk.engine.refused(&refusal)),
-    };
+/// What service principals may do on behalf of users.
+pub(crate) async fn delegated_grants(walk: &Walk<'_>, principals: &Principals, tally: &mut Tally) {
+    list(walk.engine, "listDelegatedGrants", &[], tally, |wire: DelegatedGrant| {
+        match walk.map.delegated_grant(&wire, &principals.kinds) {
+            None => return Ok(None),
+            Some(Grant::Empty) => {}
+            Some(Grant::Edge(edge)) => walk.edge(*edge)?,
+        }
+        Ok(Some(wire.id))
+    })
+    .await;
+}
+
+/// Application permissions, from the resources that offer them; gives the groups that hold one.
+pub(crate) async fn app_roles(walk: &Walk<'_>, principals: &Principals, tally: &mut Tally) -> BTreeSet<String> {
+    let mut groups = BTreeSet::new();
+    let resources: Vec<String> = principals.offers.keys().cloned().collect();
+    let requests = walk.each("listAppRoleAssignedTo", &resources, tally);
     let mut answers = batch::<Page<AppRoleAssignment>>(walk.engine, &requests);
     while let Some((at, answer)) = answers.next().await {
         match answer {
             Ok(page) => {
                 let first = requests[at].clone();
-                walk_on(walk.engine, first, page, tally, |wire| assignment(walk, principals, resources[at], &wire))
-                    .await;
+                walk_on(walk.engine, first, page, tally, |wire| {
+                    assignment(walk, principals, &resources[at], &wire, &mut groups)
+                })
+                .await;
             }
             Err(failure) if failure.cause == Cause::NotFound => {}
             Err(failure) => tally.report(failure),
         }
     }
+    groups
 }
 
 fn assignment(
@@ -122,6 +174,7 @@ fn assignment(
     principals: &Principals,
     resource: &str,
     wire: &AppRoleAssignment,
+    groups: &mut BTreeSet<String>,
 ) -> Result<Option<String>, sv0_connector::SinkError> {
     let operation = "listAppRoleAssignedTo";
     let (Some(object), Some(role)) = (text::opaque_id(&wire.id), text::guid(&wire.app_role_id)) else {
@@ -144,6 +197,7 @@ fn assignment(
     }
     if kind == NodeKind::Group {
         walk.node(walk.map.node(kind, &principal, operation, BTreeMap::new()))?;
+        groups.insert(principal.clone());
     }
     let (from, to) = (walk.map.id(kind, &principal), walk.map.id(resource_kind, resource));
     let mut edge = walk.map.edge(from, EdgeKind::Granted, to, operation);

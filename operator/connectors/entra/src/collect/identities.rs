@@ -8,8 +8,12 @@ use sv0_graph::{EdgeKind, NodeKind, Value, attr};
 
 use crate::client::list;
 use crate::collect::Walk;
-use crate::map::{principal_kind, readable};
-use crate::model::{Application, Organization, ServicePrincipal};
+use crate::collect::pairs::Pairs;
+use crate::map::{Rows, principal_kind, readable};
+use crate::model::{Application, Organization, ServicePrincipal, SubscribedSku};
+
+/// The application id of Microsoft Graph, the same in every tenant.
+const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
 
 /// Application permissions of one resource: role id to value.
 pub(crate) type Offered = BTreeMap<String, Option<String>>;
@@ -21,6 +25,8 @@ pub(crate) struct Applications {
     pub(crate) by_app_id: HashMap<String, String>,
     /// End of each client secret of the scan's own application that holds at the scan's start.
     pub(crate) own_secret_ends: Vec<Timestamp>,
+    /// Key and holder of each credential.
+    pub(crate) keys: Pairs,
 }
 
 /// What the service principals taught.
@@ -32,6 +38,21 @@ pub(crate) struct Principals {
     pub(crate) offers: BTreeMap<String, Offered>,
     /// (application id, object id) of those whose application lives in this tenant.
     pub(crate) home: Vec<(String, String)>,
+    /// Application id and object id of each.
+    pub(crate) by_app_id: Pairs,
+    /// Key and holder of each credential.
+    pub(crate) keys: Pairs,
+    /// Object id of Microsoft Graph, whose permissions the scan itself holds.
+    pub(crate) graph: Option<String>,
+}
+
+/// Notes the credentials that `rows` give to `holder`.
+fn note_keys(holder: &str, rows: &Rows, keys: &mut Pairs) {
+    for node in rows.nodes.iter().filter(|node| node.kind == NodeKind::Credential) {
+        if let Some((_, key)) = node.id.vendor_id().split_once('/') {
+            keys.add(key, holder);
+        }
+    }
 }
 
 /// The tenant that answers; an error unless it is the one that was asked for.
@@ -53,13 +74,26 @@ pub(crate) async fn organization(walk: &Walk<'_>, tally: &mut Tally) -> Result<(
     walk.node(walk.map.organization(only)).map_err(|_| Cause::Internal.into())
 }
 
+/// What the tenant's subscriptions include. Half a list would say that the rest is not there.
+pub(crate) async fn service_plans(walk: &Walk<'_>, tally: &mut Tally) {
+    let mut skus = Vec::new();
+    list(walk.engine, "listServicePlans", &[], tally, |wire: SubscribedSku| {
+        skus.push(wire);
+        Ok(Some(skus.len().to_string()))
+    })
+    .await;
+    if tally.is_complete() && walk.node(walk.map.service_plans(&skus)).is_err() {
+        tally.report(Cause::Internal);
+    }
+}
+
 /// All applications.
 pub(crate) async fn applications(walk: &Walk<'_>, tally: &mut Tally, now: Timestamp) -> Applications {
     let mut learnt = Applications::default();
     let mut flawed = false;
     list(walk.engine, "listApplications", &[], tally, |wire: Application| {
         let (Some(id), Some(app_id), Some(rows)) =
-            (text::guid(&wire.id), text::guid(&wire.app_id), walk.map.application(&wire))
+            (text::guid(&wire.id), text::guid(&wire.app_id), walk.map.application(&wire, "listApplications"))
         else {
             return Ok(None);
         };
@@ -68,6 +102,7 @@ pub(crate) async fn applications(walk: &Walk<'_>, tally: &mut Tally, now: Timest
             let own = BTreeMap::from([(attr::OWN_IDENTITY.to_owned(), Value::Bool(true))]);
             walk.node(walk.map.node(NodeKind::Application, &id, "listApplications", own))?;
         }
+        note_keys(&id, &rows, &mut learnt.keys);
         flawed |= !walk.keep(rows)?;
         learnt.by_app_id.insert(app_id, id.clone());
         Ok(Some(id))
@@ -100,20 +135,25 @@ pub(crate) async fn service_principals(walk: &Walk<'_>, tally: &mut Tally) -> Pr
     let mut learnt = Principals::default();
     let mut flawed = false;
     list(walk.engine, "listServicePrincipals", &[], tally, |wire: ServicePrincipal| {
-        let (Some(id), Some(app_id), Some(rows)) =
-            (text::guid(&wire.id), text::guid(&wire.app_id), walk.map.service_principal(&wire))
-        else {
+        let (Some(id), Some(rows)) = (text::guid(&wire.id), walk.map.service_principal(&wire)) else {
             return Ok(None);
         };
+        note_keys(&id, &rows, &mut learnt.keys);
         flawed |= !walk.keep(rows)?;
         let (offered, whole) = offered(&wire);
         flawed |= !whole;
         if !offered.is_empty() {
             learnt.offers.insert(id.clone(), offered);
         }
-        let home = wire.app_owner_organization_id.as_deref().and_then(text::guid);
-        if home.as_deref() == Some(walk.map.tenant) {
-            learnt.home.push((app_id, id.clone()));
+        if let Some(app_id) = wire.app_id.as_deref().and_then(text::guid) {
+            learnt.by_app_id.add(&app_id, &id);
+            if app_id == GRAPH {
+                learnt.graph = Some(id.clone());
+            }
+            let home = wire.app_owner_organization_id.as_deref().and_then(text::guid);
+            if home.as_deref() == Some(walk.map.tenant) {
+                learnt.home.push((app_id, id.clone()));
+            }
         }
         learnt.kinds.insert(id.clone(), principal_kind(&wire));
         Ok(Some(id))

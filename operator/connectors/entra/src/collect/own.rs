@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use sv0_connector::{Cause, Failure, Manifest, OwnGrants, Param, Tally, text};
+use sv0_connector::{Cause, Failure, Guard, Manifest, OwnGrants, Param, Permission, Tally, text};
 use sv0_graph::{NodeKind, Value, attr};
 
 use crate::client::list;
@@ -95,9 +95,9 @@ pub(crate) fn grants(held: &Held, needed: Vec<String>, tally: &Tally) -> Option<
 }
 
 /// The permissions that are granted and that the connector asks for, sorted.
-pub(crate) fn needed(manifest: &Manifest, held: &Held) -> Vec<String> {
-    let has = |role: &str| held.roles.iter().any(|(held, _)| held.as_str() == role);
-    let ids = manifest.permissions.iter().filter(|p| has(&p.role)).map(|p| p.id.clone());
+pub(crate) fn needed(manifest: &Manifest, held: &Held, principals: &Principals) -> Vec<String> {
+    let has = |p: &&Permission| held.roles.iter().any(|(role, resource)| is_permission(p, role, resource, principals));
+    let ids = manifest.permissions.iter().filter(has).map(|p| p.id.clone());
     ids.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
@@ -117,25 +117,48 @@ pub(crate) fn mark(walk: &Walk<'_>, held: &Held, principals: &Principals, tally:
 }
 
 /// Permissions that are needed and not held, and that are held and not needed. A broader permission makes a needed
-/// one not missing, and is itself not needed.
-pub(crate) fn compare(manifest: &Manifest, held: &Held, principals: &Principals) -> (Vec<String>, Vec<String>) {
-    let has = |role: &str| held.roles.iter().any(|(held, _)| held.as_str() == role);
-    let needed: BTreeSet<&str> = manifest.operations.iter().filter_map(|o| o.permission.as_deref()).collect();
+/// one not missing, and is itself not needed. What only waits to be accepted is not needed yet, and no harm when it is
+/// held already. An add-on is the customer's choice: neither missing nor too much.
+pub(crate) fn compare(guard: &Guard, held: &Held, principals: &Principals) -> (Vec<String>, Vec<String>) {
+    let manifest = guard.manifest();
+    let accepted = manifest.operations.iter().filter(|operation| guard.accepts(&operation.id));
+    let needed: BTreeSet<&str> = accepted.filter_map(|operation| operation.permission.as_deref()).collect();
     let missing = manifest
         .permissions
         .iter()
-        .filter(|p| needed.contains(p.id.as_str()))
-        .filter(|p| !has(&p.role) && !p.included_in.iter().any(|broader| has(&broader.role)))
+        .filter(|p| needed.contains(p.id.as_str()) && p.add_on.is_none())
+        .filter(|p| is_held(p, held, principals) == Some(false))
         .map(|p| p.id.clone())
         .collect::<BTreeSet<_>>();
     let excess = held
         .roles
         .iter()
         .filter(|(role, _)| !is_plain_access(role))
-        .filter(|(role, _)| !manifest.permissions.iter().any(|p| p.role == *role))
+        .filter(|(role, resource)| !manifest.permissions.iter().any(|p| is_permission(p, role, resource, principals)))
         .map(|(role, resource)| name_of(manifest, principals, role, resource))
         .collect::<BTreeSet<_>>();
     (missing.into_iter().collect(), excess.into_iter().collect())
+}
+
+/// Whether a permission, or one that includes it, is held; nothing when that cannot be told: a permission without a
+/// published identifier is known by what the tenant's Microsoft Graph offers under its name.
+fn is_held(permission: &Permission, held: &Held, principals: &Principals) -> Option<bool> {
+    let has = |role: &str| held.roles.iter().any(|(held, _)| held.as_str() == role);
+    let known =
+        permission.role.is_some() || principals.graph.as_ref().is_some_and(|id| principals.offers.contains_key(id));
+    let itself = held.roles.iter().any(|(role, resource)| is_permission(permission, role, resource, principals));
+    let held = itself || permission.included_in.iter().any(|broader| has(&broader.role));
+    (held || known).then_some(held)
+}
+
+fn is_permission(permission: &Permission, role: &str, resource: &str, principals: &Principals) -> bool {
+    match &permission.role {
+        Some(known) => known == role,
+        None => {
+            let offered = || principals.offers.get(resource)?.get(role)?.as_deref();
+            principals.graph.as_deref() == Some(resource) && offered() == Some(permission.id.as_str())
+        }
+    }
 }
 
 fn name_of(manifest: &Manifest, principals: &Principals, role: &str, resource: &str) -> String {

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use sv0_connector::{Cause, Lenient, Page, Param, Prepared, SinkError, Tally, text, walk_on};
 use sv0_graph::{EdgeKind, NodeKind, Value, attr};
 
-use crate::client::{batch, list};
+use crate::client::{batch, batch_by, list};
 use crate::collect::Walk;
 use crate::map::readable;
-use crate::model::{FederatedCredential, Owner, WithFederatedCredentials, WithOwners};
+use crate::model::{FederatedCredential, FlexibleCredential, Owner, WithFederatedCredentials, WithOwners};
 
 /// An expansion ends here without a word.
 const EXPAND_LIMIT: usize = 20;
@@ -74,7 +74,7 @@ pub(crate) async fn read<E: Expanded>(
         return tally.report(flaw.clone());
     }
     let open: Vec<&String> = relation.holders.iter().filter(|id| !tally.has(id)).collect();
-    singly::<E>(walk, relation, &open, tally, each).await;
+    singly::<E>(walk, relation.single, &open, tally, each).await;
 }
 
 /// Causes that single reads would meet again, or make worse.
@@ -91,13 +91,13 @@ fn is_final(cause: &Cause) -> bool {
 
 async fn singly<E: Expanded>(
     walk: &Walk<'_>,
-    relation: &Relation<'_>,
+    operation: &str,
     open: &[&String],
     tally: &mut Tally,
     mut each: impl FnMut(&str, &str, &[Lenient<E::Item>], bool) -> Result<(), SinkError> + Send,
 ) {
     let prepared: Result<Vec<Prepared>, _> =
-        open.iter().map(|id| walk.engine.guard().prepare(relation.single, &[("id", Param::Id(id.as_str()))])).collect();
+        open.iter().map(|id| walk.engine.guard().prepare(operation, &[("id", Param::Id(id.as_str()))])).collect();
     let requests = match prepared {
         Ok(requests) => requests,
         Err(refusal) => return tally.report(walk.engine.refused(&refusal)),
@@ -122,7 +122,7 @@ async fn singly<E: Expanded>(
         })
         .await;
         (0..rest.pages()).for_each(|_| tally.page());
-        if each(holder, relation.single, &items, rest.is_complete()).is_err() {
+        if each(holder, operation, &items, rest.is_complete()).is_err() {
             tally.report(Cause::Internal);
         }
         match rest.flaw() {
@@ -134,39 +134,91 @@ async fn singly<E: Expanded>(
     }
 }
 
-/// Owners of applications or service principals; gives the people among them.
-pub(crate) async fn owners(
-    walk: &Walk<'_>,
-    relation: &Relation<'_>,
-    holder_kind: NodeKind,
-    kinds: &HashMap<String, NodeKind>,
-    tally: &mut Tally,
-) -> BTreeSet<String> {
-    let mut people = BTreeSet::new();
-    let mut flawed = false;
-    let ours: BTreeSet<&str> = relation.holders.iter().map(String::as_str).collect();
-    read::<WithOwners>(walk, relation, tally, |holder, operation, owners, whole| {
-        // Managed and agent identities have no recorded owners by design: nothing is said of them.
-        if !ours.contains(holder) {
-            return Ok(());
+/// Who answers for something, and how that is said in the graph.
+pub(crate) struct Accountable<'a> {
+    /// What leads from them to what they answer for.
+    pub(crate) edge: EdgeKind,
+    /// The attribute for how many there are.
+    pub(crate) count: &'static str,
+    /// What a holder is.
+    pub(crate) holder_kind: &'a (dyn Fn(&str) -> NodeKind + Sync),
+    /// What a service principal is.
+    pub(crate) kinds: &'a HashMap<String, NodeKind>,
+    /// Of whom something is said.
+    pub(crate) holders: BTreeSet<&'a str>,
+}
+
+impl Accountable<'_> {
+    /// Keeps those who answer for `holder`; says whether all were readable.
+    fn keep(
+        &self,
+        walk: &Walk<'_>,
+        (holder, operation): (&str, &str),
+        owners: &[Lenient<Owner>],
+        whole: bool,
+        people: &mut BTreeSet<String>,
+    ) -> Result<bool, SinkError> {
+        // Managed identities have no recorded owners by design: nothing is said of them.
+        if !self.holders.contains(holder) {
+            return Ok(true);
         }
+        let holder_kind = (self.holder_kind)(holder);
         let (readable, broken) = readable(owners);
-        flawed |= broken;
         if whole && !broken {
             let count = i64::try_from(owners.len()).unwrap_or(i64::MAX);
-            let attrs = BTreeMap::from([(attr::OWNER_COUNT.to_owned(), Value::Int(count))]);
+            let attrs = BTreeMap::from([(self.count.to_owned(), Value::Int(count))]);
             walk.node(walk.map.node(holder_kind, holder, operation, attrs))?;
         }
         for owner in readable {
-            let Some((kind, id)) = owner_kind(owner, kinds) else { continue };
+            let Some((kind, id)) = owner_kind(owner, self.kinds) else { continue };
             if kind == NodeKind::Human {
                 people.insert(id.clone());
             }
             let owner = walk.map.node(kind, &id, operation, BTreeMap::new());
             let held = walk.map.id(holder_kind, holder);
-            walk.edge(walk.map.edge(owner.id.clone(), EdgeKind::Owns, held, operation))?;
+            walk.edge(walk.map.edge(owner.id.clone(), self.edge, held, operation))?;
             walk.node(owner)?;
         }
+        Ok(!broken)
+    }
+}
+
+/// Owners of applications or service principals; gives the people among them.
+pub(crate) async fn owners(
+    walk: &Walk<'_>,
+    relation: &Relation<'_>,
+    holder_kind: &(dyn Fn(&str) -> NodeKind + Sync),
+    kinds: &HashMap<String, NodeKind>,
+    tally: &mut Tally,
+) -> BTreeSet<String> {
+    let holders = relation.holders.iter().map(String::as_str).collect();
+    let how = Accountable { edge: EdgeKind::Owns, count: attr::OWNER_COUNT, holder_kind, kinds, holders };
+    let mut people = BTreeSet::new();
+    let mut flawed = false;
+    read::<WithOwners>(walk, relation, tally, |holder, operation, owners, whole| {
+        flawed |= !how.keep(walk, (holder, operation), owners, whole, &mut people)?;
+        Ok(())
+    })
+    .await;
+    if flawed {
+        tally.report(Cause::ResponseMalformed);
+    }
+    people
+}
+
+/// The same by one read for each of `holders`; gives the people.
+pub(crate) async fn accountable_singly(
+    walk: &Walk<'_>,
+    operation: &str,
+    holders: &[String],
+    how: &Accountable<'_>,
+    tally: &mut Tally,
+) -> BTreeSet<String> {
+    let mut people = BTreeSet::new();
+    let mut flawed = false;
+    let open: Vec<&String> = holders.iter().collect();
+    singly::<WithOwners>(walk, operation, &open, tally, |holder, operation, owners, whole| {
+        flawed |= !how.keep(walk, (holder, operation), owners, whole, &mut people)?;
         Ok(())
     })
     .await;
@@ -183,13 +235,19 @@ fn owner_kind(owner: &Owner, kinds: &HashMap<String, NodeKind>) -> Option<(NodeK
         "#microsoft.graph.user" => NodeKind::Human,
         "#microsoft.graph.group" => NodeKind::Group,
         "#microsoft.graph.servicePrincipal" => kinds.get(&id).copied().unwrap_or(NodeKind::ServicePrincipal),
+        "#microsoft.graph.agentIdentity" => NodeKind::AgentIdentity,
         _ => return None,
     };
     Some((kind, id))
 }
 
-/// Federated credentials of applications.
-pub(crate) async fn federated_credentials(walk: &Walk<'_>, applications: &[String], tally: &mut Tally) {
+/// Federated credentials of applications; gives the applications that have one without a subject.
+pub(crate) async fn federated_credentials(
+    walk: &Walk<'_>,
+    applications: &[String],
+    tally: &mut Tally,
+) -> BTreeSet<String> {
+    let mut flexible = BTreeSet::new();
     let relation = Relation {
         list: "listApplicationFederatedCredentials",
         single: "listFederatedCredentialsOfApplication",
@@ -200,6 +258,9 @@ pub(crate) async fn federated_credentials(walk: &Walk<'_>, applications: &[Strin
         let (readable, broken) = readable(items);
         flawed |= broken;
         for item in readable {
+            if item.subject.as_deref().is_none_or(str::is_empty) {
+                flexible.insert(holder.to_owned());
+            }
             match walk.map.federated_credential(holder, item, operation) {
                 Some(rows) => {
                     walk.keep(rows)?;
@@ -212,5 +273,34 @@ pub(crate) async fn federated_credentials(walk: &Walk<'_>, applications: &[Strin
     .await;
     if flawed {
         tally.report(Cause::ResponseMalformed);
+    }
+    flexible
+}
+
+/// The expressions that stand in place of subjects, which only another version of the API tells.
+pub(crate) async fn flexible_credentials(walk: &Walk<'_>, applications: &BTreeSet<String>, tally: &mut Tally) {
+    let operation = "listFlexibleCredentialsOfApplication";
+    if !walk.accepts(operation, tally) {
+        return;
+    }
+    let holders: Vec<String> = applications.iter().cloned().collect();
+    let requests = walk.each(operation, &holders, tally);
+    let mut answers = batch_by::<Page<FlexibleCredential>>(walk.engine, "batchBeta", &requests);
+    while let Some((at, answer)) = answers.next().await {
+        let holder = holders[at].as_str();
+        match answer {
+            Ok(page) => {
+                walk_on(walk.engine, requests[at].clone(), page, tally, |wire: FlexibleCredential| {
+                    let Some(row) = walk.map.flexible_credential(holder, &wire) else { return Ok(None) };
+                    if let Some(row) = row {
+                        walk.node(row)?;
+                    }
+                    Ok(Some(format!("{holder}/{}", wire.id)))
+                })
+                .await;
+            }
+            Err(failure) if failure.cause == Cause::NotFound => {}
+            Err(failure) => tally.report(failure),
+        }
     }
 }
