@@ -246,8 +246,8 @@ impl EntraBroker {
         attempt: u32,
     ) -> Result<(), TokenError> {
         let own = match verdict.reason {
-            // It is the vendor's directory that has to catch up, and seconds do not help it.
-            Reason::FederationMismatch => Duration::from_secs(10) * attempt,
+            // It is the vendor's directory that has to catch up: some seconds more than an outage gets.
+            Reason::FederationMismatch => Duration::from_secs(5) * attempt,
             _ => backoff(attempt),
         };
         let pause = asked.unwrap_or(own).max(least.unwrap_or_default());

@@ -193,7 +193,7 @@ async fn waiting_is_as_asked_and_has_an_end() {
     assert_eq!(seen.result.expect_err("throttled").retry_after_seconds, Some(3600));
     let mismatch = json!({"error": "invalid_request", "error_codes": [70_021]}).to_string().into_bytes();
     let seen = ask(&authority, Answer { status: 400, body: mismatch, ..Answer::default() }).await;
-    assert_eq!((seen.waits.as_slice(), seen.asked), (&[10, 20][..], 3), "the directory needs its time");
+    assert_eq!((seen.waits.as_slice(), seen.asked), (&[5, 10][..], 3), "the directory needs its time");
 }
 
 #[tokio::test]
