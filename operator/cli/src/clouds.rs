@@ -95,6 +95,15 @@ impl Endpoints {
         format!("{}/.default", self.graph)
     }
 
+    /// Origins that may stand in a token's issuer and serve its keys.
+    pub fn token_hosts(&self) -> Vec<String> {
+        let mut hosts = vec![self.authority.clone()];
+        if self.authority == Cloud::China.hosts().0 {
+            hosts.push("https://login.partner.microsoftonline.cn".to_owned());
+        }
+        hosts
+    }
+
     /// An address below the authority, with a query.
     pub fn below_authority(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, url::ParseError> {
         let base = format!("{}/{path}", self.authority);

@@ -6,11 +6,13 @@
 //! unless told so.
 
 pub mod clouds;
+pub mod consent;
 pub mod document;
 pub mod files;
 pub mod generated;
 pub mod http;
 pub mod kubectl;
 pub mod manifest;
+pub mod offboard;
 pub mod onboard;
 pub mod values;

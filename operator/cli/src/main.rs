@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
-use sv0_cli::{document, onboard};
+use sv0_cli::{consent, document, offboard, onboard};
 
 #[derive(Parser)]
 #[command(
@@ -27,6 +27,16 @@ enum Command {
         #[command(subcommand)]
         system: Onboard,
     },
+    /// Add a further tenant to a multi-tenant application, with proof that its administrator consented.
+    Consent {
+        #[command(subcommand)]
+        system: Consent,
+    },
+    /// Print how to take access away again, and check that it is gone.
+    Offboard {
+        #[command(subcommand)]
+        system: Offboard,
+    },
     /// Print what a connector may ask for, what it reads and never reads.
     #[command(after_help = "Example:\n  kubectl sv0 permissions entra | less")]
     Permissions {
@@ -39,6 +49,18 @@ enum Command {
 enum Onboard {
     /// Microsoft Entra ID: template, scripts, consent address and resources, filled in for this cluster.
     Entra(Box<onboard::Args>),
+}
+
+#[derive(Subcommand)]
+enum Consent {
+    /// Microsoft Entra ID: consent page, then a sign-in in the tenant that proves it.
+    Entra(Box<consent::Args>),
+}
+
+#[derive(Subcommand)]
+enum Offboard {
+    /// Microsoft Entra ID: the undo of each onboarding step.
+    Entra(Box<offboard::Args>),
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -62,6 +84,8 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Onboard { system: Onboard::Entra(args) } => onboard::run(*args).await,
+        Command::Consent { system: Consent::Entra(args) } => consent::run(*args).await,
+        Command::Offboard { system: Offboard::Entra(args) } => offboard::run(*args).await,
         Command::Permissions { system: System::Entra } => {
             let manifest = Manifest::parse(ENTRA).context("the built-in manifest cannot be read")?;
             print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));

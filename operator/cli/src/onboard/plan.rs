@@ -72,11 +72,23 @@ impl Plan {
         }
         files.push(File { name: "serviceaccount.yaml", content: yaml(&self.account())? });
         if let Some(client_id) = &self.client_id {
-            let auth = self.auth();
-            let instance = instance(self, client_id, &auth, manifest.collection_revision);
+            let method = if self.issuer.is_some() { Method::WorkloadIdentity } else { Method::Certificate };
+            let instance = Instance {
+                tenant: &self.tenant,
+                client_id,
+                namespace: &self.namespace,
+                name: &self.name,
+                service_account: &self.service_account,
+                cloud: self.cloud,
+                method,
+                revision: manifest.collection_revision,
+            };
             let head = "# The revision is the one of the data-read table that came with this program: nothing newer is collected\n\
                         # until you raise it. See `kubectl sv0 permissions entra`.\n";
-            files.push(File { name: "connectorinstance.yaml", content: format!("{head}{}", yaml(&instance)?) });
+            files.push(File {
+                name: "connectorinstance.yaml",
+                content: format!("{head}{}", yaml(&instance.resource())?),
+            });
         }
         Ok(files)
     }
@@ -136,7 +148,7 @@ impl Plan {
     }
 
     fn secret(&self) -> String {
-        format!("sv0-{}", self.name)
+        secret_name(&self.name)
     }
 
     fn subject(&self) -> String {
@@ -229,33 +241,57 @@ impl Plan {
             "automountServiceAccountToken": false,
         })
     }
+}
 
-    fn auth(&self) -> Value {
-        if self.issuer.is_some() {
-            json!({"workloadIdentity": {}})
-        } else {
-            json!({"clientCertificate": {"secretName": self.secret()}})
+/// The `ConnectorInstance` of a tenant.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance<'a> {
+    /// Directory id.
+    pub tenant: &'a Guid,
+    /// Application id.
+    pub client_id: &'a Guid,
+    /// The estate.
+    pub namespace: &'a Namespace,
+    /// Its name.
+    pub name: &'a InstanceName,
+    /// Who scans run as.
+    pub service_account: &'a AccountName,
+    /// The cloud.
+    pub cloud: Cloud,
+    /// How scans sign in.
+    pub method: Method,
+    /// The collection revision that the user could read about.
+    pub revision: u32,
+}
+
+impl Instance<'_> {
+    /// The resource. Serialised, never pasted together: a value cannot become structure.
+    pub fn resource(&self) -> Value {
+        let auth = match self.method {
+            Method::WorkloadIdentity => json!({"workloadIdentity": {}}),
+            Method::Certificate => json!({"clientCertificate": {"secretName": secret_name(self.name)}}),
+        };
+        let mut entra = json!({"tenantId": self.tenant.as_str(), "clientId": self.client_id.as_str(), "auth": auth});
+        if self.cloud != Cloud::Public {
+            entra["cloud"] = json!(self.cloud.api());
         }
+        json!({
+            "apiVersion": "securityv0.com/v1alpha1",
+            "kind": "ConnectorInstance",
+            "metadata": {"name": self.name.as_str(), "namespace": self.namespace.as_str()},
+            "spec": {
+                "system": "Entra",
+                "serviceAccountName": self.service_account.as_str(),
+                "acceptedCollectionRevision": self.revision,
+                "entra": entra,
+            },
+        })
     }
 }
 
-/// The `ConnectorInstance` of a tenant. Serialised, never pasted together: a value cannot become structure.
-pub fn instance(plan: &Plan, client_id: &Guid, auth: &Value, revision: u32) -> Value {
-    let mut entra = json!({"tenantId": plan.tenant.as_str(), "clientId": client_id.as_str(), "auth": auth});
-    if plan.cloud != Cloud::Public {
-        entra["cloud"] = json!(plan.cloud.api());
-    }
-    json!({
-        "apiVersion": "securityv0.com/v1alpha1",
-        "kind": "ConnectorInstance",
-        "metadata": {"name": plan.name.as_str(), "namespace": plan.namespace.as_str()},
-        "spec": {
-            "system": "Entra",
-            "serviceAccountName": plan.service_account.as_str(),
-            "acceptedCollectionRevision": revision,
-            "entra": entra,
-        },
-    })
+/// Name of the Secret that holds an instance's certificate.
+fn secret_name(name: &InstanceName) -> String {
+    format!("sv0-{name}")
 }
 
 /// YAML of one resource.
