@@ -66,18 +66,16 @@ fn permissions(manifest: &Manifest) -> String {
 }
 
 fn set(permission: &Permission) -> String {
-    match permission.add_on() {
-        None => PermissionSet::Minimal.name().to_owned(),
-        Some("") => PermissionSet::Expanded.name().to_owned(),
-        Some(name) => format!("{}: {name}", PermissionSet::Expanded.name()),
-    }
+    let set = if permission.add_on.is_none() { PermissionSet::Minimal } else { PermissionSet::Expanded };
+    set.name().to_owned()
 }
 
 fn costs(manifest: &Manifest, rules: &[&Meta]) -> String {
     let mut text = String::from(
         "\n## What a missing permission costs\n\nA collection that was refused is shown as a gap in the instance's coverage. \
          A rule that needs it then makes its narrower claim or none; it never takes the gap for \"there is none\", and \
-         nothing resolves because of it.\n\n| Without | Rules that say less or nothing |\n|---|---|\n",
+         nothing resolves because of it. The absence of an add-on is such a gap and no \
+         fault: `PermissionsSufficient` stays true.\n\n| Without | Rules that say less or nothing |\n|---|---|\n",
     );
     for permission in &manifest.permissions {
         let collections = manifest.collections_of(&permission.id);

@@ -65,9 +65,9 @@ pub struct Permission {
     /// Broader permissions that include it.
     #[serde(default)]
     pub included_in: Vec<Broader>,
-    /// Set when the permission belongs to the expanded set only.
+    /// The one collection that it is for, when the customer may do without: it belongs to the expanded set only.
     #[serde(default)]
-    add_on: Option<AddOn>,
+    pub add_on: Option<String>,
 }
 
 /// A broader permission.
@@ -75,14 +75,6 @@ pub struct Permission {
 pub struct Broader {
     /// The vendor's name for it.
     pub id: String,
-}
-
-/// An add-on: a flag, or the name of the add-on.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-enum AddOn {
-    Flag(bool),
-    Name(String),
 }
 
 /// What is read about people.
@@ -141,17 +133,6 @@ impl PermissionSet {
     }
 }
 
-impl Permission {
-    /// The add-on that it belongs to: `Some("")` when the add-on has no name of its own.
-    pub fn add_on(&self) -> Option<&str> {
-        match &self.add_on {
-            Some(AddOn::Name(name)) => Some(name),
-            Some(AddOn::Flag(true)) => Some(""),
-            Some(AddOn::Flag(false)) | None => None,
-        }
-    }
-}
-
 impl Manifest {
     /// Reads it.
     pub fn parse(yaml: &str) -> Result<Self, serde_yaml::Error> {
@@ -160,7 +141,7 @@ impl Manifest {
 
     /// The permissions of a set, in the manifest's order.
     pub fn set(&self, set: PermissionSet) -> Vec<&Permission> {
-        let wanted = |permission: &&Permission| set == PermissionSet::Expanded || permission.add_on().is_none();
+        let wanted = |permission: &&Permission| set == PermissionSet::Expanded || permission.add_on.is_none();
         self.permissions.iter().filter(wanted).collect()
     }
 
@@ -198,7 +179,7 @@ permissions:
   - {id: Application.Read.All, role: 9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30, reason: applications, includedIn: [{id: Directory.Read.All, role: x}]}
   - {id: User.Read.All, role: df021288-bdef-4463-88db-98f22de89214, reason: owners' accounts}
   - {id: Directory.Read.All, role: 7ab1d382-f21e-4acd-a863-ba3e13f7da61, reason: delegated grants, addOn: delegatedGrants}
-  - {id: AgentIdentity.Read.All, reason: agent identities, addOn: true}
+  - {id: AgentIdentity.Read.All, reason: agent identities, addOn: agentIdentities}
 rateLimits: [few]
 personalData:
   - {field: userPrincipalName, about: owners, purpose: who answers}
@@ -219,7 +200,7 @@ operations:
         let names = |set| -> Vec<String> { manifest.set(set).iter().map(|p| p.id.clone()).collect() };
         assert_eq!(names(PermissionSet::Minimal), ["Application.Read.All", "User.Read.All"]);
         assert_eq!(names(PermissionSet::Expanded).len(), 4);
-        assert_eq!(manifest.permissions[2].add_on(), Some("delegatedGrants"));
+        assert_eq!(manifest.permissions[2].add_on.as_deref(), Some("delegatedGrants"));
     }
 
     #[test]

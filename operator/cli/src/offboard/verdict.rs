@@ -68,6 +68,12 @@ pub fn by_status(instance: &ConnectorInstance) -> Verdict {
         Some(code) => format!("{why} ({code})"),
         None => why.to_owned(),
     };
+    let refused_all = status.last_scan.as_ref().is_some_and(|scan| scan.reason.as_deref() == Some("ConsentRevoked"));
+    if condition.status == conditions::TRUE && refused_all {
+        let why =
+            "the scan signed in, though all that it asked for was refused: the grants are gone, the application is not";
+        return Verdict::StillThere(why.to_owned());
+    }
     if condition.status == conditions::TRUE {
         return Verdict::StillThere(if status.permissions_missing.is_empty() {
             "the scan signed in and has every permission".to_owned()
