@@ -21,7 +21,7 @@ stop() { echo "$1" >&2; exit 1; }
 
 [ "$(az cloud show --query name --output tsv)" = "$SV0_CLOUD" ] || stop "run az cloud set --name $SV0_CLOUD first"
 [ "$(az account show --query tenantId --output tsv)" = "$SV0_TENANT" ] ||
-  stop "az is signed in to another tenant: run az login --tenant $SV0_TENANT --allow-no-subscriptions"
+  stop "signed in to another tenant: run az login --tenant $SV0_TENANT --allow-no-subscriptions"
 
 app=$SV0_CLIENT
 if [ -z "$app" ]; then

@@ -65,10 +65,10 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   requiredResourceAccess: [
     {
       resourceAppId: microsoftGraph
-      resourceAccess: map(permissions, permission => {
-        id: filter(graph.appRoles, role => role.value == permission && contains(role.allowedMemberTypes, 'Application'))[0].id
-        type: 'Role'
-      })
+      resourceAccess: map(
+        filter(graph.appRoles, role => contains(permissions, role.value) && contains(role.allowedMemberTypes, 'Application')),
+        role => { id: role.id, type: 'Role' }
+      )
     }
   ]
 
