@@ -79,7 +79,7 @@ pub struct Endpoints {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Network {
     /// Proxy for requests to Microsoft and to the cluster's issuer, such as `http://proxy:3128`.
-    #[arg(long, env = "HTTPS_PROXY", value_name = "URL")]
+    #[arg(long, env = "HTTPS_PROXY", hide_env_values = true, value_name = "URL")]
     pub proxy: Option<String>,
     /// File with certificates (PEM) to trust besides the usual ones, for networks that inspect TLS.
     #[arg(long, value_name = "FILE")]

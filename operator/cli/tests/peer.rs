@@ -1,4 +1,4 @@
-//! The consent's sign-in against an OpenID provider that is not ours (npm `oidc-provider`): it issues the code, checks
+//! The consent's sign-in against an `OpenID` provider that is not ours (npm `oidc-provider`): it issues the code, checks
 //! the verifier, signs the token. Where Node cannot be had, the test says so and does nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]

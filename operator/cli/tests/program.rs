@@ -133,7 +133,7 @@ fn instance(condition: &str, reason: &str) -> String {
 
 #[test]
 fn offboarding_is_printed_and_not_done() {
-    let cluster = cluster(Some(&instance("True", "Authenticated")));
+    let cluster = cluster(Some(&instance("True", "SignedIn")));
     let output = run(cluster.path(), &["offboard", "entra", "-n", "team-a"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains(&format!("az ad sp delete --id {CLIENT}")));

@@ -62,7 +62,7 @@ for permission in $permissions; do
     --query "value[?appRoleId=='$role'].id | [0]" --output tsv)
   [ -z "$held" ] || continue
   # Listed on the application, so that another tenant's consent asks for the same; granted in this tenant.
-  az ad app permission add --id "$app" --api "$graph_app" --api-permissions "$role=Role" --output none 2>/dev/null
+  az ad app permission add --id "$app" --api "$graph_app" --api-permissions "$role=Role" --output none --only-show-errors
   az rest --method POST --url "$SV0_GRAPH/v1.0/servicePrincipals/$graph/appRoleAssignedTo" \
     --headers Content-Type=application/json --output none \
     --body "{\"principalId\":\"$principal\",\"resourceId\":\"$graph\",\"appRoleId\":\"$role\"}"

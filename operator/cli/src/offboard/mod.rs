@@ -90,6 +90,9 @@ pub fn undo(namespace: &Namespace, name: &InstanceName, account: &str, entra: &E
     let client: Guid = entra.client_id.parse().context("the instance's clientId")?;
     let tenant: Guid = entra.tenant_id.parse().context("the instance's tenantId")?;
     let account: crate::values::AccountName = account.parse().context("the instance's serviceAccountName")?;
+    let secrets: Vec<String> =
+        secrets(entra).iter().map(|secret| format!("       kubectl delete secret {secret} -n {namespace}\n")).collect();
+    let secrets = secrets.concat();
     let (cloud, graph) = (Cloud::of(entra.cloud).az(), Cloud::of(entra.cloud).endpoints().graph);
     Ok(format!(
         "Taking away the access of {namespace}/{name} to the tenant {tenant}. Nothing of this is done for you.
@@ -120,10 +123,16 @@ pub fn undo(namespace: &Namespace, name: &InstanceName, account: &str, entra: &E
    snapshots follow after the retention for removed instances:
 
        kubectl delete connectorinstance {name} -n {namespace}
-       kubectl delete secret sv0-{name} -n {namespace} --ignore-not-found
-       kubectl delete serviceaccount {account} -n {namespace}    # unless another instance uses it
+{secrets}       kubectl delete serviceaccount {account} -n {namespace}    # unless another instance uses it
 "
     ))
+}
+
+/// The Secrets that a sign-in names, whatever its kind.
+fn secrets(entra: &EntraSource) -> Vec<InstanceName> {
+    let auth = serde_json::to_value(&entra.auth).unwrap_or_default();
+    let members = auth.as_object().into_iter().flat_map(|members| members.values());
+    members.filter_map(|member| member.get("secretName")?.as_str()?.parse().ok()).collect()
 }
 
 /// Asks for a scan and reads how its sign-in ended.
@@ -138,7 +147,7 @@ async fn by_scan(args: &Args, before: &ConnectorInstance) -> Result<Verdict> {
     let end = tokio::time::Instant::now() + Duration::from_secs(args.timeout);
     loop {
         let now = args.cluster.instance(namespace, name)?;
-        if handled(&now, &request) {
+        if handled(before, &now, &request) {
             return Ok(verdict::by_status(&now));
         }
         if tokio::time::Instant::now() >= end {
@@ -148,11 +157,13 @@ async fn by_scan(args: &Args, before: &ConnectorInstance) -> Result<Verdict> {
     }
 }
 
-/// Whether the scan that was asked for has ended.
-fn handled(instance: &ConnectorInstance, request: &str) -> bool {
-    instance.status.as_ref().is_some_and(|status| {
+/// Whether the scan that was asked for has ended: another one than the last before, whatever the clocks say.
+fn handled(before: &ConnectorInstance, now: &ConnectorInstance, request: &str) -> bool {
+    let scan = |instance: &ConnectorInstance| Some(instance.status.as_ref()?.last_scan.as_ref()?.id.clone());
+    let answered = now.status.as_ref().is_some_and(|status| {
         status.last_handled_scan_request.as_deref() == Some(request) && status.active_scan.is_none()
-    })
+    });
+    answered && scan(now).is_some() && scan(now) != scan(before)
 }
 
 /// Signs in from here.
@@ -191,19 +202,53 @@ fn secret(file: &PathBuf) -> Result<Secret> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn source(auth: &serde_json::Value) -> EntraSource {
+        serde_json::from_value(json!({
+            "tenantId": "00000000-0000-0000-0000-00000000000a",
+            "clientId": "00000000-0000-0000-0000-00000000000b",
+            "auth": auth,
+        }))
+        .unwrap()
+    }
 
     #[test]
     fn the_undo_of_every_step() {
-        let entra: EntraSource = serde_json::from_value(serde_json::json!({
-            "tenantId": "00000000-0000-0000-0000-00000000000a",
-            "clientId": "00000000-0000-0000-0000-00000000000b",
-            "auth": {"workloadIdentity": {}},
-        }))
-        .unwrap();
         let (namespace, name) = ("team-a".parse().unwrap(), "entra".parse().unwrap());
+        let entra = source(&json!({"clientSecret": {"secretName": "sv0-old"}}));
         insta::assert_snapshot!(undo(&namespace, &name, "scan-entra", &entra).unwrap());
         let hostile = EntraSource { client_id: "x; rm -rf ~".to_owned(), ..entra };
         assert!(undo(&namespace, &name, "scan-entra", &hostile).is_err());
+        let hostile = source(&json!({"clientSecret": {"secretName": "sv0-x; rm -rf ~"}}));
+        assert!(!undo(&namespace, &name, "scan-entra", &hostile).unwrap().contains("rm"));
+    }
+
+    fn instance(handled: Option<&str>, active: bool, scan: &str) -> ConnectorInstance {
+        let mut status = json!({"lastScan": {
+            "id": scan, "outcome": "Failed", "trigger": "Requested",
+            "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:00Z"}});
+        if active {
+            status["activeScan"] =
+                json!({"id": "x", "jobName": "x", "trigger": "Requested", "startedAt": "2026-01-01T00:00:00Z"});
+        }
+        status["lastHandledScanRequest"] = json!(handled);
+        serde_json::from_value(json!({
+            "apiVersion": "securityv0.com/v1alpha1", "kind": "ConnectorInstance", "metadata": {"name": "entra"},
+            "spec": {"system": "Entra", "serviceAccountName": "scan-entra"}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    /// Only a scan that began after the request, and has ended, is an answer to it.
+    #[test]
+    fn only_the_scan_that_was_asked_for_counts() {
+        let before = instance(None, false, "1");
+        assert!(handled(&before, &instance(Some("r"), false, "2"), "r"));
+        assert!(!handled(&before, &instance(Some("r"), true, "2"), "r"), "still under way");
+        assert!(!handled(&before, &instance(Some("other"), false, "2"), "r"), "another request");
+        assert!(!handled(&before, &instance(Some("r"), false, "1"), "r"), "decided, and no scan has ended since");
     }
 }

@@ -63,38 +63,38 @@ pub fn by_status(instance: &ConnectorInstance) -> Verdict {
     let Some(condition) = conditions::find(&status.conditions, conditions::AUTHENTICATED) else {
         return Verdict::NotProven("no scan has tried to sign in yet".to_owned());
     };
-    let code = status.last_scan.as_ref().and_then(|scan| scan.vendor_code.as_deref());
-    let with = |why: &str| match code {
-        Some(code) => format!("{why} ({code})"),
-        None => why.to_owned(),
-    };
-    let refused_all = status.last_scan.as_ref().is_some_and(|scan| scan.reason.as_deref() == Some("ConsentRevoked"));
-    if condition.status == conditions::TRUE && refused_all {
-        let why =
-            "the scan signed in, though all that it asked for was refused: the grants are gone, the application is not";
-        return Verdict::StillThere(why.to_owned());
-    }
+    let last = status.last_scan.as_ref();
+    let told = last.and_then(|scan| scan.reason.as_deref());
     if condition.status == conditions::TRUE {
-        return Verdict::StillThere(if status.permissions_missing.is_empty() {
-            "the scan signed in and has every permission".to_owned()
-        } else {
-            format!("the scan signed in, though without {}", status.permissions_missing.join(", "))
-        });
+        return signed_in(last.is_some_and(|scan| scan.outcome == "Failed"), told, &status.permissions_missing);
     }
     if condition.status != conditions::FALSE {
         return Verdict::NotProven("the last scan did not get as far as signing in".to_owned());
     }
-    match condition.reason.as_str() {
-        "AppNotInTenant" => Verdict::Gone(with("the application is not in the tenant")),
-        "ServicePrincipalMissing" => Verdict::Gone(with("the application has no service principal in the tenant")),
-        "AppDisabled" => Verdict::Gone(with("the application is disabled in the tenant")),
-        "CredentialInvalid"
-        | "CredentialExpired"
-        | "CertificateNotRegistered"
-        | "FederationMismatch"
-        | "ConsentRequired" => Verdict::Refused(with(&format!("the scan was told {}", condition.reason))),
-        // Everything else is a fault on this side, or one that passes: it says nothing of the other side.
-        other => Verdict::NotProven(with(&format!("the scan could not sign in for another reason, {other}"))),
+    if told != Some(condition.reason.as_str()) {
+        // A lost or interrupted scan leaves the condition as it was.
+        return Verdict::NotProven("the last scan ended for another reason than the refused sign-in".to_owned());
+    }
+    // One reason stands for several codes, and not all of them are proof. Without a code Microsoft said nothing: the
+    // fault is on this side, such as a Secret that was deleted.
+    match last.and_then(|scan| scan.vendor_code.as_deref()) {
+        Some(code) => by_code(code),
+        None => Verdict::NotProven(format!("the scan could not sign in for another reason, {}", condition.reason)),
+    }
+}
+
+/// The condition says that a sign-in was accepted: by the last scan, unless that ended before it got so far.
+fn signed_in(failed: bool, told: Option<&str>, missing: &[String]) -> Verdict {
+    match told {
+        Some("ConsentRevoked") => Verdict::StillThere(
+            "the scan signed in, though all that it asked for was refused: the grants are gone, the application is not"
+                .to_owned(),
+        ),
+        Some(other) if failed && other != "PermissionMissing" => {
+            Verdict::NotProven(format!("the last scan ended for another reason, {other}"))
+        }
+        _ if missing.is_empty() => Verdict::StillThere("the scan signed in and has every permission".to_owned()),
+        _ => Verdict::StillThere(format!("the scan signed in, though without {}", missing.join(", "))),
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    fn instance(status: &str, reason: &str, missing: &[&str]) -> ConnectorInstance {
+    fn instance(status: &str, reason: &str, told: (&str, Option<&str>), missing: &[&str]) -> ConnectorInstance {
         serde_json::from_value(json!({
             "apiVersion": "securityv0.com/v1alpha1",
             "kind": "ConnectorInstance",
@@ -117,6 +117,11 @@ mod tests {
                     "lastTransitionTime": "2026-01-01T00:00:00Z",
                 }],
                 "permissionsMissing": missing,
+                "lastScan": {
+                    "id": "1", "outcome": "Failed", "reason": told.0, "vendorCode": told.1,
+                    "trigger": "Requested",
+                    "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:00Z",
+                },
             },
         }))
         .unwrap()
@@ -140,21 +145,42 @@ mod tests {
     }
 
     #[rstest]
-    #[case("False", "AppNotInTenant", true)]
-    #[case("False", "FederationMismatch", true)]
+    #[case("False", "AppNotInTenant", Some("AADSTS700016"), true)]
+    #[case("False", "FederationMismatch", Some("AADSTS700213"), true)]
+    #[case("False", "FederationMismatch", Some("AADSTS700212"), false)]
     // The Secret was deleted in the cluster: nothing was asked of the other side.
-    #[case("False", "CredentialMissing", false)]
-    #[case("False", "IdentityProviderUnavailable", false)]
-    #[case("False", "NetworkNotAllowed", false)]
-    #[case("Unknown", "AppNotInTenant", false)]
-    #[case("True", "Authenticated", false)]
-    fn conditions_of_an_instance(#[case] status: &str, #[case] reason: &str, #[case] shut_out: bool) {
-        assert_eq!(by_status(&instance(status, reason, &[])).shut_out(), shut_out);
+    #[case("False", "CredentialMissing", None, false)]
+    #[case("False", "IdentityProviderUnavailable", Some("AADSTS90033"), false)]
+    #[case("False", "NetworkNotAllowed", None, false)]
+    #[case("Unknown", "AppNotInTenant", Some("AADSTS700016"), false)]
+    #[case("True", "SignedIn", None, false)]
+    fn conditions_of_an_instance(
+        #[case] status: &str,
+        #[case] reason: &str,
+        #[case] code: Option<&str>,
+        #[case] shut_out: bool,
+    ) {
+        assert_eq!(by_status(&instance(status, reason, (reason, code), &[])).shut_out(), shut_out);
+    }
+
+    /// The pod was lost: what the condition says is of an earlier scan.
+    #[test]
+    fn a_refusal_of_an_earlier_scan_is_no_proof() {
+        for condition in [("False", "AppNotInTenant"), ("True", "SignedIn")] {
+            let verdict = by_status(&instance(condition.0, condition.1, ("Lost", Some("AADSTS700016")), &[]));
+            assert!(matches!(verdict, Verdict::NotProven(_)), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn grants_that_are_gone_are_not_an_application_that_is_gone() {
+        let verdict = by_status(&instance("True", "SignedIn", ("ConsentRevoked", None), &[]));
+        assert!(matches!(&verdict, Verdict::StillThere(why) if why.contains("all that it asked for")), "{verdict:?}");
     }
 
     #[test]
     fn a_sign_in_without_permissions_is_still_there() {
-        let verdict = by_status(&instance("True", "Authenticated", &["Application.Read.All"]));
+        let verdict = by_status(&instance("True", "SignedIn", ("PermissionMissing", None), &["Application.Read.All"]));
         assert!(matches!(&verdict, Verdict::StillThere(why) if why.contains("Application.Read.All")), "{verdict:?}");
     }
 }

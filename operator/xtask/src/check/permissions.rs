@@ -68,7 +68,13 @@ const RESOURCES: [&str; 4] = [
     "Microsoft.Graph/appRoleAssignedTo",
 ];
 /// What a script may run of az.
-const AZ: [&str; 6] = ["account", "ad", "cloud", "login", "logout", "rest"];
+const AZ: [&str; 7] = ["account", "ad app", "ad sp", "cloud", "login", "logout", "rest"];
+/// What a script may ask of Microsoft Graph by itself.
+const CALLS: [&str; 3] = [
+    "/v1.0/applications/$object\"",
+    "/v1.0/servicePrincipals/$graph/appRoleAssignedTo\"",
+    "/v1.0/servicePrincipals/$principal/appRoleAssignments\"",
+];
 
 /// Violations in every connector's manifest and in every onboarding artefact.
 pub(super) fn violations(ctx: &Context) -> Result<Vec<String>> {
@@ -202,6 +208,9 @@ fn of_artefact(path: &Path, text: &str, manifest: &Manifest, known: &Known<'_>) 
         if line.contains("'Scope'") || line.contains("=Scope") || line.contains("\"Scope\"") {
             say("a delegated permission acts for people: only application permissions are asked for".to_owned());
         }
+        if line.contains(".$") || line.contains("}.") {
+            say("a name must be spelled out: what is put together is not seen by this check".to_owned());
+        }
         found.extend(of_code(path, index + 1, line));
     }
     found
@@ -222,15 +231,24 @@ fn of_code(path: &Path, number: usize, line: &str) -> Vec<String> {
             if fine { Vec::new() } else { vec![format!("{place}: a template must not declare {type_}")] }
         }
         Some("bicep") if code.starts_with("module ") => vec![format!("{place}: a module is not seen by this check")],
-        Some("sh") if !comment => line
-            .split("az ")
-            .skip(1)
-            .filter_map(|rest| rest.split_whitespace().next())
-            .filter(|word| word.bytes().all(|b| b.is_ascii_lowercase()) && !AZ.contains(word))
-            .map(|word| format!("{place}: a script must not run `az {word}`"))
-            .collect(),
+        Some("sh") if !comment => of_script(&place, line),
         _ => Vec::new(),
     }
+}
+
+fn of_script(place: &str, line: &str) -> Vec<String> {
+    let allowed = |rest: &str| AZ.iter().any(|command| rest.starts_with(&format!("{command} ")) || rest == *command);
+    let commands = line.split("az ").skip(1).map(str::trim_start);
+    let mut found: Vec<String> = commands
+        .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()) && !allowed(rest))
+        .map(|rest| rest.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+        .map(|command| format!("{place}: a script must not run `az {command}`"))
+        .collect();
+    let asks = line.contains("/v1.0/") || line.contains("/beta/");
+    if asks && !CALLS.iter().any(|call| line.contains(call)) {
+        found.push(format!("{place}: a script must not call this address of Microsoft Graph"));
+    }
+    found
 }
 
 /// Dotted names: what a permission looks like.
@@ -368,7 +386,16 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
             ("main.bicep", "resource r 'Microsoft.Authorization/roleAssignments@2022-04-01' = {", "must not declare"),
             ("main.bicep", "resource g 'Microsoft.Graph/oauth2PermissionGrants@v1.0' = {", "must not declare"),
             ("main.bicep", "module m 'other.bicep' = {", "is not seen by this check"),
-            ("onboard.sh", "x=$(az role assignment create)", "must not run `az role`"),
+            ("onboard.sh", "x=$(az role assignment create)", "must not run `az role assignment`"),
+            ("onboard.sh", "az ad group member add --group x", "must not run `az ad group`"),
+            ("onboard.sh", "az rest --method POST --url \"$SV0_GRAPH/v1.0/directoryRoles/x/members\"", "must not call"),
+            (
+                "onboard.sh",
+                "az rest --url \"$SV0_GRAPH/beta/servicePrincipals/$graph/appRoleAssignedTo\"",
+                "must not call",
+            ),
+            ("onboard.sh", "permissions=User.$verb.All", "must be spelled out"),
+            ("main.bicep", "  'User.${verb}.All'", "must be spelled out"),
         ];
         for (name, line, why) in cases {
             let found = found(MANIFEST, name, line);
