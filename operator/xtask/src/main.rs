@@ -35,7 +35,7 @@ enum Task {
     Cluster(cluster::Args),
     /// Build the operator's container image (an OCI archive, no Docker needed).
     Image(image::Args),
-    /// Check dependency arrows, generated files, sizes and repository hygiene.
+    /// Check dependency arrows, generated files, sizes, repository hygiene and permissions.
     Check(check::Args),
     /// Kill every program at seeded points of a scenario and compare the findings.
     Faults(faults::Args),

@@ -15,8 +15,10 @@ struct Generator {
 
 /// Every generator, in the order in which they are run. Each accepts `--check`: write nothing, and fail when
 /// something would have changed.
-const GENERATORS: &[Generator] =
-    &[Generator { package: "sv0-api", program: "crdgen", writes: "the custom resource definitions" }];
+const GENERATORS: &[Generator] = &[
+    Generator { package: "sv0-api", program: "crdgen", writes: "the custom resource definitions" },
+    Generator { package: "sv0-cli", program: "docgen", writes: "the connectors' documents and onboarding artefacts" },
+];
 
 /// Generators whose files are out of date.
 #[expect(clippy::unnecessary_wraps, reason = "every check has this shape")]

@@ -4,6 +4,7 @@
 mod arrows;
 mod generated;
 mod hygiene;
+mod permissions;
 mod sizes;
 
 use std::path::{Path, PathBuf};
@@ -23,11 +24,12 @@ pub(crate) struct Args {
 /// Finds violations.
 type Check = fn(&Context) -> Result<Vec<String>>;
 
-const CHECKS: [(&str, Check); 4] = [
+const CHECKS: [(&str, Check); 5] = [
     ("arrows", arrows::violations),
     ("generated", generated::violations),
     ("sizes", sizes::violations),
     ("hygiene", hygiene::violations),
+    ("permissions", permissions::violations),
 ];
 
 /// Runs the subcommand.
@@ -43,10 +45,10 @@ pub(crate) fn all(ctx: &Context, only: Option<&str>) -> (u32, u32) {
     for (name, check) in CHECKS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         let violations = check(ctx).unwrap_or_else(|error| vec![format!("{error:#}")]);
         if violations.is_empty() {
-            println!("{name:<10} ok");
+            println!("{name:<12} ok");
             passed += 1;
         } else {
-            println!("{name:<10} FAILED");
+            println!("{name:<12} FAILED");
             for violation in &violations {
                 println!("  {violation}");
             }

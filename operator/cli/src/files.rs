@@ -1,0 +1,95 @@
+//! Files that this program writes: only below the directory that the user named, readable by the user alone, never
+//! over an existing file unless told so, and never through a link.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// A file to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name, without a directory.
+    pub name: &'static str,
+    /// Its content.
+    pub content: String,
+}
+
+/// Why a file was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It is there already.
+    #[error("{0} exists already: remove it, choose another --out, or add --force")]
+    Exists(PathBuf),
+    /// The system refused.
+    #[error("{0}: {1}")]
+    System(PathBuf, io::Error),
+}
+
+/// Writes all files, or none when one of them exists and `force` is not set.
+pub fn write_all(dir: &Path, files: &[File], force: bool) -> Result<(), WriteError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| WriteError::System(path, error)
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
+    for file in files {
+        let path = dir.join(file.name);
+        // `symlink_metadata`: a link that leads nowhere is in the way too.
+        if path.symlink_metadata().is_ok() {
+            if !force {
+                return Err(WriteError::Exists(path));
+            }
+            // A link is removed, not followed.
+            fs::remove_file(&path).map_err(failed(&path))?;
+        }
+    }
+    for file in files {
+        let path = dir.join(file.name);
+        let mut open =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed(&path))?;
+        open.write_all(file.content.as_bytes()).map_err(failed(&path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    fn file(content: &str) -> Vec<File> {
+        vec![File { name: "a.yaml", content: content.to_owned() }]
+    }
+
+    #[test]
+    fn files_are_for_the_user_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("new");
+        write_all(&out, &file("x"), false).unwrap();
+        assert_eq!(fs::metadata(out.join("a.yaml")).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(&out).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn nothing_is_overwritten_unless_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        write_all(dir.path(), &file("x"), false).unwrap();
+        assert!(matches!(write_all(dir.path(), &file("y"), false), Err(WriteError::Exists(_))));
+        assert_eq!(fs::read_to_string(dir.path().join("a.yaml")).unwrap(), "x");
+        write_all(dir.path(), &file("y"), true).unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("a.yaml")).unwrap(), "y");
+    }
+
+    #[test]
+    fn no_link_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, dir.path().join("a.yaml")).unwrap();
+        assert!(write_all(dir.path(), &file("x"), false).is_err());
+        write_all(dir.path(), &file("x"), true).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+}

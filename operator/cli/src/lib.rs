@@ -1,0 +1,18 @@
+//! `kubectl sv0`: what people do at their own machine to connect a source system, to prove a consent, and to take
+//! access away again.
+//!
+//! Takes flags and what the user's own kubectl can read; gives files, addresses and verdicts. May not: hold or send the
+//! user's Kubernetes credentials (they stay inside kubectl), change anything in a source system, or write over a file
+//! unless told so.
+
+pub mod clouds;
+pub mod consent;
+pub mod document;
+pub mod files;
+pub mod generated;
+pub mod http;
+pub mod kubectl;
+pub mod manifest;
+pub mod offboard;
+pub mod onboard;
+pub mod values;

@@ -1,0 +1,95 @@
+//! The program `kubectl-sv0`, which kubectl runs as `kubectl sv0`. Reads the command line and nothing else.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use sv0_cli::manifest::{ENTRA, Manifest};
+use sv0_cli::{consent, document, offboard, onboard};
+
+#[derive(Parser)]
+#[command(
+    name = "kubectl sv0",
+    bin_name = "kubectl sv0",
+    version,
+    about = "Connect source systems to SecurityV0, and disconnect them again",
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write everything that connects a source system to this cluster.
+    Onboard {
+        #[command(subcommand)]
+        system: Onboard,
+    },
+    /// Add a further tenant to a multi-tenant application, with proof that its administrator consented.
+    Consent {
+        #[command(subcommand)]
+        system: Consent,
+    },
+    /// Print how to take access away again, and check that it is gone.
+    Offboard {
+        #[command(subcommand)]
+        system: Offboard,
+    },
+    /// Print what a connector may ask for, what it reads and never reads.
+    #[command(after_help = "Example:\n  kubectl sv0 permissions entra | less")]
+    Permissions {
+        /// The source system.
+        system: System,
+    },
+}
+
+#[derive(Subcommand)]
+enum Onboard {
+    /// Microsoft Entra ID: template, scripts, consent address and resources, filled in for this cluster.
+    Entra(Box<onboard::Args>),
+}
+
+#[derive(Subcommand)]
+enum Consent {
+    /// Microsoft Entra ID: consent page, then a sign-in in the tenant that proves it.
+    Entra(Box<consent::Args>),
+}
+
+#[derive(Subcommand)]
+enum Offboard {
+    /// Microsoft Entra ID: the undo of each onboarding step.
+    Entra(Box<offboard::Args>),
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum System {
+    /// Microsoft Entra ID.
+    Entra,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    sv0_connector::install_crypto_provider();
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<()> {
+    match cli.command {
+        Command::Onboard { system: Onboard::Entra(args) } => onboard::run(*args).await,
+        Command::Consent { system: Consent::Entra(args) } => consent::run(*args).await,
+        Command::Offboard { system: Offboard::Entra(args) } => offboard::run(*args).await,
+        Command::Permissions { system: System::Entra } => {
+            let manifest = Manifest::parse(ENTRA).context("the built-in manifest cannot be read")?;
+            print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
+            Ok(())
+        }
+    }
+}
