@@ -54,6 +54,8 @@ pub fn generate(apps: usize, seed: u64, secret: &str) -> EstateFile {
             display_name: format!("Generated {apps}"),
             verified_domains: vec!["generated.example".to_owned()],
             created: days(3000),
+            service_plans: Vec::new(),
+            lapsed_plans: Vec::new(),
         },
         operator_app: Some("sv0-operator".to_owned()),
         issuers: Vec::new(),
@@ -61,6 +63,11 @@ pub fn generate(apps: usize, seed: u64, secret: &str) -> EstateFile {
         users,
         applications,
         service_principals,
+        groups: Vec::new(),
+        agent_blueprints: Vec::new(),
+        agent_identities: Vec::new(),
+        eligible_roles: Vec::new(),
+        delegated_grants: Vec::new(),
         directory_role_definitions: Vec::new(),
         directory_role_assignments: Vec::new(),
         app_role_assignments: Vec::new(),
@@ -98,6 +105,8 @@ fn secret_of(start: u64, life: u64, value: Option<&str>) -> PasswordCredential {
         end: When::Relative(end),
         value: value.map(crate::spec::SecretText::new),
         custom_key_identifier: None,
+        last_used: None,
+        added_by: None,
     }
 }
 

@@ -204,12 +204,15 @@ async fn secure(listener: TcpListener, router: Router, config: Arc<ServerConfig>
 
 async fn by_host(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Response<Body> {
     let host = wire::header(&request, "host").unwrap_or_default();
-    match host.split(':').next().unwrap_or_default() {
+    let mut response = match host.split(':').next().unwrap_or_default() {
         "login.microsoftonline.com" => token::handle(&state, request).await,
         "graph.microsoft.com" => graph::handle(&state, request).await,
         _ => {
             state.counters().other_hosts += 1;
             wire::json(StatusCode::NOT_FOUND, &json!({"error": "this host is not simulated"}))
         }
-    }
+    };
+    let date = state.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    wire::set(&mut response, "date", &date);
+    response
 }

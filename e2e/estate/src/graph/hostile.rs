@@ -33,8 +33,11 @@ pub(crate) fn answer(state: &State, call: &Call<'_>, lie: Hostile) -> Result<Pay
     let (mut body, page) = content::page(state, call)?;
     match lie {
         Hostile::NextlinkOtherOrigin => {
-            body["@odata.nextLink"] =
-                json!(format!("https://graph.microsoft.com.attacker.example/v1.0/{}?$skiptoken=x", ask.path));
+            body["@odata.nextLink"] = json!(format!(
+                "https://graph.microsoft.com.attacker.example/{}/{}?$skiptoken=x",
+                ask.version.name(),
+                ask.path
+            ));
         }
         Hostile::RepeatCursor => body["@odata.nextLink"] = json!(content::next_link(ask, options, &first(state, page))),
         Hostile::EndlessPages => body["@odata.nextLink"] = json!(content::next_link(ask, options, &fresh(state, page))),
