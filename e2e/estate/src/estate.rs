@@ -254,13 +254,13 @@ impl Estate {
         if let Some(known) = kept().get(name) {
             return Arc::clone(known);
         }
-        let made: Arc<[usize]> = make().into();
+        let fresh: Arc<[usize]> = make().into();
         let mut all = kept();
         if all.len() >= MAX_FILTERED {
             all.clear();
         }
-        all.insert(name.to_owned(), Arc::clone(&made));
-        made
+        all.insert(name.to_owned(), Arc::clone(&fresh));
+        fresh
     }
 
     /// Secrets and certificates of an application or service principal, by position.

@@ -124,7 +124,9 @@ fn cursor<'a>(
     let (now, generation) = (Timestamp::now().as_second(), state.generation());
     let Some(token) = &options.skip_token else {
         let (rows, without) = rows.without(estate, &state.faults().lagging());
-        without.iter().for_each(|id| state.faults().missed(id));
+        for id in &without {
+            state.faults().missed(id);
+        }
         return Ok((Cursor { list, offset: 0, generation, given: now, without, salt: None }, rows));
     };
     let life = estate.file.server.page_token_seconds;

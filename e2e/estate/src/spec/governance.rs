@@ -92,6 +92,7 @@ pub struct DelegatedGrant {
 /// Which sensitive properties of an application's service principals are locked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "the vendor's properties")]
 pub struct Lock {
     /// Whether the lock holds at all.
     #[serde(default = "yes")]
