@@ -321,7 +321,7 @@ fn resource_grants(size: Size, dice: &mut Dice) -> Vec<AppRoleAssignment> {
 }
 
 fn group(index: usize, size: Size, dice: &mut Dice) -> Group {
-    let mut members: Vec<String> = (0..1 + dice.below(6)).map(|_| size.principal(dice)).collect();
+    let mut members: Vec<String> = (0..=dice.below(6)).map(|_| size.principal(dice)).collect();
     members.push(size.person(dice));
     members.sort();
     members.dedup();
