@@ -404,7 +404,7 @@ mod tests {
         let of = |kind: &str| census(&estate)[kind];
         // The scanner and its principal, the blueprints, the agents and Graph itself come on top.
         assert_eq!((of("applications"), of("groups")), (5_002, 60));
-        assert_eq!(of("servicePrincipals"), 5_000 + 2_000 + 500 + 3 - 1 + 10);
+        assert_eq!(of("servicePrincipals"), 5_000 + 2_000 + 500 + 3 + 10);
         let expected = 4 * 5_000;
         assert!(of("credentials").abs_diff(expected) < expected / 50, "{}", of("credentials"));
         let offers = |sp: &&ServicePrincipal| sp.key.starts_with('f') && !sp.app_roles.is_empty();

@@ -22,7 +22,7 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Serve an estate as login.microsoftonline.com and graph.microsoft.com.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Check an estate file and print what it holds.
     Check {
         /// Estate file.
@@ -131,7 +131,7 @@ async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     let result = match Args::parse().command {
-        Command::Serve(args) => serve(args).await,
+        Command::Serve(args) => serve(*args).await,
         Command::Check { estate } => check(&estate),
         Command::Generate { apps, seed, secret } => generate(apps, seed, &secret),
     };

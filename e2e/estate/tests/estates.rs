@@ -1,5 +1,7 @@
 //! The estates that come with the server: what they hold, and that long ones are read to the end.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests fails the test")]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -82,7 +84,7 @@ async fn generated_estates_are_read_to_the_end() {
     let token = token(&world, "generated~secret").await;
     for (path, count) in [
         ("v1.0/applications?$select=id&$top=999", 2_502),
-        ("v1.0/servicePrincipals?$select=id&$top=999", 2_500 + 1_000 + 250 + 3 + 5 - 1),
+        ("v1.0/servicePrincipals?$select=id&$top=999", 2_500 + 1_000 + 250 + 3 + 5),
         ("v1.0/servicePrincipals?$filter=servicePrincipalType eq 'ManagedIdentity'&$select=id&$top=300", 1_000),
         ("v1.0/servicePrincipals/microsoft.graph.agentIdentity?$top=100", 5),
     ] {
