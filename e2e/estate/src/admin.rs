@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::estate::{Estate, EstateError};
-use crate::faults::{Fault, Faults, Hostile, LostPage};
+use crate::faults::{Expiry, Fault, Faults, Hostile, Lag, LostPage, Revocation};
 use crate::spec::{AppRoleAssignment, EstateFile, PasswordCredential, SecretText};
 use crate::state::{Counters, State};
 use crate::when::When;
@@ -76,6 +76,18 @@ pub struct Mutation {
     /// The route that lies; default `applications` (`organization` too for `foreign-tenant`); `*` for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostile_route: Option<String>,
+    /// Hides a new object from the first reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag: Option<Lag>,
+    /// Lets the access tokens in use end in the middle of a scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expire_tokens: Option<Expiry>,
+    /// Takes a Graph permission of `app` away in the middle of a scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoke_during: Option<Revocation>,
+    /// Puts the vendor's clock ahead by so many seconds (or, negative, back): the `Date` header says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_skew_seconds: Option<i64>,
     /// Makes page tokens given so far expire.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expire_page_tokens: Option<bool>,
@@ -171,6 +183,7 @@ async fn mutate(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response<Body
 pub(crate) fn apply(state: &State, mutation: &Mutation) -> Result<(), MutationError> {
     change_user(state, mutation)?;
     change_app(state, mutation)?;
+    change_drift(state, mutation)?;
     change_faults(state, mutation);
     if mutation.expire_page_tokens == Some(true) {
         state.expire_page_tokens();
@@ -233,6 +246,39 @@ fn change_app(state: &State, mutation: &Mutation) -> Result<(), MutationError> {
     Ok(())
 }
 
+/// Takes a Graph permission away from an application, by client id.
+pub(crate) fn take_permission(state: &State, app_id: &str, permission: &str) -> Result<(), MutationError> {
+    let mutation = Mutation {
+        app: Some(app_id.to_owned()),
+        revoke_permission: Some(permission.to_owned()),
+        ..Mutation::default()
+    };
+    change_app(state, &mutation)
+}
+
+/// Faults that come while a scan runs; what they name must exist.
+fn change_drift(state: &State, mutation: &Mutation) -> Result<(), MutationError> {
+    if let Some(lag) = &mutation.lag {
+        let missing = || MutationError::Missing { what: "object", name: lag.id.clone() };
+        let id = state.estate().object_id(&lag.id).ok_or_else(missing)?.to_owned();
+        state.faults().lags.push(Lag { id, reads: lag.reads });
+    }
+    if let Some(revocation) = &mutation.revoke_during {
+        let app = {
+            let estate = state.estate();
+            let name = mutation.app.clone().or_else(|| estate.file.operator_app.clone()).unwrap_or_default();
+            let app = client_id(&estate, &name).ok_or(MutationError::Missing { what: "application", name })?;
+            if graph_role(&estate, &revocation.permission).is_none() {
+                let name = revocation.permission.clone();
+                return Err(MutationError::Missing { what: "Graph permission", name });
+            }
+            app
+        };
+        state.faults().revocations.push(Revocation { app, ..revocation.clone() });
+    }
+    Ok(())
+}
+
 /// The client id that a key, object id or client id stands for, deleted or not.
 fn client_id(estate: &Estate, name: &str) -> Option<String> {
     let app =
@@ -280,6 +326,8 @@ fn change_credentials(file: &mut EstateFile, mutation: &Mutation, app_id: &str) 
                 end: NEXT_YEAR,
                 value: Some(value.clone()),
                 custom_key_identifier: None,
+                last_used: None,
+                added_by: None,
             });
         }
     }
@@ -297,6 +345,8 @@ fn change_faults(state: &State, mutation: &Mutation) {
     faults.lost_pages.extend(mutation.drop_last_page.clone().map(|route| (route, LostPage::Fails)));
     faults.lost_pages.extend(mutation.lose_last_page.clone().map(|route| (route, LostPage::Silent)));
     faults.halved.extend(mutation.halve.clone());
+    faults.expiry = mutation.expire_tokens.clone().or_else(|| faults.expiry.take());
+    faults.clock_skew = mutation.clock_skew_seconds.unwrap_or(faults.clock_skew);
     if mutation.redirect.is_some() {
         faults.redirect.clone_from(&mutation.redirect);
     }

@@ -2,17 +2,20 @@
 //!
 //! A fault names a route (`applications`, `applications+owners`, `token`, ... or `*`). Nothing here does I/O.
 
+mod drift;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 /// An error that a route answers instead of its content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
     /// Route, `token`, `metadata`, or `*` for every Graph route.
     pub route: String,
     /// HTTP status.
+    #[serde(default = "unavailable")]
     pub status: u16,
     /// How often; absent: until cleared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,9 +26,19 @@ pub struct Fault {
     /// `Retry-After`, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// Bursts: after `times` strikes let so many requests pass, and begin again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<u32>,
+    /// Answer with the truth and status 200, but break the connection off in the middle of the body.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncate: bool,
     /// The vendor's code: a Graph error code, or the number after `AADSTS` for `token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+}
+
+fn unavailable() -> u16 {
+    503
 }
 
 /// How a hostile or broken vendor answers lists.
@@ -61,6 +74,8 @@ pub(crate) enum LostPage {
     Silent,
 }
 
+pub use drift::{Expiry, Lag, Revocation};
+
 /// All faults switched on.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
@@ -69,12 +84,20 @@ pub(crate) struct Faults {
     pub(crate) halved: BTreeSet<String>,
     pub(crate) redirect: Option<String>,
     pub(crate) hostile: Option<(Hostile, String)>,
+    pub(crate) lags: Vec<Lag>,
+    pub(crate) expiry: Option<Expiry>,
+    pub(crate) expired_tokens: BTreeSet<String>,
+    pub(crate) revocations: Vec<Revocation>,
+    /// How far the vendor's clock is ahead, seconds.
+    pub(crate) clock_skew: i64,
+    /// Strikes since the last pause, by position among the errors.
+    struck: BTreeMap<usize, u32>,
 }
 
 impl Faults {
     /// The fault that strikes this request, if any. Counts it.
     pub(crate) fn strike(&mut self, route: &str) -> Option<Fault> {
-        let found = self.errors.iter_mut().find(|fault| {
+        let (at, found) = self.errors.iter_mut().enumerate().find(|(_, fault)| {
             (fault.route == route || (fault.route == "*" && !matches!(route, "token" | "metadata")))
                 && fault.times != Some(0)
         })?;
@@ -82,8 +105,16 @@ impl Faults {
             found.after -= 1;
             return None;
         }
-        if let Some(times) = &mut found.times {
-            *times -= 1;
+        match (found.every, &mut found.times) {
+            (Some(pause), Some(length)) => {
+                let struck = self.struck.entry(at).or_default();
+                *struck += 1;
+                if *struck >= *length {
+                    (*struck, found.after) = (0, pause);
+                }
+            }
+            (_, Some(times)) => *times -= 1,
+            (_, None) => {}
         }
         Some(found.clone())
     }
@@ -108,7 +139,7 @@ mod tests {
     use super::*;
 
     fn fault(route: &str, times: Option<u32>, after: u32) -> Fault {
-        Fault { route: route.to_owned(), status: 429, times, after, retry_after: None, code: None }
+        Fault { route: route.to_owned(), status: 429, times, after, ..Fault::default() }
     }
 
     #[test]
@@ -124,5 +155,13 @@ mod tests {
         let mut faults = Faults { errors: vec![fault("*", None, 0)], ..Faults::default() };
         assert!(faults.strike("token").is_none());
         assert!(faults.strike("users").is_some());
+    }
+
+    #[test]
+    fn bursts_come_back() {
+        let burst = Fault { every: Some(3), ..fault("users", Some(2), 1) };
+        let mut faults = Faults { errors: vec![burst], ..Faults::default() };
+        let struck: Vec<bool> = (0..9).map(|_| faults.strike("users").is_some()).collect();
+        assert_eq!(struck, [false, true, true, false, false, false, true, true, false]);
     }
 }

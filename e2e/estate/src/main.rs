@@ -22,7 +22,7 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Serve an estate as login.microsoftonline.com and graph.microsoft.com.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Check an estate file and print what it holds.
     Check {
         /// Estate file.
@@ -37,16 +37,23 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// Client secret of the scanning application `sv0-operator`.
-        #[arg(long, default_value = "generated-estate-secret")]
+        #[arg(long, default_value = GENERATED_SECRET)]
         secret: String,
     },
 }
 
+/// Secret of the scanning application of generated estates.
+const GENERATED_SECRET: &str = "generated-estate-secret";
+
 #[derive(clap::Args)]
 struct Serve {
     /// Estate file.
-    #[arg(long)]
-    estate: PathBuf,
+    #[arg(long, required_unless_present = "generated", conflicts_with = "generated")]
+    estate: Option<PathBuf>,
+    /// Serve a generated estate instead, without a file: `apps=100000,seed=7`. Its scanning application and secret are
+    /// those of `generate`.
+    #[arg(long, value_parser = generated)]
+    generated: Option<Generated>,
     /// Where the vendor listens (HTTPS).
     #[arg(long, default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
@@ -71,6 +78,28 @@ struct Serve {
     /// Accept tokens of the cluster that this runs in; keys come from its API server.
     #[arg(long)]
     kubernetes_issuer: bool,
+}
+
+/// Size and seed of a generated estate.
+#[derive(Clone, Copy)]
+struct Generated {
+    apps: usize,
+    seed: u64,
+}
+
+fn generated(text: &str) -> Result<Generated, String> {
+    let mut wanted = Generated { apps: 1000, seed: 1 };
+    for field in text.split(',') {
+        let known = match field.split_once('=') {
+            Some(("apps", number)) => number.parse().map(|apps| wanted.apps = apps).is_ok(),
+            Some(("seed", number)) => number.parse().map(|seed| wanted.seed = seed).is_ok(),
+            _ => false,
+        };
+        if !known {
+            return Err(format!("`{field}` is neither apps=NUMBER nor seed=NUMBER"));
+        }
+    }
+    Ok(wanted)
 }
 
 fn issuer(text: &str) -> Result<Issuer, String> {
@@ -102,7 +131,7 @@ async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
     let result = match Args::parse().command {
-        Command::Serve(args) => serve(args).await,
+        Command::Serve(args) => serve(*args).await,
         Command::Check { estate } => check(&estate),
         Command::Generate { apps, seed, secret } => generate(apps, seed, &secret),
     };
@@ -129,7 +158,14 @@ fn generate(apps: usize, seed: u64, secret: &str) -> Result<(), MainError> {
 }
 
 async fn serve(args: Serve) -> Result<(), MainError> {
-    let estate = Estate::load(&args.estate, Timestamp::now())?;
+    let now = Timestamp::now();
+    let estate = match (&args.estate, args.generated) {
+        (Some(path), _) => Estate::load(path, now)?,
+        (None, wanted) => {
+            let Generated { apps, seed } = wanted.unwrap_or(Generated { apps: 1000, seed: 1 });
+            Estate::new(sv0_estate::generate::generate(apps, seed, GENERATED_SECRET), now)?
+        }
+    };
     let authority = match (&args.ca_out, &args.ca_cert, &args.ca_key) {
         (Some(directory), _, _) => Authority::in_directory(directory)?,
         (None, Some(cert), Some(key)) => Authority::from_files(cert, key)?,

@@ -207,12 +207,15 @@ async fn by_host(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> R
     let host = wire::header(&request, "host").unwrap_or_default();
     let name = host.split(':').next().unwrap_or_default();
     let own_graph = Cloud::host(state.estate().file.tenant.cloud.graph());
-    match name {
+    let mut response = match name {
         name if cloud::is_authority(name) => token::handle(&state, request).await,
         name if name == own_graph => graph::handle(&state, request).await,
         _ => {
             state.counters().other_hosts += 1;
             wire::json(StatusCode::NOT_FOUND, &json!({"error": "this host is not simulated"}))
         }
-    }
+    };
+    let date = state.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    wire::set(&mut response, "date", &date);
+    response
 }

@@ -3,10 +3,16 @@
 //! Takes YAML, gives plain data with every default filled in. References are still as written; [`crate::estate`]
 //! resolves them. Unknown fields are refused, so that a misspelt plant is an error and not a silent pass.
 
+mod expect;
+mod governance;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::Cloud;
 use crate::when::When;
+
+pub use expect::{Expectations, ExpectedFinding, NearMiss};
+pub use governance::{DelegatedGrant, EligibleRole, Group, Lock, ServicePlan};
 
 /// One estate file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,12 +41,27 @@ pub struct EstateFile {
     /// Service principals without an application object here: first-party, foreign, managed identities, leftovers.
     #[serde(default)]
     pub service_principals: Vec<ServicePrincipal>,
+    /// Security groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// Application objects that are blueprints of agents; they join `applications`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_blueprints: Vec<Application>,
+    /// Service principals that are agents (`blueprint` is theirs alone); they join `servicePrincipals`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_identities: Vec<ServicePrincipal>,
     /// Custom directory roles; the built-in ones are always there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directory_role_definitions: Vec<RoleDefinition>,
     /// Directory role assignments that the shorthand `directoryRoles` cannot express (users, scopes).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directory_role_assignments: Vec<RoleAssignment>,
+    /// Directory roles that somebody may activate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eligible_roles: Vec<EligibleRole>,
+    /// Delegated permission grants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegated_grants: Vec<DelegatedGrant>,
     /// App role assignments that the shorthand `graphPermissions` cannot express (other resources, dates).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub app_role_assignments: Vec<AppRoleAssignment>,
@@ -65,6 +86,12 @@ pub struct Tenant {
     /// When the tenant was made.
     #[serde(default = "long_ago")]
     pub created: When,
+    /// What it bought; default nothing, the free edition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_plans: Vec<ServicePlan>,
+    /// What it bought once: listed as suspended, opens nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lapsed_plans: Vec<ServicePlan>,
 }
 
 /// An issuer of federated tokens. Exactly one of `jwks`, `jwksFile`, `jwksUrl`.
@@ -107,6 +134,8 @@ pub struct Behaviour {
     pub throttle_window_seconds: u32,
     /// Requests per minute that select `keyCredentials` of applications.
     pub key_credential_requests_per_minute: u32,
+    /// Requests per 10 seconds to activity reports and audit records, for one application.
+    pub report_requests: u32,
 }
 
 impl Default for Behaviour {
@@ -118,6 +147,7 @@ impl Default for Behaviour {
             resource_units: None,
             throttle_window_seconds: 10,
             key_credential_requests_per_minute: 150,
+            report_requests: 5,
         }
     }
 }
@@ -193,6 +223,15 @@ pub struct Application {
     /// Whether sensitive properties of the service principals are locked.
     #[serde(default, skip_serializing_if = "is_false")]
     pub property_lock: bool,
+    /// The same, property by property.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+    /// Whether it is a blueprint of agents; set for those of `agentBlueprints`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub agent_blueprint: bool,
+    /// Sponsors of a blueprint: users, groups or service principals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sponsors: Vec<String>,
     /// Owners: users or service principals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<String>,
@@ -286,6 +325,18 @@ pub struct ServicePrincipal {
     /// Disabled by the tenant through the application.
     #[serde(skip_serializing_if = "is_false")]
     pub is_disabled: bool,
+    /// Of an agent: its blueprint, by key, object id or client id; a client id may be of another tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blueprint: Option<String>,
+    /// Sponsors of an agent: users, groups or service principals.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sponsors: Vec<String>,
+    /// Last sign-in with a person, as the vendor recorded it. Absent with the next one: no record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sign_in: Option<When>,
+    /// Last sign-in by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_unattended_sign_in: Option<When>,
     /// When it was deleted; it is then in the recycle bin only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<When>,
@@ -311,6 +362,12 @@ pub struct PasswordCredential {
     /// Ties the password of a SAML signing certificate to its keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_key_identifier: Option<String>,
+    /// Last sign-in with it, as the vendor recorded it. Absent: no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<When>,
+    /// User or service principal that added it, at its start: makes an audit record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_by: Option<String>,
 }
 
 /// A secret of the estate file. Its debug form hides it.
@@ -362,12 +419,22 @@ pub struct KeyCredential {
     /// `Verify` (default), `Sign` or `Encrypt`.
     #[serde(default = "verify")]
     pub usage: String,
-    /// Thumbprint; that of `certificatePem` when absent.
+    /// Thumbprint as Graph shall show it; else it follows from `thumbprint` or `certificatePem`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_key_identifier: Option<String>,
     /// The certificate itself, PEM: whoever has its key may sign in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_pem: Option<String>,
+    /// SHA-1 thumbprint, hex; made from the certificate or the key id when absent. Shown as hex on an application and as
+    /// base64 on a service principal: the vendor shows both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbprint: Option<String>,
+    /// Last sign-in with it, as the vendor recorded it. Absent: no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<When>,
+    /// User or service principal that added it, at its start: makes an audit record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_by: Option<String>,
 }
 
 /// A federated identity credential: whose tokens may stand in for the application's own credential.
@@ -381,8 +448,13 @@ pub struct FederatedCredential {
     pub name: String,
     /// The `iss` claim, exactly; `kubernetes` stands for the cluster's issuer (`--kubernetes-issuer`).
     pub issuer: String,
-    /// The `sub` claim, exactly.
+    /// The `sub` claim, exactly. Empty when an expression stands for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subject: String,
+    /// Flexible federation: the expression that claims must match. Only the beta version shows it, and v1.0 shows
+    /// such a credential without a subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims_matching_expression: Option<String>,
     /// The `aud` claim, exactly.
     #[serde(default = "exchange")]
     pub audience: String,
@@ -428,13 +500,22 @@ pub struct RoleAssignment {
     /// Assignment id; made from its parts when absent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// User or service principal.
+    /// User, group or service principal.
     pub principal: String,
     /// Role by name, template id or key.
     pub role: String,
     /// `/` (default), `/administrativeUnits/{id}` or `/{application object id}`; a key after the slash is resolved.
     #[serde(default = "tenant_scope")]
     pub scope: String,
+    /// From when; default when the tenant was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<When>,
+    /// Until when; absent: without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<When>,
+    /// Whether it is the activation of an eligible role.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub activated: bool,
 }
 
 /// An app role assignment (application permission).
@@ -444,7 +525,7 @@ pub struct AppRoleAssignment {
     /// Assignment id; made from its parts when absent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// User or service principal that holds the role.
+    /// User, group or service principal that holds the role.
     pub principal: String,
     /// Service principal of the resource; default Microsoft Graph.
     #[serde(default = "graph_key")]
@@ -454,46 +535,6 @@ pub struct AppRoleAssignment {
     /// When it was granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<When>,
-}
-
-/// What a scan of the estate must find, and what it must not.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Expectations {
-    /// Findings that must appear, and no others.
-    pub findings: Vec<ExpectedFinding>,
-    /// Look-alikes that must not appear.
-    pub near_misses: Vec<NearMiss>,
-}
-
-/// A finding that must appear.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ExpectedFinding {
-    /// Rule id.
-    pub rule: String,
-    /// Subject: key or id of an object, `<key>#<position>` for a client secret, `<key>#cert<position>` for a
-    /// certificate. Object id (or key id) once the file is loaded.
-    pub subject: String,
-    /// Severity.
-    pub severity: String,
-    /// Whether it is the rule's narrower claim.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub narrower: bool,
-    /// What was planted.
-    pub why: String,
-}
-
-/// A look-alike that must not appear.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NearMiss {
-    /// Rule id.
-    pub rule: String,
-    /// Subject, as in [`ExpectedFinding::subject`].
-    pub subject: String,
-    /// Why it is none.
-    pub why: String,
 }
 
 fn yes() -> bool {

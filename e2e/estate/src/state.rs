@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::estate::Estate;
@@ -94,6 +95,13 @@ impl State {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The vendor's clock, which a fault may put off.
+    pub(crate) fn now(&self) -> Timestamp {
+        let skew = SignedDuration::from_secs(self.faults().clock_skew);
+        let now = Timestamp::now();
+        now.checked_add(skew).unwrap_or(now)
     }
 
     pub(crate) fn counters(&self) -> MutexGuard<'_, Counters> {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::reply::{GraphError, Payload, Reply};
+use super::route::Version;
 use super::{Ask, Caller};
 use crate::state::State;
 
@@ -27,8 +28,8 @@ struct Part {
     body: Option<Value>,
 }
 
-/// Answers a batch.
-pub(crate) fn answer(state: &State, caller: &Caller, body: &[u8]) -> Result<Reply, GraphError> {
+/// Answers a batch. Its parts go to the version that the batch went to.
+pub(crate) fn answer(state: &State, caller: &Caller, version: Version, body: &[u8]) -> Result<Reply, GraphError> {
     let batch: Batch = serde_json::from_slice(body)
         .map_err(|_| GraphError::bad_request("Invalid batch payload format: expected a 'requests' list."))?;
     if batch.requests.is_empty() || batch.requests.len() > MAX_PARTS {
@@ -41,7 +42,7 @@ pub(crate) fn answer(state: &State, caller: &Caller, body: &[u8]) -> Result<Repl
     if ids.len() != batch.requests.len() {
         return Err(GraphError::bad_request("The ids of the requests in a batch must differ."));
     }
-    let mut responses: Vec<Value> = batch.requests.iter().map(|part| single(state, caller, part)).collect();
+    let mut responses: Vec<Value> = batch.requests.iter().map(|part| single(state, caller, version, part)).collect();
     // The order of answers is not promised, so it is never the order of the requests.
     responses.reverse();
     if responses.len() > 2 {
@@ -50,7 +51,7 @@ pub(crate) fn answer(state: &State, caller: &Caller, body: &[u8]) -> Result<Repl
     Ok(Reply::ok(Payload::Json(json!({"responses": responses}))))
 }
 
-fn single(state: &State, caller: &Caller, part: &Part) -> Value {
+fn single(state: &State, caller: &Caller, version: Version, part: &Part) -> Value {
     let (path, query) = part.url.split_once('?').unwrap_or((&part.url, ""));
     let reply = match Method::from_bytes(part.method.as_bytes()) {
         Ok(_) if path.ends_with("$batch") => GraphError::bad_request("A batch cannot hold a batch.").into(),
@@ -64,7 +65,7 @@ fn single(state: &State, caller: &Caller, part: &Part) -> Value {
             super::answer(
                 state,
                 caller,
-                &Ask { method: &method, path: path.trim_matches('/'), query, eventual, body: body.as_bytes() },
+                &Ask { version, method: &method, path: path.trim_matches('/'), query, eventual, body: body.as_bytes() },
             )
         }
         Err(_) => GraphError::bad_request("Invalid method in a batch.").into(),

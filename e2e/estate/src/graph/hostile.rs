@@ -34,8 +34,11 @@ pub(crate) fn answer(state: &State, call: &Call<'_>, lie: Hostile) -> Result<Pay
     let graph = state.estate().file.tenant.cloud.graph();
     match lie {
         Hostile::NextlinkOtherOrigin => {
-            body["@odata.nextLink"] =
-                json!(format!("https://graph.microsoft.com.attacker.example/v1.0/{}?$skiptoken=x", ask.path));
+            body["@odata.nextLink"] = json!(format!(
+                "https://graph.microsoft.com.attacker.example/{}/{}?$skiptoken=x",
+                ask.version.name(),
+                ask.path
+            ));
         }
         Hostile::RepeatCursor => {
             body["@odata.nextLink"] = json!(content::next_link(graph, ask, options, &first(state, page)));

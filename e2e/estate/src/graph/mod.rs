@@ -1,17 +1,21 @@
-//! graph.microsoft.com, v1.0: authentication, dispatch and the common headers.
+//! graph.microsoft.com, v1.0 and a little of beta: authentication, dispatch and the common headers.
 //!
-//! One request goes the way: bearer → route → fault → permission → resource units → content → lie. The parts of a
+//! One request goes the way: bearer → route → fault → permission → licence → resource units → content → lie. The parts of a
 //! `$batch` go the same way, each for itself.
 
+mod activity;
 mod batch;
 mod content;
 mod filter;
+mod governance;
 mod hostile;
 mod options;
 mod page;
+mod properties;
 mod render;
 mod reply;
 mod route;
+mod rows;
 pub(crate) mod throttle;
 
 use std::sync::Arc;
@@ -20,13 +24,14 @@ use std::time::Instant;
 use axum::body::Body;
 use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::state::State;
 use crate::wire;
 use options::Options;
 use reply::{GraphError, Payload, Reply};
-use route::Route;
+use route::{Route, Version};
 
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
@@ -52,6 +57,7 @@ impl Caller {
 
 /// One request to Graph, alone or as a part of a batch.
 pub(crate) struct Ask<'a> {
+    version: Version,
     method: &'a Method,
     /// Path after the version, without slashes at the ends.
     path: &'a str,
@@ -92,22 +98,17 @@ fn whole(state: &State, parts: &http::request::Parts, body: &[u8]) -> Reply {
         Ok(caller) => caller,
         Err(error) => return error.into(),
     };
-    let Some(path) = parts.uri.path().strip_prefix("/v1.0/") else {
-        return GraphError::new(StatusCode::BAD_REQUEST, "BadRequest", "Invalid version: use v1.0.").into();
+    let path = decoded(parts.uri.path());
+    let Some((version, path)) = Version::of(&path) else {
+        return GraphError::new(StatusCode::BAD_REQUEST, "BadRequest", "Invalid version: use v1.0 or beta.").into();
     };
     let eventual = parts
         .headers
         .get("consistencylevel")
         .and_then(|value| value.to_str().ok())
         .is_some_and(|level| level.eq_ignore_ascii_case("eventual"));
-    let path = decoded(path);
-    let ask = Ask {
-        method: &parts.method,
-        path: path.trim_matches('/'),
-        query: parts.uri.query().unwrap_or_default(),
-        eventual,
-        body,
-    };
+    let ask =
+        Ask { version, method: &parts.method, path, query: parts.uri.query().unwrap_or_default(), eventual, body };
     answer(state, &caller, &ask)
 }
 
@@ -133,6 +134,10 @@ fn authenticate(state: &State, parts: &http::request::Parts) -> Result<Caller, G
     if caller.tid != state.estate().file.tenant.id {
         return Err(refuse("Access token validation failure: the token is for another tenant."));
     }
+    let digest = hex::encode(Sha256::digest(token));
+    if state.faults().is_expired(&digest) {
+        return Err(refuse("Lifetime validation failed, the token is expired."));
+    }
     Ok(caller)
 }
 
@@ -145,23 +150,27 @@ fn answer(state: &State, caller: &Caller, ask: &Ask<'_>) -> Reply {
 }
 
 fn attempt(state: &State, caller: &Caller, ask: &Ask<'_>) -> Result<Reply, GraphError> {
-    let Some(route) = Route::find(ask.method, ask.path) else {
+    let Some(route) = Route::find(ask.version, ask.method, ask.path) else {
         state.counters().write_attempts += u64::from(ask.method != Method::GET);
         return Err(GraphError::no_segment(ask.path));
     };
     let options = Options::parse(ask.query);
     let name = route.name(options.as_ref().ok().and_then(|options| options.expand.as_ref()));
     *state.counters().graph_requests.entry(name.clone()).or_default() += 1;
-    if let Some(fault) = state.faults().strike(&name) {
-        return Err(GraphError::injected(&fault));
+    let fault = state.faults().strike(&name);
+    if let Some(fault) = fault.as_ref().filter(|fault| !fault.truncate) {
+        return Err(GraphError::injected(fault));
     }
     let options = options?;
     options.check(&route, ask.eventual)?;
-    if !caller.may(route.permissions()) {
+    if !caller.may(route.permissions()) || revoked(state, &name) {
         return Err(GraphError::denied());
     }
-    if matches!(route, Route::Batch) {
-        return batch::answer(state, caller, ask.body);
+    if let Some(plan) = route.plan().filter(|plan| !state.estate().has_plan(*plan)) {
+        return Err(GraphError::licence_missing(plan));
+    }
+    if let Route::Batch(version) = route {
+        return batch::answer(state, caller, version, ask.body);
     }
     let charge = spend(state, caller, &route, &options)?;
     let lie = state.faults().lie(&name);
@@ -170,7 +179,19 @@ fn attempt(state: &State, caller: &Caller, ask: &Ask<'_>) -> Result<Reply, Graph
         Some(lie) => hostile::answer(state, &call, lie)?,
         None => Payload::Json(content::answer(state, &call)?),
     };
+    let payload = if fault.is_some() { payload.cut() } else { payload };
     Ok(Reply::ok(payload).charged(charge))
+}
+
+/// Whether an administrator took the route's permission away while the scan runs. The first time, the grant goes too.
+fn revoked(state: &State, route: &str) -> bool {
+    let (refused, now) = state.faults().revoke(route);
+    if let Some(revocation) = now
+        && let Err(error) = crate::admin::take_permission(state, &revocation.app, &revocation.permission)
+    {
+        tracing::warn!(%error, "a permission could not be taken away");
+    }
+    refused
 }
 
 /// Takes the request's cost out of the application's bucket.
@@ -185,6 +206,12 @@ fn spend(state: &State, caller: &Caller, route: &Route, options: &Options) -> Re
         let per_minute = server.key_credential_requests_per_minute;
         let bucket =
             buckets.entry("keyCredentials".to_owned()).or_insert_with(|| throttle::Bucket::new(per_minute, 60, now));
+        bucket.take(1, now).map_err(GraphError::throttled)?;
+    }
+    if route.is_report() {
+        let bucket = buckets
+            .entry(format!("reports/{}", caller.appid))
+            .or_insert_with(|| throttle::Bucket::new(server.report_requests, 10, now));
         bucket.take(1, now).map_err(GraphError::throttled)?;
     }
     let units = server.resource_units.unwrap_or_else(|| throttle::units_by_size(people));

@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) expand: Option<Expand>,
     pub(crate) filter: Option<Filter>,
     pub(crate) count: bool,
+    /// `$orderby` of logs: whether the oldest is first.
+    pub(crate) oldest_first: Option<bool>,
     pub(crate) skip_token: Option<String>,
     /// The query without its page token, as it was sent: the next link repeats it.
     pub(crate) raw: String,
@@ -56,6 +58,7 @@ impl Options {
             "$expand" => self.expand = Some(expand(value)?),
             "$filter" => self.filter = Some(Filter::parse(value)?),
             "$count" => self.count = boolean(value)?,
+            "$orderby" => self.oldest_first = Some(order(value)?),
             "$skiptoken" => self.skip_token = Some(value.to_owned()),
             _ => {
                 let message = format!("The query parameter '{key}' is not supported.");
@@ -71,12 +74,18 @@ impl Options {
         if lists_only && (!route.is_list() || matches!(route, Route::GetByIds)) {
             return Err(GraphError::bad_request("Paging and filtering are not possible on a single object."));
         }
+        if let Some(top) = self.top.filter(|top| *top > route.max_top()) {
+            return Err(page_size(&top.to_string(), route.max_top()));
+        }
+        if self.oldest_first.is_some() && !matches!(route, Route::DirectoryAudits) {
+            return Err(GraphError::unsupported_query("Sorting is not supported for this query."));
+        }
         let advanced = self.count || self.filter.as_ref().is_some_and(Filter::is_advanced);
         if advanced && !route.is_directory_list() {
             return Err(GraphError::unsupported_query("$count and advanced filters are not supported here."));
         }
-        if advanced && (!eventual || !self.count) {
-            let message = "Request with $count or an advanced $filter needs the ConsistencyLevel header set to eventual and $count=true.";
+        if (advanced || route.is_always_advanced()) && (!eventual || !self.count) {
+            let message = "Request with $count, an advanced $filter or an OData cast needs the ConsistencyLevel header set to eventual and $count=true.";
             return Err(GraphError::unsupported_query(message));
         }
         let Some(expand) = &self.expand else { return Ok(()) };
@@ -121,10 +130,20 @@ fn names(value: &str) -> Result<Vec<String>, GraphError> {
 }
 
 fn top(value: &str) -> Result<usize, GraphError> {
-    value.parse().ok().filter(|top| (1..=MAX_TOP).contains(top)).ok_or_else(|| {
-        let message = format!("Invalid page size specified: '{value}'. Must be between 1 and {MAX_TOP} inclusive.");
-        GraphError::new(StatusCode::BAD_REQUEST, "Request_BadRequest", &message)
-    })
+    value.parse().ok().filter(|top| (1..=MAX_TOP).contains(top)).ok_or_else(|| page_size(value, MAX_TOP))
+}
+
+fn page_size(value: &str, most: usize) -> GraphError {
+    let message = format!("Invalid page size specified: '{value}'. Must be between 1 and {most} inclusive.");
+    GraphError::new(StatusCode::BAD_REQUEST, "Request_BadRequest", &message)
+}
+
+fn order(value: &str) -> Result<bool, GraphError> {
+    match value {
+        "activityDateTime" | "activityDateTime asc" => Ok(true),
+        "activityDateTime desc" => Ok(false),
+        _ => Err(GraphError::unsupported_query("Sorting is not supported for this property.")),
+    }
 }
 
 fn boolean(value: &str) -> Result<bool, GraphError> {

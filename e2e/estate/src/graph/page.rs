@@ -20,6 +20,9 @@ pub(crate) struct Cursor {
     pub(crate) generation: u64,
     /// When the token was given, epoch seconds.
     pub(crate) given: i64,
+    /// Objects that this list does not show, because the replica that answers it does not have them yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) without: Vec<String>,
     /// Makes each token of an endless list different.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) salt: Option<String>,
@@ -70,7 +73,14 @@ mod tests {
 
     #[test]
     fn own_tokens_of_this_list_in_time() {
-        let cursor = Cursor { list: "a".to_owned(), offset: 3, generation: 1, given: 100, salt: None };
+        let cursor = Cursor {
+            list: "a".to_owned(),
+            offset: 3,
+            generation: 1,
+            given: 100,
+            without: vec!["x".to_owned()],
+            salt: None,
+        };
         let token = cursor.seal(b"key");
         let open = |token: &str, key: &[u8], list: &str, now, generation| {
             Cursor::open(token, key, list, (now, 60), generation)

@@ -1,19 +1,24 @@
 //! Objects as Graph writes them: every property that the simulated tenant has, later cut down to the selection.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::governance::Sku;
 use super::options::Options;
 use super::reply::GraphError;
+use super::route::Version;
+use super::{activity, governance, properties};
 use crate::certificate::Certificate;
-use crate::estate::{Estate, Kind, Owner};
+use crate::estate::{Audit, Estate, Kind, Owner, Used};
 use crate::issuers::KUBERNETES;
 use crate::spec::{
-    AppRole, AppRoleAssignment, Application, FederatedCredential, KeyCredential, PasswordCredential, RoleAssignment,
-    RoleDefinition, ServicePrincipal, User,
+    AppRole, AppRoleAssignment, Application, DelegatedGrant, EligibleRole, FederatedCredential, Group, KeyCredential,
+    Lock, PasswordCredential, RoleAssignment, RoleDefinition, ServicePrincipal, User,
 };
 
 /// What every rendering needs to know.
@@ -37,148 +42,64 @@ pub(crate) enum Row<'a> {
     RoleDefinition(&'a RoleDefinition),
     RoleAssignment(&'a RoleAssignment),
     Federated(&'a FederatedCredential),
+    /// The same, as the beta version shows it.
+    Flexible(&'a FederatedCredential),
+    Group(&'a Group),
+    /// A service principal as the list of agents shows it.
+    Agent(&'a ServicePrincipal),
+    Eligible(&'a EligibleRole),
+    /// A role assignment as its schedule shows it.
+    Schedule(&'a RoleAssignment),
+    Delegated(&'a DelegatedGrant),
+    Sku(Sku),
+    /// Sign-ins of a service principal.
+    Principal(&'a ServicePrincipal),
+    CredentialUse(Used),
+    Audit(&'a Audit),
 }
 
-const ORGANIZATION: &[&str] =
-    &["id", "displayName", "verifiedDomains", "tenantType", "createdDateTime", "deletedDateTime"];
-const APPLICATION: &[&str] = &[
-    "id",
-    "deletedDateTime",
-    "appId",
-    "displayName",
-    "createdDateTime",
-    "createdByAppId",
-    "isDisabled",
-    "disabledByMicrosoftStatus",
-    "signInAudience",
-    "publisherDomain",
-    "verifiedPublisher",
-    "tags",
-    "notes",
-    "serviceManagementReference",
-    "servicePrincipalLockConfiguration",
-    "passwordCredentials",
-    "keyCredentials",
-    "requiredResourceAccess",
-    "identifierUris",
-    "appRoles",
-    "description",
-    "uniqueName",
-    "tokenEncryptionKeyId",
-];
-const SERVICE_PRINCIPAL: &[&str] = &[
-    "id",
-    "deletedDateTime",
-    "accountEnabled",
-    "appDisplayName",
-    "appId",
-    "appOwnerOrganizationId",
-    "appRoleAssignmentRequired",
-    "displayName",
-    "servicePrincipalType",
-    "signInAudience",
-    "servicePrincipalNames",
-    "tags",
-    "verifiedPublisher",
-    "preferredSingleSignOnMode",
-    "preferredTokenSigningKeyThumbprint",
-    "alternativeNames",
-    "appRoles",
-    "keyCredentials",
-    "passwordCredentials",
-    "isDisabled",
-    "disabledByMicrosoftStatus",
-    "createdByAppId",
-    "createdDateTime",
-    "notes",
-    "description",
-    "homepage",
-    "replyUrls",
-    "tokenEncryptionKeyId",
-];
-const USER: &[&str] = &[
-    "id",
-    "displayName",
-    "userPrincipalName",
-    "mail",
-    "givenName",
-    "surname",
-    "jobTitle",
-    "mobilePhone",
-    "businessPhones",
-    "officeLocation",
-    "preferredLanguage",
-    "accountEnabled",
-    "userType",
-    "externalUserState",
-    "employeeLeaveDateTime",
-    "createdDateTime",
-    "deletedDateTime",
-];
-/// What a user has without `$select`: the state of the account is not among it.
-const USER_DEFAULT: &[&str] = &[
-    "id",
-    "displayName",
-    "userPrincipalName",
-    "mail",
-    "givenName",
-    "surname",
-    "jobTitle",
-    "mobilePhone",
-    "businessPhones",
-    "officeLocation",
-    "preferredLanguage",
-];
-const GRANT: &[&str] = &[
-    "id",
-    "deletedDateTime",
-    "appRoleId",
-    "createdDateTime",
-    "principalDisplayName",
-    "principalId",
-    "principalType",
-    "resourceDisplayName",
-    "resourceId",
-];
-const ROLE_DEFINITION: &[&str] = &[
-    "id",
-    "displayName",
-    "description",
-    "templateId",
-    "isBuiltIn",
-    "isEnabled",
-    "resourceScopes",
-    "rolePermissions",
-    "version",
-];
-const ROLE_ASSIGNMENT: &[&str] =
-    &["id", "principalId", "resourceScope", "directoryScopeId", "roleDefinitionId", "appScopeId", "condition"];
-const FEDERATED: &[&str] = &["id", "name", "issuer", "subject", "description", "audiences"];
-
 impl Row<'_> {
-    pub(crate) fn id(&self, estate: &Estate) -> String {
-        match self {
-            Self::Organization => estate.file.tenant.id.clone(),
-            Self::App(app) => app.id.clone(),
-            Self::Sp(sp) | Self::Owner(Owner::ServicePrincipal(sp)) => sp.id.clone(),
-            Self::User(user) | Self::Owner(Owner::User(user)) => user.id.clone(),
-            Self::Grant(grant) => grant.id.clone(),
-            Self::RoleDefinition(role) => role.id.clone(),
-            Self::RoleAssignment(assignment) => assignment.id.clone(),
-            Self::Federated(credential) => credential.id.clone(),
-        }
+    pub(crate) fn id(&self, estate: &Estate) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::Organization => return Cow::Owned(estate.file.tenant.id.clone()),
+            Self::CredentialUse(used) => return Cow::Owned(activity::credential_id(estate, *used).to_owned()),
+            Self::Sku(sku) => return Cow::Owned(governance::sku_row_id(estate, *sku)),
+            Self::Principal(sp) => return Cow::Owned(activity::principal_id(sp)),
+            Self::App(app) => &app.id,
+            Self::Sp(sp) | Self::Agent(sp) | Self::Owner(Owner::ServicePrincipal(sp)) => &sp.id,
+            Self::User(user) | Self::Owner(Owner::User(user)) => &user.id,
+            Self::Group(group) | Self::Owner(Owner::Group(group)) => &group.id,
+            Self::Grant(grant) => &grant.id,
+            Self::Delegated(grant) => &grant.id,
+            Self::RoleDefinition(role) => &role.id,
+            Self::RoleAssignment(assignment) | Self::Schedule(assignment) => &assignment.id,
+            Self::Eligible(eligible) => &eligible.id,
+            Self::Federated(credential) | Self::Flexible(credential) => &credential.id,
+            Self::Audit(audit) => &audit.id,
+        })
     }
 
     fn type_name(&self) -> &'static str {
         match self {
             Self::Organization => "organization",
+            Self::App(app) if app.agent_blueprint => "agentIdentityBlueprint",
             Self::App(_) => "application",
+            Self::Sp(sp) | Self::Owner(Owner::ServicePrincipal(sp)) if sp.blueprint.is_some() => "agentIdentity",
+            Self::Agent(_) => "agentIdentity",
             Self::Sp(_) | Self::Owner(Owner::ServicePrincipal(_)) => "servicePrincipal",
             Self::User(_) | Self::Owner(Owner::User(_)) => "user",
+            Self::Group(_) | Self::Owner(Owner::Group(_)) => "group",
             Self::Grant(_) => "appRoleAssignment",
+            Self::Delegated(_) => "oAuth2PermissionGrant",
             Self::RoleDefinition(_) => "unifiedRoleDefinition",
             Self::RoleAssignment(_) => "unifiedRoleAssignment",
-            Self::Federated(_) => "federatedIdentityCredential",
+            Self::Schedule(_) => "unifiedRoleAssignmentScheduleInstance",
+            Self::Eligible(_) => "unifiedRoleEligibilityScheduleInstance",
+            Self::Federated(_) | Self::Flexible(_) => "federatedIdentityCredential",
+            Self::Sku(_) => "subscribedSku",
+            Self::Principal(_) => "servicePrincipalSignInActivity",
+            Self::CredentialUse(_) => "appCredentialSignInActivity",
+            Self::Audit(_) => "directoryAudit",
         }
     }
 
@@ -187,21 +108,44 @@ impl Row<'_> {
         format!("#microsoft.graph.{}", self.type_name())
     }
 
+    /// Whether the object is of a type that its list only holds among others.
+    fn is_derived(&self) -> bool {
+        match self {
+            Self::App(app) => app.agent_blueprint,
+            Self::Sp(sp) => sp.blueprint.is_some(),
+            _ => false,
+        }
+    }
+
     /// The set that the object belongs to.
     pub(crate) fn set_name(&self) -> String {
-        format!("{}s", self.type_name())
+        match self {
+            Self::App(_) => "applications".to_owned(),
+            Self::Sp(_) => "servicePrincipals".to_owned(),
+            _ => format!("{}s", self.type_name()),
+        }
     }
 
     fn properties(&self) -> &'static [&'static str] {
         match self {
-            Self::Organization => ORGANIZATION,
-            Self::App(_) => APPLICATION,
-            Self::Sp(_) | Self::Owner(Owner::ServicePrincipal(_)) => SERVICE_PRINCIPAL,
-            Self::User(_) | Self::Owner(Owner::User(_)) => USER,
-            Self::Grant(_) => GRANT,
-            Self::RoleDefinition(_) => ROLE_DEFINITION,
-            Self::RoleAssignment(_) => ROLE_ASSIGNMENT,
-            Self::Federated(_) => FEDERATED,
+            Self::Organization => properties::ORGANIZATION,
+            Self::App(_) => properties::APPLICATION,
+            Self::Agent(_) => properties::AGENT,
+            Self::Sp(_) | Self::Owner(Owner::ServicePrincipal(_)) => properties::SERVICE_PRINCIPAL,
+            Self::User(_) | Self::Owner(Owner::User(_)) => properties::USER,
+            Self::Group(_) | Self::Owner(Owner::Group(_)) => properties::GROUP,
+            Self::Grant(_) => properties::GRANT,
+            Self::Delegated(_) => properties::DELEGATED,
+            Self::RoleDefinition(_) => properties::ROLE_DEFINITION,
+            Self::RoleAssignment(_) => properties::ROLE_ASSIGNMENT,
+            Self::Schedule(_) => properties::SCHEDULE,
+            Self::Eligible(_) => properties::ELIGIBILITY,
+            Self::Federated(_) => properties::FEDERATED,
+            Self::Flexible(_) => properties::FLEXIBLE,
+            Self::Sku(_) => properties::SKU,
+            Self::Principal(_) => properties::PRINCIPAL_ACTIVITY,
+            Self::CredentialUse(_) => properties::CREDENTIAL_ACTIVITY,
+            Self::Audit(_) => properties::AUDIT,
         }
     }
 
@@ -219,7 +163,7 @@ impl Row<'_> {
         let mut all = self.full(view, select);
         let wanted: Vec<&str> = match select {
             Some(names) => names.iter().map(String::as_str).filter(|name| known.contains(name)).collect(),
-            None if self.type_name() == "user" => USER_DEFAULT.to_vec(),
+            None if self.type_name() == "user" => properties::USER_DEFAULT.to_vec(),
             None => known.to_vec(),
         };
         let hidden = relative && self.type_name() == "user" && !view.people;
@@ -227,6 +171,8 @@ impl Row<'_> {
         if relative {
             shown.insert("@odata.type".to_owned(), json!(self.odata_type()));
             shown.insert("id".to_owned(), json!(self.id(view.estate)));
+        } else if self.is_derived() {
+            shown.insert("@odata.type".to_owned(), json!(self.odata_type()));
         }
         for name in wanted {
             let value = if hidden && name != "id" { Value::Null } else { all.remove(name).unwrap_or_default() };
@@ -235,29 +181,44 @@ impl Row<'_> {
         Ok(shown)
     }
 
-    /// One property, for filters.
+    /// One property, for filters. Those that scans filter long lists by are not taken out of the whole object.
     pub(crate) fn property(&self, view: &View<'_>, name: &str) -> Option<String> {
-        if name == "id" {
-            return Some(self.id(view.estate));
-        }
-        match self.full(view, None).remove(name)? {
-            Value::String(text) => Some(text),
-            Value::Bool(value) => Some(value.to_string()),
-            _ => None,
+        match (self, name) {
+            (_, "id") => Some(self.id(view.estate).into_owned()),
+            (Self::App(app), "appId") => Some(app.app_id.clone()),
+            (Self::Sp(sp), "appId") => Some(sp.app_id.clone()),
+            (Self::Sp(sp), "servicePrincipalType") => Some(kind(sp).to_owned()),
+            (Self::Sp(sp), "accountEnabled") => Some((!sp.disabled).to_string()),
+            (Self::Audit(audit), name) => activity::audit_property(view.estate, audit, name),
+            _ => match self.full(view, None).remove(name)? {
+                Value::String(text) => Some(text),
+                Value::Bool(value) => Some(value.to_string()),
+                _ => None,
+            },
         }
     }
 
     fn full(&self, view: &View<'_>, select: Option<&[String]>) -> Map<String, Value> {
         let with_keys = select.is_some_and(|names| names.iter().any(|name| name == "keyCredentials"));
+        let estate = view.estate;
         let value = match self {
-            Self::Organization => organization(view.estate),
-            Self::App(app) => application(view.estate, app, with_keys),
-            Self::Sp(sp) | Self::Owner(Owner::ServicePrincipal(sp)) => service_principal(view.estate, sp, with_keys),
-            Self::User(user) | Self::Owner(Owner::User(user)) => person(view.estate, user),
-            Self::Grant(grant) => app_role_assignment(view.estate, grant),
+            Self::Organization => organization(estate),
+            Self::App(app) => application(estate, app, with_keys),
+            Self::Sp(sp) | Self::Owner(Owner::ServicePrincipal(sp)) => service_principal(estate, sp, with_keys),
+            Self::Agent(sp) => governance::agent(estate, sp),
+            Self::User(user) | Self::Owner(Owner::User(user)) => person(estate, user),
+            Self::Group(group) | Self::Owner(Owner::Group(group)) => governance::group(estate, group),
+            Self::Grant(grant) => app_role_assignment(estate, grant),
+            Self::Delegated(grant) => governance::delegated(grant),
             Self::RoleDefinition(role) => role_definition(role),
             Self::RoleAssignment(assignment) => role_assignment(assignment),
-            Self::Federated(credential) => federated(credential, &view.cluster_issuer),
+            Self::Schedule(assignment) => governance::schedule(estate, assignment),
+            Self::Eligible(eligible) => governance::eligible(estate, eligible),
+            Self::Federated(credential) | Self::Flexible(credential) => federated(credential, &view.cluster_issuer),
+            Self::Sku(sku) => governance::sku(estate, *sku),
+            Self::Principal(sp) => activity::principal(estate, sp),
+            Self::CredentialUse(used) => activity::credential(estate, *used),
+            Self::Audit(audit) => activity::audit(estate, audit),
         };
         match value {
             Value::Object(map) => map,
@@ -266,20 +227,24 @@ impl Row<'_> {
     }
 }
 
+fn kind(sp: &ServicePrincipal) -> &str {
+    sp.service_principal_type.as_deref().unwrap_or("Application")
+}
+
 /// `@odata.context` of a list.
-pub(crate) fn context(path: &str, options: &Options) -> String {
+pub(crate) fn context(version: Version, path: &str, options: &Options) -> String {
     let mut fields: Vec<String> = options.select.clone().unwrap_or_default();
     fields.extend(options.expand.as_ref().map(|expand| format!("{}()", expand.navigation)));
     let fields = if fields.is_empty() { String::new() } else { format!("({})", fields.join(",")) };
-    format!("https://graph.microsoft.com/v1.0/$metadata#{path}{fields}")
+    format!("https://graph.microsoft.com/{}/$metadata#{path}{fields}", version.name())
 }
 
-fn time(instant: Timestamp) -> String {
+pub(super) fn time(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Some of the vendor's dates have seven digits after the second.
-fn long_time(instant: Timestamp) -> String {
+pub(super) fn long_time(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S.0480566Z").to_string()
 }
 
@@ -301,9 +266,11 @@ fn organization(estate: &Estate) -> Value {
 }
 
 fn application(estate: &Estate, app: &Application, with_keys: bool) -> Value {
-    let lock = app.property_lock.then(|| {
-        json!({"isEnabled": true, "allProperties": true, "credentialsWithUsageVerify": true,
-               "credentialsWithUsageSign": true, "tokenEncryptionKeyId": true})
+    let lock = app.lock.clone().or_else(|| app.property_lock.then(Lock::everything)).map(|lock| {
+        json!({"isEnabled": lock.is_enabled, "allProperties": lock.all_properties,
+               "credentialsWithUsageVerify": lock.credentials_with_usage_verify,
+               "credentialsWithUsageSign": lock.credentials_with_usage_sign,
+               "tokenEncryptionKeyId": lock.token_encryption_key_id})
     });
     let access: Vec<Value> = estate
         .service_principal_by_app_id(&app.app_id)
@@ -329,7 +296,7 @@ fn application(estate: &Estate, app: &Application, with_keys: bool) -> Value {
         "verifiedPublisher": no_publisher(), "tags": app.tags,
         "serviceManagementReference": app.service_management_reference, "servicePrincipalLockConfiguration": lock,
         "passwordCredentials": secrets(estate, &app.password_credentials),
-        "keyCredentials": certificates(estate, &app.key_credentials, with_keys),
+        "keyCredentials": certificates(estate, &app.key_credentials, with_keys, hex::encode_upper),
         "requiredResourceAccess": required, "identifierUris": app.identifier_uris, "appRoles": roles(&app.app_roles),
     })
 }
@@ -339,7 +306,7 @@ fn resource_app_id<'a>(estate: &'a Estate, grant: &AppRoleAssignment) -> &'a str
 }
 
 fn service_principal(estate: &Estate, sp: &ServicePrincipal, with_keys: bool) -> Value {
-    let kind = sp.service_principal_type.as_deref().unwrap_or("Application");
+    let kind = kind(sp);
     let mut names = vec![sp.app_id.clone()];
     if kind == "ManagedIdentity" {
         let digest = Sha256::digest(sp.id.as_bytes());
@@ -354,7 +321,7 @@ fn service_principal(estate: &Estate, sp: &ServicePrincipal, with_keys: bool) ->
         "preferredSingleSignOnMode": sp.preferred_single_sign_on_mode,
         "preferredTokenSigningKeyThumbprint": sp.preferred_token_signing_key_thumbprint,
         "alternativeNames": sp.alternative_names, "appRoles": roles(&sp.app_roles),
-        "keyCredentials": certificates(estate, &sp.key_credentials, with_keys),
+        "keyCredentials": certificates(estate, &sp.key_credentials, with_keys, |bytes| STANDARD.encode(bytes)),
         "passwordCredentials": secrets(estate, &sp.password_credentials),
         "isDisabled": sp.is_disabled.then_some(true), "createdDateTime": when(sp.created), "replyUrls": [],
     })
@@ -379,15 +346,23 @@ fn secrets(estate: &Estate, secrets: &[PasswordCredential]) -> Vec<Value> {
     secrets.iter().map(one).collect()
 }
 
-/// `key` is there only where `keyCredentials` was asked for by name.
-fn certificates(estate: &Estate, keys: &[KeyCredential], with_keys: bool) -> Vec<Value> {
+/// `key` is there only where `keyCredentials` was asked for by name. Thumbprints are written as `spell` does.
+fn certificates(
+    estate: &Estate,
+    keys: &[KeyCredential],
+    with_keys: bool,
+    spell: impl Fn(Vec<u8>) -> String,
+) -> Vec<Value> {
     let one = |key: &KeyCredential| {
         let digest = Sha256::digest(key.key_id.as_bytes());
-        let thumbprint = key.custom_key_identifier.clone().unwrap_or_else(|| hex::encode_upper(&digest[..20]));
-        let real = || key.certificate_pem.as_deref().and_then(Certificate::read).map(|certificate| certificate.der);
-        let content = || STANDARD.encode(real().unwrap_or_else(|| digest.repeat(24)));
+        let stated = key.thumbprint.as_deref().and_then(|thumbprint| hex::decode(thumbprint).ok());
+        let certificate = key.certificate_pem.as_deref().and_then(Certificate::read);
+        let known = stated.or_else(|| hex::decode(certificate.as_ref()?.thumbprint()).ok()).map(&spell);
+        let thumbprint = key.custom_key_identifier.clone().or(known);
+        let content = || STANDARD.encode(certificate.map_or_else(|| digest.repeat(24), |certificate| certificate.der));
         json!({
-            "customKeyIdentifier": thumbprint, "displayName": key.display_name,
+            "customKeyIdentifier": thumbprint.unwrap_or_else(|| hex::encode_upper(&digest[..20])),
+            "displayName": key.display_name,
             "endDateTime": time(estate.instant(key.end)), "key": with_keys.then(content),
             "keyId": key.key_id, "startDateTime": time(estate.instant(key.start)), "type": key.kind, "usage": key.usage,
         })
@@ -424,6 +399,7 @@ fn person(estate: &Estate, user: &User) -> Value {
 fn app_role_assignment(estate: &Estate, grant: &AppRoleAssignment) -> Value {
     let (principal_type, principal) = match estate.lookup(&grant.principal) {
         Some((Kind::User, id)) => ("User", estate.user(id).map(|user| user.display_name.as_str())),
+        Some((Kind::Group, id)) => ("Group", estate.group(id).map(|group| group.display_name.as_str())),
         _ => ("ServicePrincipal", estate.service_principal(&grant.principal).map(|sp| sp.display_name.as_str())),
     };
     let created = grant.created.unwrap_or(estate.file.tenant.created);
@@ -455,8 +431,11 @@ fn role_assignment(assignment: &RoleAssignment) -> Value {
 
 fn federated(credential: &FederatedCredential, cluster_issuer: &str) -> Value {
     let issuer = if credential.issuer == KUBERNETES { cluster_issuer } else { &credential.issuer };
+    let subject = Some(&credential.subject).filter(|subject| !subject.is_empty());
+    let expression = credential.claims_matching_expression.as_ref();
     json!({
-        "id": credential.id, "name": credential.name, "issuer": issuer, "subject": credential.subject,
+        "id": credential.id, "name": credential.name, "issuer": issuer, "subject": subject,
         "description": null, "audiences": [credential.audience],
+        "claimsMatchingExpression": expression.map(|value| json!({"value": value, "languageVersion": 1})),
     })
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::throttle::Charge;
 use crate::faults::Fault;
+use crate::spec::ServicePlan;
 use crate::state::State;
 use crate::wire;
 
@@ -49,6 +50,22 @@ impl GraphError {
     pub(crate) fn denied() -> Self {
         let message = "Insufficient privileges to complete the operation.";
         Self::new(StatusCode::FORBIDDEN, "Authorization_RequestDenied", message)
+    }
+
+    /// The tenant did not buy what the call needs.
+    pub(crate) fn licence_missing(plan: ServicePlan) -> Self {
+        match plan {
+            ServicePlan::P2 => Self::new(
+                StatusCode::BAD_REQUEST,
+                "AadPremiumLicenseRequired",
+                "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.",
+            ),
+            ServicePlan::P1 | ServicePlan::WorkloadIdentities => Self::new(
+                StatusCode::FORBIDDEN,
+                "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
+                "Neither tenant is B2C or tenant doesn't have premium license",
+            ),
+        }
     }
 
     pub(crate) fn expired_page() -> Self {
@@ -106,6 +123,22 @@ pub(crate) enum Payload {
     },
     /// So many bytes of a list that never closes.
     Endless(u64),
+    /// Half of a body, and then the connection breaks.
+    Broken(Vec<u8>),
+}
+
+impl Payload {
+    /// The same answer, broken off in the middle.
+    pub(crate) fn cut(self) -> Self {
+        match self {
+            Self::Json(value) => {
+                let mut text = value.to_string().into_bytes();
+                text.truncate(text.len() / 2);
+                Self::Broken(text)
+            }
+            other => other,
+        }
+    }
 }
 
 /// An answer.
@@ -164,7 +197,9 @@ impl Reply {
         let status = self.status().as_u16();
         let body = match self.result {
             Ok(Payload::Json(value)) => value,
-            Ok(Payload::Raw { body, .. }) => Value::String(String::from_utf8_lossy(&body).into_owned()),
+            Ok(Payload::Raw { body, .. } | Payload::Broken(body)) => {
+                Value::String(String::from_utf8_lossy(&body).into_owned())
+            }
             Ok(Payload::Endless(_)) => Value::Null,
             Err(error) => error.body((Uuid::new_v4(), Uuid::new_v4())),
         };
@@ -181,6 +216,7 @@ impl Reply {
                 wire::body(status, content_type, Body::from(body))
             }
             Ok(Payload::Raw { content_type, body, slowly: true }) => wire::body(status, content_type, dribble(body)),
+            Ok(Payload::Broken(half)) => wire::body(status, ODATA_JSON, broken(half)),
             Ok(Payload::Endless(bytes)) => wire::body(status, ODATA_JSON, endless(bytes)),
             Err(error) => {
                 wire::body(status, "application/json", Body::from(error.body((request_id, client_id)).to_string()))
@@ -209,6 +245,15 @@ fn dribble(bytes: Vec<u8>) -> Body {
         Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(&[byte]))
     });
     Body::from_stream(stream)
+}
+
+/// Some bytes, and then the connection ends without a word. The pause lets status and bytes out first.
+fn broken(half: Vec<u8>) -> Body {
+    let end = futures::stream::once(async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        Err(std::io::Error::other("broken off"))
+    });
+    Body::from_stream(futures::stream::iter([Ok(bytes::Bytes::from(half))]).chain(end))
 }
 
 /// A list that goes on for `total` bytes and then breaks off.

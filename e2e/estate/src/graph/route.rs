@@ -5,6 +5,7 @@
 use http::Method;
 
 use super::options::{Expand, Options};
+use crate::spec::ServicePlan;
 
 /// Any of these shows the fields of people.
 pub(crate) const PEOPLE: &[&str] =
@@ -20,6 +21,71 @@ const ROLES: &[&str] = &[
     "Directory.ReadWrite.All",
 ];
 const DIRECTORY: &[&str] = &["Directory.Read.All", "Directory.ReadWrite.All"];
+const LICENCES: &[&str] = &[
+    "LicenseAssignment.Read.All",
+    "Organization.Read.All",
+    "Organization.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
+const ELIGIBILITY: &[&str] = &[
+    "RoleEligibilitySchedule.Read.Directory",
+    "RoleEligibilitySchedule.ReadWrite.Directory",
+    "RoleManagement.Read.Directory",
+    "RoleManagement.ReadWrite.Directory",
+];
+const ACTIVATION: &[&str] = &[
+    "RoleAssignmentSchedule.Read.Directory",
+    "RoleAssignmentSchedule.ReadWrite.Directory",
+    "RoleManagement.Read.Directory",
+    "RoleManagement.ReadWrite.Directory",
+];
+const GROUPS: &[&str] = &[
+    "GroupMember.Read.All",
+    "GroupMember.ReadWrite.All",
+    "Group.ReadBasic.All",
+    "Group.Read.All",
+    "Group.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
+const MEMBERS: &[&str] = &[
+    "GroupMember.ReadBasic.All",
+    "GroupMember.Read.All",
+    "GroupMember.ReadWrite.All",
+    "Group.Read.All",
+    "Group.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
+const AGENTS: &[&str] = &["AgentIdentity.Read.All"];
+const BLUEPRINTS: &[&str] = &["AgentIdentityBlueprint.Read.All"];
+/// Which of the two opens a blueprint's sponsors is not documented: both do.
+const BLUEPRINT_SPONSORS: &[&str] = &["AgentIdentity.Read.All", "AgentIdentityBlueprint.Read.All"];
+const LOGS: &[&str] = &["AuditLog.Read.All"];
+
+/// A version of Graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    Beta,
+}
+
+impl Version {
+    /// The version and the rest of a path, without slashes at its ends.
+    pub(crate) fn of(path: &str) -> Option<(Self, &str)> {
+        let (version, rest) = path.strip_prefix('/')?.split_once('/')?;
+        let version = [Self::V1, Self::Beta].into_iter().find(|known| known.name() == version)?;
+        Some((version, rest.trim_matches('/')))
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1.0",
+            Self::Beta => "beta",
+        }
+    }
+}
 
 /// A set of directory objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +120,10 @@ pub(crate) enum Pick {
     AppId(String),
 }
 
+/// Types to which a list can be narrowed.
+const AGENT: &str = "microsoft.graph.agentIdentity";
+const BLUEPRINT: &str = "microsoft.graph.agentIdentityBlueprint";
+
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -63,28 +133,77 @@ pub(crate) enum Route {
     Owners(Set, Pick),
     AppRoleAssignedTo(Pick),
     AppRoleAssignments(Pick),
-    FederatedCredentials(Pick),
+    FederatedCredentials(Version, Pick),
     RoleDefinitions,
     RoleAssignments,
+    RoleEligibility,
+    RoleSchedule,
+    SubscribedSkus,
+    DelegatedGrants,
+    Group(String),
+    GroupPrincipals(String),
+    Agents,
+    Blueprints,
+    /// Of an agent (service principals) or a blueprint (applications).
+    Sponsors(Set, Pick),
+    PrincipalActivity,
+    CredentialActivity,
+    DirectoryAudits,
     Deleted(Set),
     DeletedItem(String),
     GetByIds,
-    Batch,
+    Batch(Version),
 }
 
 impl Route {
-    pub(crate) fn find(method: &Method, path: &str) -> Option<Self> {
+    /// The route of a path. Of the beta version only those exist that v1.0 does not have, or has with fewer properties.
+    pub(crate) fn find(version: Version, method: &Method, path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').collect();
         match (method, parts.as_slice()) {
-            (&Method::POST, ["$batch"]) => return Some(Self::Batch),
-            (&Method::POST, ["directoryObjects", "getByIds"]) => return Some(Self::GetByIds),
+            (&Method::POST, ["$batch"]) => return Some(Self::Batch(version)),
+            (&Method::POST, ["directoryObjects", "getByIds"]) if version == Version::V1 => return Some(Self::GetByIds),
             (&Method::GET, _) => {}
             _ => return None,
         }
-        match parts.as_slice() {
+        match version {
+            Version::V1 => Self::find_v1(&parts),
+            Version::Beta => Self::find_beta(&parts),
+        }
+    }
+
+    fn find_beta(parts: &[&str]) -> Option<Self> {
+        match parts {
+            ["reports", "servicePrincipalSignInActivities"] => Some(Self::PrincipalActivity),
+            ["reports", "appCredentialSignInActivities"] => Some(Self::CredentialActivity),
+            [first, rest @ ..] => match object(first, rest)? {
+                (Set::Applications, pick, ["federatedIdentityCredentials"]) => {
+                    Some(Self::FederatedCredentials(Version::Beta, pick))
+                }
+                _ => None,
+            },
+            [] => None,
+        }
+    }
+
+    fn find_v1(parts: &[&str]) -> Option<Self> {
+        match parts {
             ["organization"] => Some(Self::Organization),
-            ["roleManagement", "directory", "roleDefinitions"] => Some(Self::RoleDefinitions),
-            ["roleManagement", "directory", "roleAssignments"] => Some(Self::RoleAssignments),
+            ["subscribedSkus"] => Some(Self::SubscribedSkus),
+            ["oauth2PermissionGrants"] => Some(Self::DelegatedGrants),
+            ["auditLogs", "directoryAudits"] => Some(Self::DirectoryAudits),
+            ["roleManagement", "directory", collection] => match *collection {
+                "roleDefinitions" => Some(Self::RoleDefinitions),
+                "roleAssignments" => Some(Self::RoleAssignments),
+                "roleEligibilityScheduleInstances" => Some(Self::RoleEligibility),
+                "roleAssignmentScheduleInstances" => Some(Self::RoleSchedule),
+                _ => None,
+            },
+            ["groups", id] => Some(Self::Group((*id).to_owned())),
+            ["groups", id, "transitiveMembers", "microsoft.graph.servicePrincipal"] => {
+                Some(Self::GroupPrincipals((*id).to_owned()))
+            }
+            ["servicePrincipals", AGENT] => Some(Self::Agents),
+            ["applications", BLUEPRINT] => Some(Self::Blueprints),
             ["directory", "deletedItems", kind] if kind.starts_with("microsoft.graph.") => {
                 deleted(kind).map(Self::Deleted)
             }
@@ -102,9 +221,17 @@ impl Route {
         match (set, rest) {
             (_, []) => Some(Self::Item(set, pick)),
             (Set::Applications | Set::ServicePrincipals, ["owners"]) => Some(Self::Owners(set, pick)),
+            (Set::ServicePrincipals, [AGENT, "owners"]) | (Set::Applications, [BLUEPRINT, "owners"]) => {
+                Some(Self::Owners(set, pick))
+            }
+            (Set::ServicePrincipals, [AGENT, "sponsors"]) | (Set::Applications, [BLUEPRINT, "sponsors"]) => {
+                Some(Self::Sponsors(set, pick))
+            }
             (Set::ServicePrincipals, ["appRoleAssignedTo"]) => Some(Self::AppRoleAssignedTo(pick)),
             (Set::ServicePrincipals, ["appRoleAssignments"]) => Some(Self::AppRoleAssignments(pick)),
-            (Set::Applications, ["federatedIdentityCredentials"]) => Some(Self::FederatedCredentials(pick)),
+            (Set::Applications, ["federatedIdentityCredentials"]) => {
+                Some(Self::FederatedCredentials(Version::V1, pick))
+            }
             _ => None,
         }
     }
@@ -112,23 +239,38 @@ impl Route {
     /// The name under which requests are counted and faults are set.
     pub(crate) fn name(&self, expand: Option<&Expand>) -> String {
         let name = match self {
-            Self::Organization => "organization".to_owned(),
-            Self::List(set) => set.name().to_owned(),
-            Self::Item(set, _) => format!("{}/item", set.name()),
-            Self::Owners(set, _) => format!("{}/owners", set.name()),
-            Self::AppRoleAssignedTo(_) => "servicePrincipals/appRoleAssignedTo".to_owned(),
-            Self::AppRoleAssignments(_) => "servicePrincipals/appRoleAssignments".to_owned(),
-            Self::FederatedCredentials(_) => "applications/federatedIdentityCredentials".to_owned(),
-            Self::RoleDefinitions => "roleManagement/directory/roleDefinitions".to_owned(),
-            Self::RoleAssignments => "roleManagement/directory/roleAssignments".to_owned(),
-            Self::Deleted(set) => format!("directory/deletedItems/{}", set.kind()),
-            Self::DeletedItem(_) => "directory/deletedItems/item".to_owned(),
-            Self::GetByIds => "directoryObjects/getByIds".to_owned(),
-            Self::Batch => "$batch".to_owned(),
+            Self::Organization => "organization",
+            Self::List(set) => set.name(),
+            Self::Item(set, _) => return format!("{}/item", set.name()),
+            Self::Owners(set, _) => return format!("{}/owners", set.name()),
+            Self::AppRoleAssignedTo(_) => "servicePrincipals/appRoleAssignedTo",
+            Self::AppRoleAssignments(_) => "servicePrincipals/appRoleAssignments",
+            Self::FederatedCredentials(Version::V1, _) => "applications/federatedIdentityCredentials",
+            Self::FederatedCredentials(Version::Beta, _) => "beta/applications/federatedIdentityCredentials",
+            Self::RoleDefinitions => "roleManagement/directory/roleDefinitions",
+            Self::RoleAssignments => "roleManagement/directory/roleAssignments",
+            Self::RoleEligibility => "roleManagement/directory/roleEligibilityScheduleInstances",
+            Self::RoleSchedule => "roleManagement/directory/roleAssignmentScheduleInstances",
+            Self::SubscribedSkus => "subscribedSkus",
+            Self::DelegatedGrants => "oauth2PermissionGrants",
+            Self::Group(_) => "groups/item",
+            Self::GroupPrincipals(_) => "groups/transitiveMembers",
+            Self::Agents => "servicePrincipals/agentIdentity",
+            Self::Blueprints => "applications/agentIdentityBlueprint",
+            Self::Sponsors(Set::Applications, _) => "applications/sponsors",
+            Self::Sponsors(..) => "servicePrincipals/sponsors",
+            Self::PrincipalActivity => "reports/servicePrincipalSignInActivities",
+            Self::CredentialActivity => "reports/appCredentialSignInActivities",
+            Self::DirectoryAudits => "auditLogs/directoryAudits",
+            Self::Deleted(set) => return format!("directory/deletedItems/{}", set.kind()),
+            Self::DeletedItem(_) => "directory/deletedItems/item",
+            Self::GetByIds => "directoryObjects/getByIds",
+            Self::Batch(Version::V1) => "$batch",
+            Self::Batch(Version::Beta) => "beta/$batch",
         };
         match expand {
             Some(expand) => format!("{name}+{}", expand.navigation),
-            None => name,
+            None => name.to_owned(),
         }
     }
 
@@ -137,11 +279,20 @@ impl Route {
         match self {
             Self::Organization => ORGANIZATION,
             Self::List(Set::Users) | Self::Item(Set::Users, _) | Self::Deleted(Set::Users) => PEOPLE,
-            Self::FederatedCredentials(_) => FEDERATION,
+            Self::FederatedCredentials(..) => FEDERATION,
             Self::RoleDefinitions | Self::RoleAssignments => ROLES,
-            Self::GetByIds => DIRECTORY,
+            Self::GetByIds | Self::DelegatedGrants => DIRECTORY,
+            Self::RoleEligibility => ELIGIBILITY,
+            Self::RoleSchedule => ACTIVATION,
+            Self::SubscribedSkus => LICENCES,
+            Self::Group(_) => GROUPS,
+            Self::GroupPrincipals(_) => MEMBERS,
+            Self::Agents | Self::Sponsors(Set::ServicePrincipals, _) => AGENTS,
+            Self::Blueprints => BLUEPRINTS,
+            Self::Sponsors(..) => BLUEPRINT_SPONSORS,
+            Self::PrincipalActivity | Self::CredentialActivity | Self::DirectoryAudits => LOGS,
             // Which one is needed depends on what the item is; that is checked when it is found.
-            Self::DeletedItem(_) | Self::Batch => &[],
+            Self::DeletedItem(_) | Self::Batch(_) => &[],
             _ => APPLICATIONS,
         }
     }
@@ -151,8 +302,11 @@ impl Route {
         let base = match self {
             Self::List(Set::Applications | Set::Users)
             | Self::Item(Set::Applications | Set::Users, _)
-            | Self::AppRoleAssignments(_) => 2,
-            Self::GetByIds => 3,
+            | Self::AppRoleAssignments(_)
+            | Self::Blueprints
+            | Self::DelegatedGrants => 2,
+            Self::GetByIds | Self::SubscribedSkus => 3,
+            Self::GroupPrincipals(_) => 5,
             _ => 1,
         };
         let dearer = u32::from(options.expand.is_some());
@@ -166,11 +320,46 @@ impl Route {
 
     /// Whether `$count=true` and filters on a count are possible here.
     pub(crate) fn is_directory_list(&self) -> bool {
-        matches!(self, Self::List(_) | Self::Deleted(_) | Self::Owners(..))
+        matches!(
+            self,
+            Self::List(_)
+                | Self::Deleted(_)
+                | Self::Owners(..)
+                | Self::Agents
+                | Self::Blueprints
+                | Self::GroupPrincipals(_)
+        )
+    }
+
+    /// Members of one type only are an advanced query.
+    pub(crate) fn is_always_advanced(&self) -> bool {
+        matches!(self, Self::GroupPrincipals(_))
     }
 
     pub(crate) fn is_list(&self) -> bool {
-        !matches!(self, Self::Item(..) | Self::DeletedItem(_) | Self::Batch)
+        !matches!(self, Self::Item(..) | Self::DeletedItem(_) | Self::Batch(_) | Self::SubscribedSkus | Self::Group(_))
+    }
+
+    /// Largest `$top`.
+    pub(crate) fn max_top(&self) -> usize {
+        match self {
+            Self::Agents | Self::Blueprints => 100,
+            _ => 999,
+        }
+    }
+
+    /// Whether the route belongs to reports and logs, which have a limit of their own.
+    pub(crate) fn is_report(&self) -> bool {
+        matches!(self, Self::PrincipalActivity | Self::CredentialActivity | Self::DirectoryAudits)
+    }
+
+    /// The plan without which the vendor refuses the route, if it needs one.
+    pub(crate) fn plan(&self) -> Option<ServicePlan> {
+        match self {
+            Self::PrincipalActivity | Self::CredentialActivity => Some(ServicePlan::P1),
+            Self::RoleEligibility | Self::RoleSchedule => Some(ServicePlan::P2),
+            _ => None,
+        }
     }
 }
 
@@ -199,7 +388,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str) -> Option<String> {
-        Route::find(&Method::GET, path).map(|route| route.name(None))
+        Route::find(Version::V1, &Method::GET, path).map(|route| route.name(None))
     }
 
     #[test]
@@ -222,12 +411,49 @@ mod tests {
         for path in
             ["", "me", "applications/", "users/x/owners", "users(appId='x')", "groups", "directory/deletedItems"]
         {
-            let route = Route::find(&Method::GET, path);
+            let route = Route::find(Version::V1, &Method::GET, path);
             assert!(!matches!(route, Some(Route::Owners(..) | Route::Deleted(_))), "{path}");
             assert!(path == "applications/" || route.is_none(), "{path}");
         }
         for method in [Method::POST, Method::PATCH, Method::DELETE, Method::PUT] {
-            assert_eq!(Route::find(&method, "applications"), None);
+            assert_eq!(Route::find(Version::V1, &method, "applications"), None);
+        }
+    }
+
+    #[test]
+    fn beta_has_what_v1_lacks() {
+        let beta = |path: &str| Route::find(Version::Beta, &Method::GET, path).map(|route| route.name(None));
+        assert_eq!(
+            beta("applications/x/federatedIdentityCredentials").as_deref(),
+            Some("beta/applications/federatedIdentityCredentials")
+        );
+        for path in ["reports/servicePrincipalSignInActivities", "reports/appCredentialSignInActivities"] {
+            assert_eq!(beta(path).as_deref(), Some(path));
+            assert_eq!(found(path), None);
+        }
+        for path in ["applications", "applications/x", "auditLogs/directoryAudits", "subscribedSkus"] {
+            assert_eq!(beta(path), None, "{path}");
+        }
+        assert_eq!(Version::of("/beta/reports/x/"), Some((Version::Beta, "reports/x")));
+        for path in ["/v2.0/x", "beta/x", "/beta", ""] {
+            assert_eq!(Version::of(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn agents_and_groups() {
+        for (path, name) in [
+            ("servicePrincipals/microsoft.graph.agentIdentity", "servicePrincipals/agentIdentity"),
+            ("applications/microsoft.graph.agentIdentityBlueprint", "applications/agentIdentityBlueprint"),
+            ("servicePrincipals/x/microsoft.graph.agentIdentity/sponsors", "servicePrincipals/sponsors"),
+            ("applications/x/microsoft.graph.agentIdentityBlueprint/sponsors", "applications/sponsors"),
+            ("groups/x", "groups/item"),
+            ("groups/x/transitiveMembers/microsoft.graph.servicePrincipal", "groups/transitiveMembers"),
+        ] {
+            assert_eq!(found(path).as_deref(), Some(name));
+        }
+        for path in ["servicePrincipals/x/sponsors", "groups/x/members", "groups/x/transitiveMembers"] {
+            assert_eq!(found(path), None, "{path}");
         }
     }
 }
