@@ -174,9 +174,9 @@ impl Walk<'_> {
             let (row, owner) = self.thing(wire, ids.len());
             owners.extend(owner);
             if self.has(Defect::HoldsRowsBack) {
-                held.push(row)
+                held.push(row);
             } else {
-                self.keep(row)
+                self.keep(row);
             }
             Ok(Some(id))
         };
@@ -193,7 +193,9 @@ impl Walk<'_> {
                 *tally = own;
             }
         }
-        held.into_iter().for_each(|row| self.keep(row));
+        for row in held {
+            self.keep(row);
+        }
         (ids, owners)
     }
 
@@ -370,7 +372,9 @@ impl Connector for Sample {
         let tallies = [("news", news), ("parts", parts), ("people", people), ("tenant", tenant), ("things", things)];
         let mut coverage: Vec<_> = tallies.iter().map(|(name, tally)| tally.coverage(name)).collect();
         if walk.has(Defect::NamesNoPermission) {
-            coverage.iter_mut().for_each(|record| record.permission = None);
+            for record in &mut coverage {
+                record.permission = None;
+            }
         }
         let mut missing: Vec<String> = coverage.iter().filter_map(|record| record.permission.clone()).collect();
         missing.sort();
