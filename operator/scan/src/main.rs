@@ -73,13 +73,14 @@ async fn main() {
 }
 
 async fn scan(args: &Args) -> i32 {
-    let (request, exchanges) = match order(args) {
+    let (Order { request, exchanges }, folder) = match order(args).and_then(|order| Ok((order, snapshot_folder(args)?)))
+    {
         Ok(order) => order,
         Err(code) => return code,
     };
     let started_at = Timestamp::now();
     report_panics(&failed(&request, started_at, Reason::InternalError));
-    let ports = match ports(args, &request) {
+    let ports = match ports(args, &request, folder) {
         Ok(ports) => ports,
         Err(reason) => {
             let report = failed(&request, started_at, reason);
@@ -101,19 +102,33 @@ async fn scan(args: &Args) -> i32 {
     exit_code(&report)
 }
 
-/// What is to be done, or the code to end with.
-fn order(args: &Args) -> Result<(ScanRequest, Exchanges), i32> {
+/// What is to be done.
+struct Order {
+    request: ScanRequest,
+    exchanges: Exchanges,
+}
+
+/// The folder that the snapshot is left in, or the code to end with.
+fn snapshot_folder(args: &Args) -> Result<Option<Folder>, i32> {
     if args.snapshot.is_some() && !args.leaves_the_store_alone() {
         tracing::error!("--snapshot goes with --record or --replay");
         return Err(exit::REFUSED);
     }
+    args.snapshot.as_deref().map(Folder::create).transpose().map_err(|error| {
+        tracing::error!(%error, "the snapshot cannot be written");
+        exit::REFUSED
+    })
+}
+
+/// What is to be done, or the code to end with.
+fn order(args: &Args) -> Result<Order, i32> {
     let unusable = |error: RecordingError| {
         tracing::error!(%error, "the recording cannot be used");
         exit::REFUSED
     };
     if let Some(path) = &args.replay {
         let (replay, request) = open_recording(path).map_err(unusable)?;
-        return Ok((request, Exchanges::Replayed(Arc::new(replay))));
+        return Ok(Order { request, exchanges: Exchanges::Replayed(Arc::new(replay)) });
     }
     let json = match &args.order {
         Some(path) => std::fs::read_to_string(path).map_err(|error| {
@@ -138,10 +153,10 @@ fn order(args: &Args) -> Result<(ScanRequest, Exchanges), i32> {
         Some(path) => Exchanges::Recorded(Arc::new(Recorder::create(path).map_err(unusable)?)),
         None => Exchanges::Live,
     };
-    Ok((request, exchanges))
+    Ok(Order { request, exchanges })
 }
 
-fn ports(args: &Args, request: &ScanRequest) -> Result<Ports, Reason> {
+fn ports(args: &Args, request: &ScanRequest, folder: Option<Folder>) -> Result<Ports, Reason> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone());
     let or = |path: &Option<PathBuf>, mounted: &str| path.clone().unwrap_or_else(|| mounted.into());
@@ -149,19 +164,15 @@ fn ports(args: &Args, request: &ScanRequest) -> Result<Ports, Reason> {
         endpoints: None,
         credential_dir: or(&args.credential, names::CREDENTIAL_DIR),
         federated_token: or(&args.federated_token, names::FEDERATED_TOKEN_PATH),
-        sink: sink(args, request)?,
+        sink: sink(args, request, folder)?,
         pause: Arc::new(TokioPause),
         stop,
         now: Timestamp::now,
     })
 }
 
-fn sink(args: &Args, request: &ScanRequest) -> Result<Box<dyn SnapshotSink>, Reason> {
+fn sink(args: &Args, request: &ScanRequest, folder: Option<Folder>) -> Result<Box<dyn SnapshotSink>, Reason> {
     if args.leaves_the_store_alone() {
-        let folder = args.snapshot.as_deref().map(Folder::create).transpose().map_err(|error| {
-            tracing::error!(%error, "the snapshot cannot be written");
-            Reason::StoreUnavailable
-        })?;
         return Ok(Box::new(FolderSink::new(folder)));
     }
     let client = StoreClient::new(&request.store, names::STORE_TOKEN_PATH).map_err(|error| {

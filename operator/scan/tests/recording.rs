@@ -272,7 +272,7 @@ async fn the_program_replays_and_leaves_the_snapshot() {
     assert_eq!(files[1..].iter().map(|f| std::fs::read(f).unwrap()).collect::<Vec<_>>(), recorded.parts);
 
     let output = program(&arguments);
-    assert_eq!(output.status.code(), Some(11), "the folder of the snapshot is not empty any more");
+    assert_eq!(output.status.code(), Some(10), "the folder of the snapshot is not empty any more");
     std::fs::remove_file(recorded.exchange("listApplications")).unwrap();
     let output = program(&arguments[..2]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(10), 0));
@@ -282,8 +282,12 @@ async fn the_program_replays_and_leaves_the_snapshot() {
 #[test]
 fn arguments_that_contradict_each_other_are_refused() {
     assert_eq!(program(&["--replay", "a", "--record", "b"]).status.code(), Some(2));
-    assert_eq!(program(&["--snapshot", "a"]).status.code(), Some(10));
     assert_eq!(program(&["--order", "/nowhere"]).status.code(), Some(10));
+    let order = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&order, serde_json::to_vec(&support::request("00001767225600000-0a1b2c3d")).unwrap()).unwrap();
+    let output = program(&["--order", order.path().to_str().unwrap(), "--snapshot", "a"]);
+    assert_eq!(output.status.code(), Some(10));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("goes with --record or --replay"));
     assert_eq!(program(&[]).status.code(), Some(12), "a Job without an order is a defect");
     let help = String::from_utf8(program(&["--help"]).stdout).unwrap();
     assert!(help.contains("user principal names") && help.contains("never writes"), "{help}");
