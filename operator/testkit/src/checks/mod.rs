@@ -16,7 +16,15 @@ use crate::{Run, Subject, Verdict};
 
 pub use answers::{coverage, hostile, repeated_cursor};
 pub use requests::{guard, paging};
+use rows::told;
 pub use rows::{determinism, memory, recording, redaction};
+
+/// What a subject's whole tenant becomes, line by line.
+pub fn rows<C: Connector>(subject: &Subject<C>) -> Result<Vec<String>, Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| vec![format!("there is no runtime: {error}")])?;
+    runtime.block_on(told(subject)).map_err(|broken| broken.0.into_iter().collect())
+}
 
 /// Runs a check to its end.
 pub fn run(check: impl Future<Output = Broken>) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! What comes out: the same rows however the answers come, page by page, and nothing that is not to be kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sv0_connector::{Connector, Exchanges, Recorder, Replay, Scan};
+use sv0_graph::Row;
 
 use super::{Broken, Ground};
 use crate::server::{Manner, Seen};
@@ -31,6 +32,29 @@ pub async fn redaction<C: Connector>(subject: &Subject<C>) -> Broken {
     broken.without(subject, "redaction")
 }
 
+/// The rows of the whole tenant as lines of JSON, sorted, each with the name of its operation: to be compared with a
+/// file that somebody has read. What is broken is in the sentences.
+pub(super) async fn told<C: Connector>(subject: &Subject<C>) -> Result<Vec<String>, Broken> {
+    let mut broken = Broken::default();
+    let Some(ground) = Ground::new(subject, ONE_PAGE, &mut broken).await else { return Err(broken) };
+    let operations = subject.manifest.graph_operations();
+    let name = |op: u16| operations.get(usize::from(op)).map(|operation| operation.id.clone());
+    let lines: BTreeSet<String> = ground
+        .healthy
+        .rows
+        .iter()
+        .filter_map(|row| {
+            let (op, mut line) = match row {
+                Row::Node(node) => (node.op, serde_json::to_value(node).ok()?),
+                Row::Edge(edge) => (edge.op, serde_json::to_value(edge).ok()?),
+            };
+            line["op"] = name(op)?.into();
+            Some(line.to_string())
+        })
+        .collect();
+    Ok(lines.into_iter().collect())
+}
+
 /// Equal documents give equal rows, byte by byte, in whatever order and on however many pages they come.
 pub async fn determinism<C: Connector>(subject: &Subject<C>) -> Broken {
     let mut broken = Broken::default();
@@ -51,8 +75,7 @@ pub async fn determinism<C: Connector>(subject: &Subject<C>) -> Broken {
 }
 
 fn difference(one: &Run, other: &Run) -> String {
-    let (one, other): (std::collections::BTreeSet<_>, std::collections::BTreeSet<_>) =
-        (one.rows.iter().collect(), other.rows.iter().collect());
+    let (one, other): (BTreeSet<_>, BTreeSet<_>) = (one.rows.iter().collect(), other.rows.iter().collect());
     let first = one.symmetric_difference(&other).next();
     first.map_or_else(|| "only in their order".to_owned(), |row| format!("for example {row:?}"))
 }
@@ -69,8 +92,8 @@ pub async fn memory<C: Connector>(subject: &Subject<C>) -> Broken {
         let index = subject.manifest.graph_index(operation);
         ground.healthy.rows.iter().any(|row| {
             let op = match row {
-                sv0_graph::Row::Node(node) => node.op,
-                sv0_graph::Row::Edge(edge) => edge.op,
+                Row::Node(node) => node.op,
+                Row::Edge(edge) => edge.op,
             };
             Some(op) == index
         })
