@@ -21,6 +21,7 @@ use crate::guard::{Guard, Prepared, Refusal};
 use crate::manifest::Manifest;
 use crate::net::{AddressRefused, NetworkPolicy};
 use crate::pace::Paces;
+use crate::recording::{Exchanges, Noted, Replayed};
 use crate::retry::{MAX_WAIT, backoff, retry_after};
 use crate::token::TokenSource;
 use crate::{Cause, Failure, Secret, json};
@@ -103,13 +104,32 @@ pub struct Engine {
     paces: Paces,
     requests: AtomicU64,
     throttled: AtomicU64,
+    exchanges: Exchanges,
 }
 
 /// What one attempt came to.
-enum Attempt<T> {
-    Done(T),
+enum Attempt {
+    Done(Answer),
     Again { cause: Cause, wait: Option<Duration>, most: u32 },
     TokenRefused(Arc<Secret>),
+}
+
+/// An answer of success.
+struct Answer {
+    status: StatusCode,
+    bytes: Vec<u8>,
+}
+
+/// How a request ends without one.
+enum Ended {
+    Refused(StatusCode, String),
+    GaveUp(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Ended {
+    fn from(error: E) -> Self {
+        Self::GaveUp(error.into())
+    }
 }
 
 /// The error envelope of OData services; only its code is kept.
@@ -141,7 +161,15 @@ impl Engine {
             gate: Gate::new(config.limits.concurrency),
             requests: AtomicU64::new(0),
             throttled: AtomicU64::new(0),
+            exchanges: Exchanges::Live,
         })
+    }
+
+    /// Says where answers come from and whether they are kept; without it they are the source system's and are not.
+    #[must_use]
+    pub fn with_exchanges(mut self, exchanges: Exchanges) -> Self {
+        self.exchanges = exchanges;
+        self
     }
 
     /// The guard, which alone makes requests.
@@ -184,6 +212,34 @@ impl Engine {
 
     /// Sends a request until it gives an answer or patience ends, and reads the answer as `T`.
     pub async fn json<T: DeserializeOwned>(&self, request: &Prepared) -> Result<T, Failure> {
+        if let Exchanges::Replayed(replay) = &self.exchanges {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            return match replay.answer(&self.guard, request) {
+                Some(Replayed::Answered(bytes)) => parse(&bytes),
+                Some(Replayed::Refused(status, code)) => Err(self.explain(request, status, &code)),
+                Some(Replayed::GaveUp(failure)) => Err(failure),
+                None => Err(Cause::Internal.into()),
+            };
+        }
+        let ended = self.ask(request).await;
+        let result = match &ended {
+            Ok(answer) => parse(&answer.bytes),
+            Err(Ended::Refused(status, code)) => Err(self.explain(request, status.as_u16(), code)),
+            Err(Ended::GaveUp(failure)) => Err(failure.clone()),
+        };
+        if let Exchanges::Recorded(recorder) = &self.exchanges {
+            let noted = match (&ended, &result) {
+                (Err(Ended::Refused(status, code)), _) => Noted::Refused(status.as_u16(), code),
+                (Ok(answer), Ok(_)) => Noted::Answered(answer.status.as_u16(), &answer.bytes),
+                (Err(Ended::GaveUp(failure)), _) | (Ok(_), Err(failure)) => Noted::GaveUp(failure),
+            };
+            recorder.note(&self.guard, request, &noted);
+        }
+        result
+    }
+
+    /// Sends a request until it is answered or patience ends.
+    async fn ask(&self, request: &Prepared) -> Result<Answer, Ended> {
         let operation = &self.guard.manifest().operations[request.operation];
         let mut token_refused = false;
         let mut attempt = 0;
@@ -194,9 +250,9 @@ impl Engine {
                 self.sleep(pace).await?;
             }
             let (cause, wait, most) = match self.once(request).await? {
-                Attempt::Done(value) => {
+                Attempt::Done(answer) => {
                     self.gate.succeeded();
-                    return Ok(value);
+                    return Ok(answer);
                 }
                 Attempt::TokenRefused(_) if token_refused => return Err(Cause::TokenRejected.into()),
                 Attempt::TokenRefused(token) => {
@@ -210,7 +266,7 @@ impl Engine {
             tracing::info!(operation = %operation.id, attempt, reason = cause.as_str(), "asking again");
             let pause = wait.unwrap_or_else(|| backoff(attempt - 1));
             if attempt >= most || pause > MAX_WAIT {
-                return Err(Failure { cause, permission: None, retry_after: wait });
+                return Err(Failure { cause, permission: None, retry_after: wait }.into());
             }
             self.sleep(pause).await?;
         }
@@ -227,6 +283,18 @@ impl Engine {
     }
 
     async fn sleep(&self, time: Duration) -> Result<(), Failure> {
+        let slept = self.really_sleep(time).await;
+        if let (Exchanges::Recorded(recorder), Err(_)) = (&self.exchanges, &slept) {
+            recorder.cut_short();
+        }
+        slept
+    }
+
+    async fn really_sleep(&self, time: Duration) -> Result<(), Failure> {
+        // What the vendor made the recorded scan wait for is over.
+        if matches!(self.exchanges, Exchanges::Replayed(_)) {
+            return Ok(());
+        }
         if Instant::now() + time >= self.deadline {
             return Err(Cause::DeadlineExceeded.into());
         }
@@ -236,10 +304,10 @@ impl Engine {
         }
     }
 
-    async fn once<T: DeserializeOwned>(&self, request: &Prepared) -> Result<Attempt<T>, Failure> {
+    async fn once(&self, request: &Prepared) -> Result<Attempt, Ended> {
         let _pass = self.gate.enter().await;
         let token = tokio::time::timeout_at(self.deadline, self.tokens.token());
-        let token = token.await.map_err(|_| Failure::from(Cause::DeadlineExceeded))??;
+        let token = token.await.map_err(|_| Cause::DeadlineExceeded)??;
         self.guard.admits(request).map_err(|refusal| self.refused(&refusal))?;
         if self.requests.fetch_add(1, Ordering::Relaxed) >= self.limits.max_requests {
             self.requests.fetch_sub(1, Ordering::Relaxed);
@@ -256,11 +324,7 @@ impl Engine {
         }
     }
 
-    async fn exchange<T: DeserializeOwned>(
-        &self,
-        request: &Prepared,
-        token: Arc<Secret>,
-    ) -> Result<Attempt<T>, Failure> {
+    async fn exchange(&self, request: &Prepared, token: Arc<Secret>) -> Result<Attempt, Ended> {
         let mut sent =
             self.client.request(request.method.clone(), request.url.clone()).headers(self.headers(request, &token)?);
         if let Some(body) = &request.body {
@@ -275,14 +339,14 @@ impl Engine {
         if status.is_success() {
             self.heed_strain(response.headers());
             return match self.read(response, self.limits.max_response_bytes).await? {
-                Some(bytes) => Ok(Attempt::Done(parse(&bytes)?)),
+                Some(bytes) => Ok(Attempt::Done(Answer { status, bytes })),
                 None => Ok(unreachable_now()),
             };
         }
         if status == StatusCode::UNAUTHORIZED {
             return Ok(Attempt::TokenRefused(token));
         }
-        self.not_success(request, response).await
+        self.not_success(response).await
     }
 
     fn headers(&self, request: &Prepared, token: &Secret) -> Result<HeaderMap, Failure> {
@@ -308,7 +372,7 @@ impl Engine {
         }
     }
 
-    async fn not_success<T>(&self, request: &Prepared, response: Response) -> Result<Attempt<T>, Failure> {
+    async fn not_success(&self, response: Response) -> Result<Attempt, Ended> {
         let status = response.status();
         let wait =
             response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, Timestamp::now()));
@@ -325,7 +389,7 @@ impl Engine {
             Ok(Some(bytes)) => error_code(&bytes),
             _ => String::new(),
         };
-        Err(self.explain(request, status.as_u16(), &code))
+        Err(Ended::Refused(status, code))
     }
 
     /// What a refusing status means, for a whole answer or one part of an envelope.
@@ -371,7 +435,7 @@ impl Engine {
     }
 }
 
-fn unreachable_now<T>() -> Attempt<T> {
+fn unreachable_now() -> Attempt {
     Attempt::Again { cause: Cause::UpstreamUnavailable, wait: None, most: MAX_CONNECT_ATTEMPTS }
 }
 

@@ -56,7 +56,10 @@ pub struct Prepared {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Vec<u8>>,
-    followed: bool,
+    /// The requests inside an envelope.
+    pub(crate) inner: Vec<Prepared>,
+    /// Reached by the vendor's own link.
+    pub(crate) followed: bool,
 }
 
 /// A request before the last look.
@@ -64,7 +67,14 @@ struct Draft {
     method: Method,
     url: Url,
     body: Option<Vec<u8>>,
+    inner: Vec<Prepared>,
     followed: bool,
+}
+
+impl Draft {
+    fn get(url: Url, followed: bool) -> Self {
+        Self { method: Method::GET, url, body: None, inner: Vec::new(), followed }
+    }
 }
 
 impl Prepared {
@@ -119,7 +129,7 @@ impl Guard {
             query.push(format!("{key}={}", encode(&value)));
         }
         let url = self.address(operation, &path, &query.join("&"))?;
-        self.finish(index, Draft { method: Method::GET, url, body: None, followed: false })
+        self.finish(index, Draft::get(url, false))
     }
 
     /// The next page of a list, by the vendor's own link: same origin, same path.
@@ -133,8 +143,7 @@ impl Guard {
         if url.path() != from.url.path() {
             return Err(foreign("its path is another one"));
         }
-        let draft = Draft { method: Method::GET, url, body: None, followed: true };
-        self.finish(from.operation, draft).map_err(|refusal| match refusal {
+        self.finish(from.operation, Draft::get(url, true)).map_err(|refusal| match refusal {
             Refusal::Differs(_, why) => foreign(why),
             other => other,
         })
@@ -163,7 +172,10 @@ impl Guard {
         }
         let body = serde_json::json!({ "requests": requests }).to_string().into_bytes();
         let url = self.address(operation, &operation.path, "")?;
-        self.finish(index, Draft { method: Method::POST, url, body: Some(body), followed: false })
+        self.finish(
+            index,
+            Draft { method: Method::POST, url, body: Some(body), inner: inner.to_vec(), followed: false },
+        )
     }
 
     /// Compares a finished request with the manifest: method, origin, path and query keys.
@@ -223,8 +235,8 @@ impl Guard {
             let (name, value) = pair.ok_or_else(|| Refusal::Differs(listed.id.clone(), "a header is not valid"))?;
             headers.insert(name, value);
         }
-        let Draft { method, url, body, followed } = draft;
-        let request = Prepared { operation, method, url, headers, body, followed };
+        let Draft { method, url, body, inner, followed } = draft;
+        let request = Prepared { operation, method, url, headers, body, inner, followed };
         self.admits(&request)?;
         Ok(request)
     }

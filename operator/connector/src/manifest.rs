@@ -38,6 +38,9 @@ pub struct Manifest {
     /// What is read about people, for the documents.
     #[serde(default)]
     pub personal_data: Vec<PersonalData>,
+    /// What is kept inside of a kept field that holds objects, by the field's name. Recordings hold no more than this.
+    #[serde(default)]
+    pub nested: BTreeMap<String, Vec<String>>,
     /// What is never read, for the documents.
     #[serde(default)]
     pub never_read: Vec<String>,

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use sv0_broker::microsoft::Endpoints;
 use sv0_broker::{Credential, EntraBroker, EntraConfig, Surroundings};
 use sv0_connector::{
-    Cause, Collected, Connector as _, Engine, EngineConfig, Failure, Limits, NetworkPolicy, Pause, TokenSource,
+    Cause, Collected, Connector as _, Engine, EngineConfig, Exchanges, Failure, Limits, NetworkPolicy, Pause,
+    TokenSource,
 };
 use sv0_connector_entra::{Config, Entra};
 use sv0_graph::{Header, SNAPSHOT_FORMAT, SnapshotError, write_snapshot};
@@ -43,9 +44,16 @@ pub struct Ports {
 
 /// Runs a scan to its report.
 pub async fn run(request: &ScanRequest, ports: &Ports) -> ScanReport {
-    let mut report = blank(request, (ports.now)());
+    Box::pin(run_with(request, ports, &Exchanges::Live)).await
+}
+
+/// Runs a scan to its report, and writes down what is answered, or asks a recording. A replay takes place at the time
+/// of the recorded scan, so that twice the same gives the same.
+pub async fn run_with(request: &ScanRequest, ports: &Ports, exchanges: &Exchanges) -> ScanReport {
+    let now = || exchanges.as_of().unwrap_or_else(ports.now);
+    let mut report = blank(request, now());
     let rows = Rows::default();
-    let outcome = match Setup::new(request, ports) {
+    let outcome = match Setup::new(request, ports, exchanges) {
         Ok(setup) => {
             // Nothing that waits may hold the end up: the kubelet kills after its grace period.
             let outcome = tokio::select! {
@@ -55,7 +63,13 @@ pub async fn run(request: &ScanRequest, ports: &Ports) -> ScanReport {
             report.token_requests = setup.broker.token_requests();
             report.requests = setup.engine.usage().requests + report.token_requests;
             report.vendor_code = setup.broker.failure().and_then(|error| error.vendor_code);
-            outcome.map(|collected| (collected, setup))
+            match exchanges.verdict() {
+                Ok(()) => outcome.map(|collected| (collected, setup)),
+                Err(error) => {
+                    tracing::error!(%error, "the recording cannot be used");
+                    Err(Cause::Internal.into())
+                }
+            }
         }
         Err(failure) => Err(failure),
     };
@@ -65,7 +79,7 @@ pub async fn run(request: &ScanRequest, ports: &Ports) -> ScanReport {
         Ok((collected, setup)) => {
             with_collected(&mut report, &collected);
             report.credential_expires_at = setup.broker.credential_ends().or(report.credential_expires_at);
-            let header = setup.header(request, &collected, report.started_at, (ports.now)());
+            let header = setup.header(request, &collected, report.started_at, now());
             let stored = tokio::select! {
                 () = ports.stop.cancelled() => Err(Reason::Lost),
                 stored = store(ports.sink.as_ref(), header, rows) => stored,
@@ -79,7 +93,7 @@ pub async fn run(request: &ScanRequest, ports: &Ports) -> ScanReport {
             }
         }
     }
-    report.finished_at = (ports.now)();
+    report.finished_at = now();
     tracing::info!(
         outcome = ?report.outcome,
         reason = report.reason.map(Reason::as_str),
@@ -101,7 +115,7 @@ struct Setup {
 }
 
 impl Setup {
-    fn new(request: &ScanRequest, ports: &Ports) -> Result<Self, Failure> {
+    fn new(request: &ScanRequest, ports: &Ports, exchanges: &Exchanges) -> Result<Self, Failure> {
         let Source::Entra { tenant_id, client_id, cloud } = &request.source;
         let network = NetworkPolicy {
             trusted_ca_pem: request.network.trusted_ca_pem.clone(),
@@ -146,7 +160,7 @@ impl Setup {
             pause: Arc::clone(&ports.pause),
         };
         let tokens: Arc<dyn TokenSource> = Arc::clone(&broker) as _;
-        let engine = Engine::new(connector.shared_manifest(), config, tokens)?;
+        let engine = Engine::new(connector.shared_manifest(), config, tokens)?.with_exchanges(exchanges.clone());
         Ok(Self { broker, connector, engine })
     }
 

@@ -1,10 +1,11 @@
 //! Where rows are held while a scan runs, and where its snapshot goes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use sv0_connector::{RowSink, SinkError};
+use sv0_connector::{Folder, RecordingError, RowSink, SinkError};
 use sv0_graph::Row;
 use sv0_protocol::Reason;
 use sv0_store::client::{ClientError, ScanTarget, StoreClient};
@@ -62,6 +63,38 @@ fn refused(error: &ClientError) -> PutError {
         _ => Reason::StoreUnavailable,
     };
     PutError { reason }
+}
+
+/// A folder, or nothing at all when only the report counts: for recordings and replays in a terminal.
+pub struct FolderSink {
+    folder: Option<Folder>,
+    parts: AtomicUsize,
+}
+
+impl FolderSink {
+    /// Writes into a folder.
+    pub fn new(folder: Option<Folder>) -> Self {
+        Self { folder, parts: AtomicUsize::new(0) }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), PutError> {
+        let failed = |error: RecordingError| {
+            tracing::error!(%error, "the snapshot cannot be written");
+            PutError { reason: Reason::StoreUnavailable }
+        };
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.write(name, bytes).map_err(failed))
+    }
+}
+
+impl SnapshotSink for FolderSink {
+    fn put_part(&self, bytes: Bytes) -> BoxFuture<'_, Result<(), PutError>> {
+        let nth = self.parts.fetch_add(1, Ordering::Relaxed) + 1;
+        Box::pin(async move { self.write(&format!("part-{nth:04}.jsonl.zst"), &bytes) })
+    }
+
+    fn put_manifest<'a>(&'a self, _: &'a str, bytes: Bytes) -> BoxFuture<'a, Result<(), PutError>> {
+        Box::pin(async move { self.write("manifest.json", &bytes) })
+    }
 }
 
 /// Rows in memory until the snapshot is written.
