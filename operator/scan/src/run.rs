@@ -13,7 +13,7 @@ use sv0_connector::{
     Cause, Collected, Connector as _, Engine, EngineConfig, Failure, Limits, NetworkPolicy, Pause, TokenSource,
 };
 use sv0_connector_entra::{Config, Entra};
-use sv0_graph::{Header, SNAPSHOT_FORMAT, SnapshotError, write_snapshot};
+use sv0_graph::{Header, SNAPSHOT_FORMAT, SnapshotError};
 use sv0_protocol::{Auth, MicrosoftCloud, Outcome, Reason, ScanReport, ScanRequest, SnapshotRef, Source};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -169,7 +169,7 @@ impl Setup {
 /// Parts first, the manifest last.
 async fn store(sink: &dyn SnapshotSink, header: Header, rows: Rows) -> Result<SnapshotRef, Reason> {
     let id = header.scan_id.clone();
-    let encoded = tokio::task::spawn_blocking(move || write_snapshot(header, rows.take()))
+    let encoded = tokio::task::spawn_blocking(move || rows.take().write(header))
         .await
         .map_err(|_| Reason::InternalError)?
         .map_err(|error: SnapshotError| {
