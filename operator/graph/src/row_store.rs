@@ -166,10 +166,11 @@ mod tests {
 
     #[test]
     fn rows_take_a_small_part_of_their_memory() {
-        let mut b = many(40_000);
+        let b = many(40_000);
         let mut store = RowStore::default();
-        let rows = b.rows();
-        rows.into_iter().for_each(|row| store.push(row).unwrap());
+        for row in b.rows() {
+            store.push(row).unwrap();
+        }
         let each = store.bytes() as u64 / store.rows();
         assert!(each < 100, "{each} bytes for each row");
     }
@@ -182,7 +183,9 @@ mod tests {
         if let Some(Row::Node(row)) = rows.iter_mut().find(|row| matches!(row, Row::Node(_))) {
             row.op = 999;
         }
-        rows.clone().into_iter().for_each(|row| store.push(row).unwrap());
+        for row in rows.clone() {
+            store.push(row).unwrap();
+        }
         let refused = write_snapshot(b.header().clone(), rows).unwrap_err();
         assert!(matches!(refused, SnapshotError::Invalid(..)));
         assert!(matches!(store.write(b.header().clone()), Err(SnapshotError::Invalid(..))));

@@ -144,7 +144,7 @@ impl Setup {
     }
 
     async fn collect(&self, rows: &Rows, started_at: Timestamp) -> Result<Collected, Failure> {
-        self.connector.collect(&self.engine, rows, started_at).await
+        Box::pin(self.connector.collect(&self.engine, rows, started_at)).await
     }
 
     fn header(&self, request: &ScanRequest, collected: &Collected, from: Timestamp, to: Timestamp) -> Header {
