@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(added(json!(list(&[&one])), json!(list(&[&two, &one]))).unwrap(), [TWO]);
         assert_eq!(added(json!(list(&[&one])), json!("[]")).unwrap(), Vec::<String>::new());
         let renamed = list(&[&described(ONE, "other")]);
-        assert_eq!(added(json!(list(&[one])), json!(renamed)).unwrap(), Vec::<String>::new());
+        assert_eq!(added(json!(list(&[&one])), json!(renamed)).unwrap(), Vec::<String>::new());
     }
 
     /// Whoever makes a key chooses its name.
