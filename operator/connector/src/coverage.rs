@@ -1,16 +1,19 @@
 //! The account of one collection while it is read: what came, and the first thing that went wrong.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 
 use sv0_graph::{Coverage, CoverageState};
 
-use crate::Failure;
+use crate::{Failure, text};
 
 /// The account. Complete until something is reported.
 #[derive(Debug, Default)]
 pub struct Tally {
     pages: u64,
-    seen: HashSet<Box<str>>,
+    /// Ids, as numbers: there are hundreds of thousands of them.
+    seen: HashSet<u128>,
+    keys: [RandomState; 2],
     flaw: Option<Failure>,
 }
 
@@ -22,12 +25,20 @@ impl Tally {
 
     /// An item was read. Pages may repeat items: each id counts once. `false` when it was there already.
     pub fn item(&mut self, id: &str) -> bool {
-        self.seen.insert(id.into())
+        self.seen.insert(self.number(id))
     }
 
     /// Whether an item was read.
     pub fn has(&self, id: &str) -> bool {
-        self.seen.contains(id)
+        self.seen.contains(&self.number(id))
+    }
+
+    /// A GUID is its own number; any other id is hashed under keys that the source system cannot know.
+    fn number(&self, id: &str) -> u128 {
+        text::guid_bits(id).unwrap_or_else(|| {
+            let [high, low] = [0, 1].map(|i| u128::from(self.keys[i].hash_one(id)));
+            high << 64 | low
+        })
     }
 
     /// How many different items were read.
@@ -98,6 +109,7 @@ mod tests {
             assert!(tally.item("a"));
             assert!(!tally.item("a"));
         }
+        assert_eq!((tally.has("a"), tally.has("b")), (something, false));
         tally.report(cause.clone());
         tally.report(Cause::Internal);
         let coverage = tally.coverage("things");

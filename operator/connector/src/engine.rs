@@ -462,3 +462,79 @@ pub fn leads_inside(error: &reqwest::Error) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::TokenError;
+    use crate::manifest::tests::SMALL;
+
+    struct AnyToken;
+
+    impl TokenSource for AnyToken {
+        fn token(&self) -> BoxFuture<'_, Result<Arc<Secret>, TokenError>> {
+            Box::pin(async { Ok(Arc::new(Secret::new("token".to_owned()))) })
+        }
+
+        fn reject(&self, _: &Arc<Secret>) {}
+    }
+
+    /// Notes how long it was asked to wait and does not wait.
+    #[derive(Default)]
+    struct NoPause(Mutex<Vec<Duration>>);
+
+    impl Pause for NoPause {
+        fn pause(&self, time: Duration) -> BoxFuture<'_, ()> {
+            self.0.lock().unwrap().push(time);
+            Box::pin(async {})
+        }
+    }
+
+    async fn engine(pause: &Arc<NoPause>, deadline: Duration) -> Engine {
+        crate::install_crypto_provider();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let app = axum::Router::new().fallback(|| async { "{}" });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let config = EngineConfig {
+            hosts: BTreeMap::from([("api".to_owned(), origin)]),
+            limits: Limits { max_requests: 100, max_response_bytes: 1000, max_pages: 10, concurrency: 4 },
+            network: NetworkPolicy { private_hosts: vec!["127.0.0.1".into()], ..NetworkPolicy::default() },
+            accepted_revision: 1,
+            deadline: Instant::now() + deadline,
+            stop: CancellationToken::new(),
+            pause: Arc::clone(pause) as _,
+        };
+        Engine::new(Arc::new(Manifest::parse(SMALL).unwrap()), config, Arc::new(AnyToken)).unwrap()
+    }
+
+    /// Two in ten seconds: the third waits ten seconds, the fifth twenty. Other requests are not held up by them.
+    #[tokio::test]
+    async fn a_paced_operation_waits_for_its_place_and_no_other_does() {
+        let pause = Arc::new(NoPause::default());
+        let engine = engine(&pause, Duration::from_mins(10)).await;
+        let slow = engine.guard().prepare("slow", &[]).unwrap();
+        let plain = engine.guard().prepare("listThings", &[]).unwrap();
+        for _ in 0..5 {
+            engine.json::<serde_json::Value>(&slow).await.unwrap();
+            engine.json::<serde_json::Value>(&plain).await.unwrap();
+        }
+        let waits: Vec<u128> = pause.0.lock().unwrap().iter().map(|wait| wait.as_millis().div_ceil(1000)).collect();
+        assert_eq!(waits, [10, 10, 20]);
+        assert_eq!(engine.usage().requests, 10);
+    }
+
+    #[tokio::test]
+    async fn a_place_after_the_deadline_is_not_waited_for() {
+        let pause = Arc::new(NoPause::default());
+        let engine = engine(&pause, Duration::from_secs(9)).await;
+        let slow = engine.guard().prepare("slow", &[]).unwrap();
+        for _ in 0..2 {
+            engine.json::<serde_json::Value>(&slow).await.unwrap();
+        }
+        let late = engine.json::<serde_json::Value>(&slow).await.unwrap_err();
+        assert_eq!((late.cause, engine.usage().requests), (Cause::DeadlineExceeded, 2));
+    }
+}

@@ -252,7 +252,7 @@ impl Manifest {
         if operation.pace.as_ref().is_some_and(|name| !self.paces.contains_key(name)) {
             return Some("its pace is not listed under paces");
         }
-        if !operation.version.as_ref().is_none_or(|version| text::opaque_id(version).is_some()) {
+        if operation.version.as_ref().is_some_and(|version| text::opaque_id(version).is_none()) {
             return Some("its version is not one segment of a path");
         }
         match operation.method.as_str() {

@@ -10,6 +10,7 @@ mod graph;
 mod graph_tests;
 mod model;
 mod predicate;
+mod row_store;
 pub mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
@@ -19,6 +20,7 @@ pub mod testing;
 pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, TooManyRows};
 pub use model::*;
 pub use predicate::{Tri, UnknownReason};
+pub use row_store::RowStore;
 pub use snapshot::{
     EncodedSnapshot, Manifest, Part, PartInfo, PartKind, PartRows, Row, Snapshot, SnapshotError, SnapshotReader,
     read_manifest, read_part, read_snapshot, write_snapshot,

@@ -194,10 +194,8 @@ type Result<T> = std::result::Result<T, SnapshotError>;
 
 /// Sorts and deduplicates `rows` and encodes them under `header`. The header's format and the order of its coverage
 /// are set here.
-pub fn write_snapshot(mut header: Header, rows: impl IntoIterator<Item = Row>) -> Result<EncodedSnapshot> {
-    SNAPSHOT_FORMAT.clone_into(&mut header.format);
-    header.coverage.sort_unstable();
-    check_header(&header)?;
+pub fn write_snapshot(header: Header, rows: impl IntoIterator<Item = Row>) -> Result<EncodedSnapshot> {
+    let header = prepared(header)?;
     let (mut nodes, mut edges) = (Vec::new(), Vec::new());
     for row in rows {
         match row {
@@ -207,6 +205,19 @@ pub fn write_snapshot(mut header: Header, rows: impl IntoIterator<Item = Row>) -
     }
     let mut parts = encode(PartKind::Nodes, nodes, &header)?;
     parts.extend(encode(PartKind::Edges, edges, &header)?);
+    assemble(header, parts)
+}
+
+/// Sets what is not the caller's to choose, and checks.
+pub(crate) fn prepared(mut header: Header) -> Result<Header> {
+    SNAPSHOT_FORMAT.clone_into(&mut header.format);
+    header.coverage.sort_unstable();
+    check_header(&header)?;
+    Ok(header)
+}
+
+/// Names the parts.
+pub(crate) fn assemble(header: Header, parts: Vec<Part>) -> Result<EncodedSnapshot> {
     let manifest = Manifest { header, parts: parts.iter().map(|part| part.info.clone()).collect() };
     check_manifest(&manifest)?;
     let manifest_bytes = to_canonical_json(&manifest).map_err(|_| SnapshotError::Manifest)?;
@@ -321,7 +332,7 @@ fn unpack(info: &PartInfo, bytes: &[u8], i: usize) -> Result<Vec<u8>> {
 
 /// Spreads the attributes of a large node over several rows, which loading merges again. The cuts depend on the
 /// attributes alone, so that equal nodes give equal rows.
-fn split_node(row: NodeRow, into: &mut Vec<NodeRow>) {
+pub(crate) fn split_node(row: NodeRow, into: &mut Vec<NodeRow>) {
     let size = |value: &Value| match value {
         Value::Text(text) => text.len(),
         Value::List(texts) => texts.iter().map(|text| text.len() + 3).sum(),
@@ -346,7 +357,7 @@ fn split_node(row: NodeRow, into: &mut Vec<NodeRow>) {
 }
 
 /// What writer and reader ask of both kinds of rows.
-trait Checked: Serialize + DeserializeOwned + Ord {
+pub(crate) trait Checked: Serialize + DeserializeOwned + Ord {
     fn op(&self) -> u16;
     fn problem(&self) -> Option<&'static str>;
 }
@@ -419,29 +430,56 @@ fn check_rows<R: Checked>(rows: &[R], header: &Header) -> Result<()> {
     Ok(())
 }
 
-fn encode<R: Checked>(kind: PartKind, mut rows: Vec<R>, header: &Header) -> Result<Vec<Part>> {
-    rows.sort_unstable();
-    rows.dedup();
-    check_rows(&rows, header)?;
-    let mut parts = Vec::new();
-    let mut text = Vec::new();
-    let mut count = 0u64;
-    for (i, row) in (0u64..).zip(&rows) {
-        let line = serde_json::to_vec(row).map_err(|_| SnapshotError::Row(i))?;
-        at_most("row bytes", line.len() + 1, MAX_ROW_BYTES)?;
-        if !text.is_empty() && text.len() + line.len() > PART_TARGET_BYTES {
-            parts.push(finish(kind, &text, count)?);
-            text.clear();
-            count = 0;
+fn encode<R: Checked>(kind: PartKind, rows: Vec<R>, header: &Header) -> Result<Vec<Part>> {
+    let mut writer = PartWriter::new(kind);
+    writer.add(rows, header)?;
+    writer.finish()
+}
+
+/// Writes rows of one kind into parts.
+pub(crate) struct PartWriter {
+    kind: PartKind,
+    parts: Vec<Part>,
+    text: Vec<u8>,
+    count: u64,
+}
+
+impl PartWriter {
+    pub(crate) fn new(kind: PartKind) -> Self {
+        Self { kind, parts: Vec::new(), text: Vec::new(), count: 0 }
+    }
+
+    /// Sorts and deduplicates `rows`, which are all greater than those added before.
+    pub(crate) fn add<R: Checked>(&mut self, mut rows: Vec<R>, header: &Header) -> Result<()> {
+        rows.sort_unstable();
+        rows.dedup();
+        check_rows(&rows, header)?;
+        for (i, row) in (0u64..).zip(&rows) {
+            let line = serde_json::to_vec(row).map_err(|_| SnapshotError::Row(i))?;
+            at_most("row bytes", line.len() + 1, MAX_ROW_BYTES)?;
+            if !self.text.is_empty() && self.text.len() + line.len() > PART_TARGET_BYTES {
+                self.end_part()?;
+            }
+            self.text.extend_from_slice(&line);
+            self.text.push(b'\n');
+            self.count += 1;
         }
-        text.extend_from_slice(&line);
-        text.push(b'\n');
-        count += 1;
+        Ok(())
     }
-    if count > 0 {
-        parts.push(finish(kind, &text, count)?);
+
+    fn end_part(&mut self) -> Result<()> {
+        self.parts.push(finish(self.kind, &self.text, self.count)?);
+        self.text.clear();
+        self.count = 0;
+        Ok(())
     }
-    Ok(parts)
+
+    pub(crate) fn finish(mut self) -> Result<Vec<Part>> {
+        if self.count > 0 {
+            self.end_part()?;
+        }
+        Ok(self.parts)
+    }
 }
 
 fn finish(kind: PartKind, text: &[u8], rows: u64) -> Result<Part> {

@@ -14,7 +14,7 @@ use sv0_connector::{
     TokenSource,
 };
 use sv0_connector_entra::{Config, Entra};
-use sv0_graph::{Header, SNAPSHOT_FORMAT, SnapshotError, write_snapshot};
+use sv0_graph::{Header, SNAPSHOT_FORMAT, SnapshotError};
 use sv0_protocol::{Auth, MicrosoftCloud, Outcome, Reason, ScanReport, ScanRequest, SnapshotRef, Source};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -165,7 +165,7 @@ impl Setup {
     }
 
     async fn collect(&self, rows: &Rows, started_at: Timestamp) -> Result<Collected, Failure> {
-        self.connector.collect(&self.engine, rows, started_at).await
+        Box::pin(self.connector.collect(&self.engine, rows, started_at)).await
     }
 
     fn header(&self, request: &ScanRequest, collected: &Collected, from: Timestamp, to: Timestamp) -> Header {
@@ -203,7 +203,7 @@ fn credential(auth: &Auth, ports: &Ports) -> Credential {
 /// Parts first, the manifest last.
 async fn store(sink: &dyn SnapshotSink, header: Header, rows: Rows) -> Result<SnapshotRef, Reason> {
     let id = header.scan_id.clone();
-    let encoded = tokio::task::spawn_blocking(move || write_snapshot(header, rows.take()))
+    let encoded = tokio::task::spawn_blocking(move || rows.take().write(header))
         .await
         .map_err(|_| Reason::InternalError)?
         .map_err(|error: SnapshotError| {

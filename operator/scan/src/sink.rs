@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use sv0_connector::{Folder, RecordingError, RowSink, SinkError};
-use sv0_graph::Row;
+use sv0_graph::{Row, RowStore};
 use sv0_protocol::Reason;
 use sv0_store::client::{ClientError, ScanTarget, StoreClient};
 
 /// Most rows of one scan; the memory of the pod is the bound that this stands for.
-const MAX_ROWS: usize = 20_000_000;
+const MAX_ROWS: u64 = 20_000_000;
 
 /// Takes the parts of a snapshot, then the manifest that makes it visible.
 pub trait SnapshotSink: Send + Sync {
@@ -97,13 +97,13 @@ impl SnapshotSink for FolderSink {
     }
 }
 
-/// Rows in memory until the snapshot is written.
+/// Rows in memory, packed, until the snapshot is written.
 #[derive(Default)]
-pub(crate) struct Rows(Mutex<Vec<Row>>);
+pub(crate) struct Rows(Mutex<RowStore>);
 
 impl Rows {
     /// All rows.
-    pub(crate) fn take(&self) -> Vec<Row> {
+    pub(crate) fn take(&self) -> RowStore {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -111,10 +111,9 @@ impl Rows {
 impl RowSink for Rows {
     fn row(&self, row: Row) -> Result<(), SinkError> {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if rows.len() >= MAX_ROWS {
+        if rows.rows() >= MAX_ROWS {
             return Err(SinkError);
         }
-        rows.push(row);
-        Ok(())
+        rows.push(row).map_err(|_| SinkError)
     }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rstest::rstest;
-use support::{CANARY, Faults, GLOBAL_ADMIN, Microsoft, NEVER, Scene, TENANT, WRITE_ROLE, aadsts, id, request};
-use sv0_graph::{CoverageState, EdgeKind, NodeId, NodeKind, Snapshot, Value, attr};
-use sv0_protocol::{Auth, Outcome, Reason, ScanReport};
+use support::{
+    BLUEPRINT, CANARY, Faults, GLOBAL_ADMIN, Microsoft, NEVER, Scene, TENANT, WRITE_ROLE, aadsts, id, request,
+};
+use sv0_graph::{CoverageState, EdgeKind, EdgeState, NodeId, NodeKind, Snapshot, Value, attr};
+use sv0_protocol::{Auth, MicrosoftCloud, Outcome, Reason, ScanReport, Source};
 use sv0_scan::{exit_code, run, to_message};
 
 fn node(kind: NodeKind, vendor_id: &str) -> NodeId {
@@ -56,11 +58,13 @@ fn gap(report: &ScanReport, collection: &str) -> Option<(String, Option<Reason>,
 #[tokio::test]
 async fn a_complete_scan_tells_what_the_estate_holds() {
     let (report, scene, _) = scan_with(Faults::default()).await;
-    assert_eq!((report.outcome, report.reason, report.gaps.len()), (Outcome::Complete, None, 0), "{report:?}");
+    assert_eq!((report.outcome, report.reason), (Outcome::Complete, None), "{report:?}");
+    assert!(report.gaps.iter().all(|gap| gap.reason == Some(Reason::CollectionNotAccepted)), "{report:?}");
+    assert_eq!((report.gaps.len(), report.pending_collection_revision), (13, Some(2)));
     assert_eq!((report.complete_collections, report.token_requests, exit_code(&report)), (13, 1, 0));
     assert_eq!(report.credential_expires_at, Some("2026-06-01T00:00:00Z".parse().unwrap()));
     assert_eq!(report.permissions_missing, Vec::<String>::new());
-    assert_eq!(report.permissions_excess, ["Application.ReadWrite.All", "Directory.Read.All"]);
+    assert_eq!(report.permissions_excess, ["Application.ReadWrite.All"]);
 
     let snapshot = scene.kept.snapshot();
     assert_eq!(snapshot.header.tenant, TENANT);
@@ -328,7 +332,8 @@ async fn a_bad_answer_makes_its_collection_partial(#[case] status: u16, #[case] 
     let path = "/roleManagement/directory/roleDefinitions";
     let (report, ..) = scan_with(Faults { raw: Some((path, status, body)), ..Faults::default() }).await;
     assert_eq!(gap(&report, "directoryRoleDefinitions").unwrap().1, Some(reason));
-    assert_eq!((report.outcome, report.gaps.len()), (Outcome::Partial, 1));
+    let troubles = report.gaps.iter().filter(|gap| gap.reason != Some(Reason::CollectionNotAccepted));
+    assert_eq!((report.outcome, troubles.count()), (Outcome::Partial, 1));
 }
 
 #[tokio::test]
@@ -412,4 +417,147 @@ async fn a_store_that_refuses_fails_the_scan() {
     scene.kept.refuse = Some(Reason::StoreFull);
     let report = scan(&scene).await;
     assert_eq!((report.outcome, report.reason, report.snapshot), (Outcome::Failed, Some(Reason::StoreFull), None));
+}
+
+/// A scan of the second collection revision.
+async fn second(faults: Faults) -> (ScanReport, Scene, Arc<Microsoft>) {
+    let microsoft = Microsoft::start().await;
+    microsoft.extend();
+    microsoft.set(faults);
+    let mut scene = Scene::new(&microsoft);
+    scene.request.accepted_collection_revision = 2;
+    let report = scan(&scene).await;
+    (report, scene, microsoft)
+}
+
+#[tokio::test]
+async fn the_second_revision_asks_for_more_and_only_when_it_was_accepted() {
+    let (report, scene, microsoft) = second(Faults::default()).await;
+    assert_eq!((report.outcome, report.reason, report.gaps.len()), (Outcome::Complete, None, 0), "{report:?}");
+    assert_eq!((report.complete_collections, report.pending_collection_revision), (26, None));
+    assert_eq!(scene.kept.snapshot().header.collection_revision, 2);
+    let asked: std::collections::BTreeSet<String> = microsoft.paths.lock().unwrap().iter().cloned().collect();
+    microsoft.set(Faults::default());
+    assert_eq!(scan(&Scene::new(&microsoft)).await.outcome, Outcome::Complete);
+    let before: std::collections::BTreeSet<String> = microsoft.paths.lock().unwrap().iter().cloned().collect();
+    let new =
+        ["/beta", "/groups", "/subscribedSkus", "/oauth2PermissionGrants", "/auditLogs", "microsoft.graph", "Schedule"];
+    let is_new = |path: &String| new.iter().any(|part| path.contains(part));
+    assert!(!before.iter().any(is_new), "{before:?}");
+    assert!(new.iter().all(|part| asked.iter().any(|path| path.contains(part))), "{asked:?}");
+}
+
+#[tokio::test]
+async fn the_second_revision_is_mapped() {
+    let (_, scene, _) = second(Faults::default()).await;
+    let snapshot = scene.kept.snapshot();
+    let at = |kind, id: &str| facts(&snapshot, &node(kind, id));
+    assert_eq!(at(NodeKind::System, TENANT)[attr::SERVICE_PLANS], Value::List(vec!["AAD_PREMIUM_P2".into()]));
+    let subject = at(NodeKind::FederatedSubject, &format!("{}/{}", id('a', 3), id('0', 2)));
+    assert_eq!(subject[attr::MATCHING_EXPRESSION], text("claims['sub'] matches 'repo:contoso/*'"));
+    assert!(!subject.contains_key(attr::SUBJECT));
+
+    let told = |edge: &sv0_graph::EdgeRow| {
+        (edge.object.clone().unwrap(), edge.from.kind().unwrap(), edge.state, edge.until.map(|at| at.to_string()))
+    };
+    let roles = snapshot.edges.iter().filter(|e| e.kind == EdgeKind::Granted && e.scope.as_deref() == Some("/"));
+    let mut roles: Vec<_> = roles.map(told).collect();
+    roles.sort();
+    let (active, eligible) = (EdgeState::Active, EdgeState::Eligible);
+    assert_eq!(
+        roles,
+        [
+            ("e-1".into(), NodeKind::ServicePrincipal, eligible, Some("2027-01-01T00:00:00Z".into())),
+            ("e-2".into(), NodeKind::Group, eligible, None),
+            ("r-1".into(), NodeKind::ServicePrincipal, active, Some("2026-01-01T08:00:00Z".into())),
+            ("r-3".into(), NodeKind::Human, active, None),
+            ("r-4".into(), NodeKind::Group, active, None),
+        ],
+        "what a person may activate is not kept"
+    );
+    let grant = snapshot.edges.iter().find(|edge| edge.kind == EdgeKind::DelegatedGrant).unwrap();
+    assert_eq!(grant.role.as_deref(), Some("Group.ReadWrite.All User.Read"));
+
+    assert_eq!(at(NodeKind::Group, &id('7', 1))[attr::ROLE_ASSIGNABLE], Value::Bool(true));
+    assert_eq!(at(NodeKind::Group, &id('b', 6))[attr::ROLE_ASSIGNABLE], Value::Bool(false));
+    let member = |from: String| (from, id('7', 1));
+    assert_eq!(edges(&snapshot, EdgeKind::MemberOf), [member(id('8', 1)), member(id('b', 4)), member(id('b', 1))]);
+
+    let agent = at(NodeKind::AgentIdentity, &id('8', 1));
+    assert_eq!((&agent[attr::BLUEPRINT], &agent[attr::SPONSOR_COUNT]), (&text(BLUEPRINT), &Value::Int(1)));
+    assert_eq!(agent[attr::OWNER_COUNT], Value::Int(1));
+    assert!(edges(&snapshot, EdgeKind::Instantiates).contains(&(id('a', 2), id('8', 1))));
+    assert_eq!(edges(&snapshot, EdgeKind::Sponsors), [(id('d', 60), id('a', 2)), (id('d', 100), id('8', 1))]);
+    assert_eq!(at(NodeKind::Human, &id('d', 100))[attr::ENABLED], Value::Bool(true), "a sponsor's account is read");
+}
+
+#[tokio::test]
+async fn uses_and_makers_of_credentials_are_told() {
+    let (_, scene, _) = second(Faults::default()).await;
+    let snapshot = scene.kept.snapshot();
+    let principal = facts(&snapshot, &node(NodeKind::ServicePrincipal, &id('b', 1)));
+    assert_eq!(principal[attr::LAST_USED_AT], text("2025-12-01T08:00:00Z"));
+    assert_eq!(principal[attr::LAST_UNATTENDED_USE_AT], text("2025-11-01T00:00:00Z"));
+    let key = |n: u32| node(NodeKind::Credential, &format!("{}/{}", id('a', 1), id('e', n)));
+    assert_eq!(facts(&snapshot, &key(1))[attr::LAST_USED_AT], text("2025-12-05T00:00:00Z"), "at whatever resource");
+    assert!(!snapshot.nodes.iter().any(|row| row.id == key(99)), "a key that is gone is not brought back");
+    let made: Vec<_> = snapshot.edges.iter().filter(|edge| edge.kind == EdgeKind::CreatedBy).collect();
+    assert_eq!(made.len(), 1);
+    assert_eq!((&made[0].from, &made[0].to), (&key(1), &node(NodeKind::Human, &id('d', 101))));
+    assert_eq!(made[0].since, Some("2025-12-20T21:20:02.7215374Z".parse().unwrap()));
+    assert_eq!(facts(&snapshot, &made[0].to)[attr::ENABLED], Value::Bool(true));
+}
+
+/// What the tenant has no licence or cloud for, or its owner does without, is a gap and no trouble.
+#[rstest]
+#[case::licence(
+    Faults { raw: Some(("/beta/reports/servicePrincipalSignInActivities", 403, r#"{"error":{"code":"Authentication_RequestFromNonPremiumTenantOrB2CTenant"}}"#.into())), ..Faults::default() },
+    MicrosoftCloud::Public, "servicePrincipalActivity", "skipped", Reason::LicenseMissing
+)]
+#[case::no_premium_roles(
+    Faults { raw: Some(("/roleManagement/directory/roleEligibilityScheduleInstances", 400, r#"{"error":{"code":"AadPremiumLicenseRequired"}}"#.into())), ..Faults::default() },
+    MicrosoftCloud::Public, "directoryRoleEligibility", "skipped", Reason::LicenseMissing
+)]
+#[case::cloud(Faults::default(), MicrosoftCloud::UsGov, "credentialActivity", "skipped", Reason::NotInThisCloud)]
+#[case::add_on(
+    Faults { deny: vec!["/oauth2PermissionGrants"], ..Faults::default() },
+    MicrosoftCloud::Public, "delegatedGrants", "denied", Reason::PermissionMissing
+)]
+#[tokio::test]
+async fn what_a_tenant_does_without_is_a_gap_and_no_trouble(
+    #[case] faults: Faults,
+    #[case] in_cloud: MicrosoftCloud,
+    #[case] collection: &str,
+    #[case] state: &str,
+    #[case] reason: Reason,
+) {
+    let microsoft = Microsoft::start().await;
+    microsoft.extend();
+    microsoft.set(faults);
+    let mut scene = Scene::new(&microsoft);
+    scene.request.accepted_collection_revision = 2;
+    let Source::Entra { cloud, .. } = &mut scene.request.source;
+    *cloud = in_cloud;
+    let report = scan(&scene).await;
+    let gap = report.gaps.iter().find(|gap| gap.collection == collection).unwrap();
+    assert_eq!((gap.state.as_str(), gap.reason), (state, Some(reason)), "{report:?}");
+    assert_eq!((report.outcome, report.reason), (Outcome::Complete, None), "{report:?}");
+    assert!(report.permissions_missing.is_empty(), "{report:?}");
+}
+
+#[rstest]
+#[case("/groups/", "GroupMember.Read.All", &["groupMembers", "groups"])]
+#[case("/auditLogs", "AuditLog.Read.All", &["directoryAudits"])]
+#[case("/servicePrincipals/microsoft.graph.agentIdentity", "AgentIdentity.Read.All", &["agentIdentities", "agentIdentitySponsors"])]
+#[tokio::test]
+async fn a_missing_permission_hurts_its_own_collections_only(
+    #[case] denied: &'static str,
+    #[case] permission: &str,
+    #[case] collections: &[&str],
+) {
+    let (report, ..) = second(Faults { deny: vec![denied], ..Faults::default() }).await;
+    let hurt: Vec<&str> = report.gaps.iter().map(|gap| gap.collection.as_str()).collect();
+    let mut sorted = hurt.clone();
+    sorted.sort_unstable();
+    assert_eq!((sorted.as_slice(), report.permissions_missing.as_slice()), (collections, &[permission.to_owned()][..]));
 }

@@ -164,7 +164,7 @@ impl Connector for Entra {
         if let Err(failure) = identities::organization(&walk, &mut account.organization).await {
             return Err(own::explain(&walk, failure).await);
         }
-        let (learnt, held) = Learnt::read(&walk, &mut account, started_at).await;
+        let (learnt, held) = Box::pin(Learnt::read(&walk, &mut account, started_at)).await;
         own::mark(&walk, &held, &learnt.principals, &mut account.self_check);
         let known = Known { applications: &learnt.applications, principals: &learnt.principals, keys: &learnt.keys };
 
@@ -175,7 +175,7 @@ impl Connector for Entra {
             activity::principals(&walk, &known, &mut of_principals).await;
             activity::credentials(&walk, &known, &mut of_credentials).await;
         };
-        futures::join!(reports, learnt.follow_up(&walk, &known, &mut account, started_at));
+        futures::join!(reports, Box::pin(learnt.follow_up(&walk, &known, &mut account, started_at)));
         (account.principal_activity, account.credential_activity) = (of_principals, of_credentials);
         account.inherit();
         let own = OwnAccount { held: &held, principals: &learnt.principals, applications: &learnt.applications };
@@ -227,7 +227,10 @@ impl Learnt {
         let grants = async {
             let mut others = Others::new();
             for (hold, tally) in [(Hold::Active, assigned), (Hold::Eligible, eligible)] {
-                authority::directory_roles(walk, hold, &self.roles, &self.principals, &mut others, tally).await;
+                let more = authority::directory_roles(walk, hold, &self.roles, &self.principals, tally).await;
+                for (holder, held) in more {
+                    others.entry(holder).or_default().extend(held);
+                }
             }
             let groups = authority::app_roles(walk, &self.principals, app_roles).await;
             authority::delegated_grants(walk, &self.principals, delegated).await;

@@ -32,6 +32,10 @@ pub(crate) struct Mapper<'a> {
     pub(crate) revision: u32,
 }
 
+/// A part of an answer that is not of the documented form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable;
+
 /// How a directory role is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
@@ -207,13 +211,17 @@ impl Mapper<'_> {
     }
 
     /// The expression that stands in place of a federated credential's subject; nothing when it has a subject.
-    pub(crate) fn flexible_credential(&self, holder: &str, wire: &FlexibleCredential) -> Option<Option<NodeRow>> {
-        let id = text::opaque_id(&wire.id)?;
-        let Some(expression) = &wire.claims_matching_expression else { return Some(None) };
-        let expression = text::exact(&expression.value, MAX_EXACT)?;
+    pub(crate) fn flexible_credential(
+        &self,
+        holder: &str,
+        wire: &FlexibleCredential,
+    ) -> Result<Option<NodeRow>, Unreadable> {
+        let id = text::opaque_id(&wire.id).ok_or(Unreadable)?;
+        let Some(expression) = &wire.claims_matching_expression else { return Ok(None) };
+        let expression = text::exact(&expression.value, MAX_EXACT).ok_or(Unreadable)?;
         let attrs = Attrs::from([(attr::MATCHING_EXPRESSION.to_owned(), Value::Text(expression))]);
         let operation = "listFlexibleCredentialsOfApplication";
-        Some(Some(self.node(NodeKind::FederatedSubject, &format!("{holder}/{id}"), operation, attrs)))
+        Ok(Some(self.node(NodeKind::FederatedSubject, &format!("{holder}/{id}"), operation, attrs)))
     }
 
     /// A group that holds a role.
@@ -475,10 +483,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case::expression(json!({"claimsMatchingExpression": {"value": "claims['sub'] matches 'repo:a/*'", "languageVersion": 1}}), Some(Some("claims['sub'] matches 'repo:a/*'")))]
-    #[case::subject(json!({"subject": "repo:a/b", "claimsMatchingExpression": null}), Some(None))]
-    #[case::hostile(json!({"claimsMatchingExpression": {"value": "a\u{202E}b"}}), None)]
-    fn expressions_are_kept_exactly_or_not_at_all(#[case] more: Json, #[case] kept: Option<Option<&str>>) {
+    #[case::expression(json!({"claimsMatchingExpression": {"value": "claims['sub'] matches 'repo:a/*'", "languageVersion": 1}}), Ok(Some("claims['sub'] matches 'repo:a/*'")))]
+    #[case::subject(json!({"subject": "repo:a/b", "claimsMatchingExpression": null}), Ok(None))]
+    #[case::hostile(json!({"claimsMatchingExpression": {"value": "a\u{202E}b"}}), Err(Unreadable))]
+    fn expressions_are_kept_exactly_or_not_at_all(#[case] more: Json, #[case] kept: Result<Option<&str>, Unreadable>) {
         let wire = testing::wire(merged(json!({"id": ID}), more));
         let row = with(|m| m.flexible_credential(ID, &wire));
         let told = row.map(|row| row.map(|row| row.attrs[attr::MATCHING_EXPRESSION].clone()));

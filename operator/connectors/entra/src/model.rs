@@ -346,6 +346,7 @@ pub(crate) struct Member {
 /// An identity made for an AI agent.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_field_names)] // the vendor's names
 pub(crate) struct AgentIdentity {
     pub(crate) id: String,
     #[serde(default)]

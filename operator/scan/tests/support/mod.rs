@@ -80,6 +80,24 @@ impl Microsoft {
         this
     }
 
+    /// Adds what only the second collection revision asks for.
+    pub(crate) fn extend(&self) {
+        let mut data = self.data.lock().unwrap();
+        data.extend(second_revision());
+        // The vendor publishes no id of two of the permissions: only the tenant's own Graph tells it.
+        let named = [(id('f', 11), "AgentIdentity.Read.All"), (id('f', 12), "AgentIdentityBlueprint.Read.All")];
+        let graph = data.get_mut("/servicePrincipals").unwrap().iter_mut().find(|sp| sp["id"] == id('b', 5)).unwrap();
+        for (role, value) in &named {
+            let offered = json!({"id": role, "value": value, "allowedMemberTypes": ["Application"]});
+            graph["appRoles"].as_array_mut().unwrap().push(offered);
+        }
+        let held = data.get_mut(&format!("/servicePrincipals/{}/appRoleAssignments", id('b', 9))).unwrap();
+        let roles = [named[0].0.as_str(), &named[1].0, "b0afded3-3588-46d8-8b3d-9842eff778da"];
+        held.extend(
+            roles.map(|role| json!({"id": format!("own-{role}"), "appRoleId": role, "resourceId": id('b', 5)})),
+        );
+    }
+
     pub(crate) fn set(&self, faults: Faults) {
         *self.faults.lock().unwrap() = faults;
         self.throttled.lock().unwrap().clear();
@@ -108,7 +126,9 @@ impl Microsoft {
         if faults.refuse_expand && query.contains("$expand") {
             return (400, json!({"error": {"code": "BadRequest", "message": CANARY}}), None);
         }
-        let single = path.strip_prefix("/servicePrincipals(appId='").is_some() || path.starts_with("/directory/");
+        let single = path.strip_prefix("/servicePrincipals(appId='").is_some()
+            || path.starts_with("/directory/")
+            || (path.starts_with("/groups/") && !path.contains("/transitiveMembers/"));
         if single {
             let found = self.data.lock().unwrap().get(path).and_then(|list| list.first().cloned());
             return found
@@ -145,7 +165,8 @@ impl Microsoft {
         let lost = faults.lose_last_page_of == Some(name) && last_is_next;
         if more && !lost {
             let kept = query.split("&$skiptoken").next().unwrap();
-            let link = format!("http://127.0.0.1:{}/v1.0{path}?{kept}&$skiptoken={}", self.port, at + page);
+            let (version, path) = path.strip_prefix("/beta").map_or(("v1.0", path), |path| ("beta", path));
+            let link = format!("http://127.0.0.1:{}/{version}{path}?{kept}&$skiptoken={}", self.port, at + page);
             body["@odata.nextLink"] = json!(link);
         }
         match &faults.next_link {
@@ -155,7 +176,7 @@ impl Microsoft {
         body
     }
 
-    fn batch(&self, body: &[u8]) -> Value {
+    fn batch(&self, version: &str, body: &[u8]) -> Value {
         let body: Value = serde_json::from_slice(body).unwrap();
         let responses: Vec<Value> = body["requests"]
             .as_array()
@@ -165,7 +186,10 @@ impl Microsoft {
             .map(|request| {
                 assert_eq!(request["method"], "GET");
                 let (path, query) = split(request["url"].as_str().unwrap());
-                let (status, body, wait) = self.graph(path, query);
+                if path.contains("/transitiveMembers/") {
+                    assert_eq!(request["headers"]["ConsistencyLevel"], "eventual");
+                }
+                let (status, body, wait) = self.graph(&format!("{version}{path}"), query);
                 let headers = wait.map_or(json!({}), |wait| json!({"Retry-After": wait}));
                 json!({"id": request["id"], "status": status, "headers": headers, "body": body})
             })
@@ -189,7 +213,8 @@ async fn answer(
     if uri.path().ends_with("/oauth2/v2.0/token") {
         return token(&this, &faults, &body);
     }
-    let path = uri.path().strip_prefix("/v1.0").unwrap_or("?");
+    // Paths of the newer version keep its name.
+    let path = uri.path().strip_prefix("/v1.0").or(uri.path().starts_with("/beta/").then(|| uri.path())).unwrap_or("?");
     let bearer = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if faults.refuse_bearers || !bearer.starts_with("Bearer token-") {
         let error = json!({"error": {"code": "InvalidAuthenticationToken"}});
@@ -201,8 +226,8 @@ async fn answer(
         return (StatusCode::from_u16(*status).unwrap(), [("location", "http://127.0.0.1:1/")], body.clone())
             .into_response();
     }
-    if method == Method::POST && path == "/$batch" {
-        return this.batch(&body).to_string().into_response();
+    if let Some(version) = path.strip_suffix("/$batch").filter(|_| method == Method::POST) {
+        return this.batch(version, &body).to_string().into_response();
     }
     assert_eq!(method, Method::GET, "the connector reads only");
     let (status, body, wait) = this.graph(path, uri.query().unwrap_or_default());
@@ -371,6 +396,90 @@ fn estate() -> BTreeMap<String, Vec<Value>> {
     ]
     .into_iter()
     .map(|(path, list)| (path.to_owned(), list))
+    .collect()
+}
+
+/// The application id of a blueprint, and the audit log's description of a key.
+pub(crate) const BLUEPRINT: &str = "c0000002-0000-4000-8000-000000000000";
+const KEY_ADDED: &str = "[\"[KeyIdentifier=e0000001-0000-4000-8000-000000000000,KeyType=Password,KeyUsage=Verify,DisplayName=never-kept]\"]";
+
+#[allow(clippy::too_many_lines, reason = "a table")]
+fn second_revision() -> BTreeMap<String, Vec<Value>> {
+    let sign_in = |at: &str| json!({"lastSignInDateTime": at, "lastSignInRequestId": NEVER});
+    let used = |resource: u32, at: &str| {
+        json!({"id": format!("use-{resource}"), "appId": id('c', 1), "appObjectId": id('a', 1), "keyId": id('e', 1),
+            "credentialOrigin": "application", "servicePrincipalObjectId": id('b', 1), "resourceId": id('b', resource),
+            "signInActivity": sign_in(at)})
+    };
+    let sponsors = |kind: &str, n: u32| vec![owner(kind, &id('d', n))];
+    let flexible = json!({"id": id('0', 2), "name": NEVER, "issuer": "https://token.actions.githubusercontent.com",
+        "audiences": ["api://AzureADTokenExchange"]});
+    let mut expressed = flexible.clone();
+    expressed["claimsMatchingExpression"] =
+        json!({"value": "claims['sub'] matches 'repo:contoso/*'", "languageVersion": 1});
+    [
+        ("/subscribedSkus".to_owned(), vec![json!({"capabilityStatus": "Enabled",
+            "servicePlans": [{"servicePlanName": "AAD_PREMIUM_P2"}, {"servicePlanName": "EXCHANGE_S_STANDARD"}]})]),
+        ("/applications+federatedIdentityCredentials".to_owned(), [1, 2, 3, 9].iter().map(|n| {
+            json!({"id": id('a', *n), "federatedIdentityCredentials": if *n == 3 { vec![flexible.clone()] } else { vec![] }})
+        }).collect()),
+        (format!("/beta/applications/{}/federatedIdentityCredentials", id('a', 3)), vec![expressed]),
+        ("/roleManagement/directory/roleEligibilityScheduleInstances".to_owned(), vec![
+            json!({"id": "e-1", "principalId": id('b', 1), "roleDefinitionId": id('f', 7), "directoryScopeId": "/",
+                "startDateTime": "2025-01-01T00:00:00Z", "endDateTime": "2027-01-01T00:00:00Z", "memberType": "Direct"}),
+            json!({"id": "e-2", "principalId": id('7', 1), "roleDefinitionId": GLOBAL_ADMIN, "directoryScopeId": "/",
+                "startDateTime": "2025-01-01T00:00:00Z", "endDateTime": null}),
+            json!({"id": "e-3", "principalId": id('d', 50), "roleDefinitionId": GLOBAL_ADMIN, "directoryScopeId": "/",
+                "startDateTime": "2025-01-01T00:00:00Z", "endDateTime": null}),
+        ]),
+        ("/roleManagement/directory/roleAssignmentScheduleInstances".to_owned(), vec![
+            json!({"id": "s-1", "roleAssignmentOriginId": "r-1", "endDateTime": "2026-01-01T08:00:00Z", "principalId": id('b', 1)}),
+            json!({"id": "s-2", "roleAssignmentOriginId": "r-2", "endDateTime": null}),
+        ]),
+        ("/oauth2PermissionGrants".to_owned(), vec![
+            json!({"id": "g-1", "clientId": id('b', 1), "consentType": "AllPrincipals", "principalId": null,
+                "resourceId": id('b', 5), "scope": "User.Read Group.ReadWrite.All"}),
+        ]),
+        (format!("/groups/{}", id('b', 6)), vec![json!({"id": id('b', 6), "displayName": format!("{CANARY}-group"),
+            "isAssignableToRole": null, "securityEnabled": true})]),
+        (format!("/groups/{}", id('7', 1)), vec![json!({"id": id('7', 1), "displayName": format!("{CANARY}-admins"),
+            "isAssignableToRole": true, "securityEnabled": true})]),
+        (format!("/groups/{}/transitiveMembers/microsoft.graph.servicePrincipal", id('7', 1)), vec![
+            json!({"id": id('b', 1)}), json!({"id": id('b', 4)}), json!({"id": id('8', 1)}),
+        ]),
+        ("/servicePrincipals/microsoft.graph.agentIdentity".to_owned(), vec![
+            json!({"id": id('8', 1), "displayName": format!("{CANARY}-agent"), "accountEnabled": true, "disabledByMicrosoftStatus": null,
+                "createdDateTime": "2025-09-17T19:10:35Z", "agentIdentityBlueprintId": BLUEPRINT}),
+        ]),
+        (format!("/servicePrincipals/{}/owners", id('8', 1)), vec![owner("user", &id('d', 1))]),
+        ("/applications/microsoft.graph.agentIdentityBlueprint".to_owned(), vec![
+            json!({"id": id('a', 2), "appId": BLUEPRINT, "displayName": format!("{CANARY}-app-2")}),
+        ]),
+        (format!("/servicePrincipals/{}/microsoft.graph.agentIdentity/sponsors", id('8', 1)), sponsors("user", 100)),
+        (format!("/applications/{}/microsoft.graph.agentIdentityBlueprint/sponsors", id('a', 2)), sponsors("group", 60)),
+        ("/beta/reports/servicePrincipalSignInActivities".to_owned(), vec![
+            json!({"id": "1", "appId": id('c', 1), "lastSignInActivity": sign_in("2025-12-01T00:00:00-8:00"),
+                "applicationAuthenticationClientSignInActivity": sign_in("2025-11-01T00:00:00Z"),
+                "delegatedClientSignInActivity": null}),
+            json!({"id": "2", "appId": id('9', 99), "lastSignInActivity": sign_in("2025-12-01T00:00:00Z")}),
+        ]),
+        ("/beta/reports/appCredentialSignInActivities".to_owned(), vec![
+            used(5, "2025-12-03T00:00:00Z"), used(4, "2025-12-05T00:00:00Z"), used(3, "2025-12-04T00:00:00Z"),
+            json!({"id": "gone", "appObjectId": id('a', 1), "keyId": id('e', 99), "credentialOrigin": "application",
+                "signInActivity": sign_in("2025-12-04T00:00:00Z")}),
+        ]),
+        ("/auditLogs/directoryAudits".to_owned(), vec![
+            json!({"id": "audit-1", "activityDisplayName": "Update application \u{2013} Certificates and secrets management ",
+                "activityDateTime": "2025-12-20T21:20:02.7215374Z", "result": "success",
+                "initiatedBy": {"user": {"id": id('d', 101), "userPrincipalName": NEVER, "ipAddress": NEVER}, "app": null},
+                "targetResources": [{"id": id('a', 1), "displayName": NEVER, "type": "Application", "modifiedProperties": [
+                    {"displayName": "KeyDescription", "oldValue": "[]", "newValue": KEY_ADDED},
+                    {"displayName": "Included Updated Properties", "oldValue": null, "newValue": NEVER}]}]}),
+            json!({"id": "audit-2", "activityDisplayName": "Update application", "result": "success",
+                "activityDateTime": "2025-12-20T21:20:02Z", "targetResources": []}),
+        ]),
+    ]
+    .into_iter()
     .collect()
 }
 

@@ -91,7 +91,7 @@ pub(crate) async fn credentials(walk: &Walk<'_>, known: &Known<'_>, tally: &mut 
     }
     let mut uses: HashMap<(u128, u128), Timestamp> = HashMap::new();
     list(walk.engine, operation, &[], tally, |wire: CredentialActivity| {
-        let (Some(key), Some(last)) = (text::guid_bits(&wire.key_id), at(wire.sign_in_activity.as_ref())) else {
+        let (Some(key), Ok(last)) = (text::guid_bits(&wire.key_id), at(wire.sign_in_activity.as_ref())) else {
             return Ok(None);
         };
         let holder = holder(known, &wire).filter(|holder| known.keys.has(key, *holder));

@@ -65,15 +65,15 @@ pub(crate) async fn activations(walk: &Walk<'_>, tally: &mut Tally) -> HashMap<S
     ends
 }
 
-/// Directory roles that service principals hold or may activate; adds those of others to `others`, by holder.
+/// Directory roles that service principals hold or may activate; gives those of others, by holder.
 pub(crate) async fn directory_roles(
     walk: &Walk<'_>,
     hold: Hold,
     roles: &Roles,
     principals: &Principals,
-    others: &mut Others,
     tally: &mut Tally,
-) {
+) -> Others {
+    let mut others = Others::new();
     list(walk.engine, hold.operation(), &[], tally, |mut wire: RoleAssignment| {
         let (Some(principal), Some(role)) = (text::guid(&wire.principal_id), text::guid(&wire.role_definition_id))
         else {
@@ -92,6 +92,7 @@ pub(crate) async fn directory_roles(
         Ok(Some(wire.id))
     })
     .await;
+    others
 }
 
 /// Directory roles that owners and groups hold: whether an owner is weaker than what it owns. Of other people's roles

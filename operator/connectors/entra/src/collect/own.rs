@@ -152,13 +152,11 @@ fn is_held(permission: &Permission, held: &Held, principals: &Principals) -> Opt
 }
 
 fn is_permission(permission: &Permission, role: &str, resource: &str, principals: &Principals) -> bool {
-    match &permission.role {
-        Some(known) => known == role,
-        None => {
-            let offered = || principals.offers.get(resource)?.get(role)?.as_deref();
-            principals.graph.as_deref() == Some(resource) && offered() == Some(permission.id.as_str())
-        }
+    if let Some(known) = &permission.role {
+        return known == role;
     }
+    let offered = || principals.offers.get(resource)?.get(role)?.as_deref();
+    principals.graph.as_deref() == Some(resource) && offered() == Some(permission.id.as_str())
 }
 
 fn name_of(manifest: &Manifest, principals: &Principals, role: &str, resource: &str) -> String {

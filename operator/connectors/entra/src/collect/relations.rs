@@ -148,16 +148,18 @@ pub(crate) struct Accountable<'a> {
     pub(crate) holders: BTreeSet<&'a str>,
 }
 
+/// Those who answer for one holder, the operation that told them, and whether they are all.
+struct Told<'a> {
+    holder: &'a str,
+    operation: &'a str,
+    owners: &'a [Lenient<Owner>],
+    whole: bool,
+}
+
 impl Accountable<'_> {
     /// Keeps those who answer for `holder`; says whether all were readable.
-    fn keep(
-        &self,
-        walk: &Walk<'_>,
-        (holder, operation): (&str, &str),
-        owners: &[Lenient<Owner>],
-        whole: bool,
-        people: &mut BTreeSet<String>,
-    ) -> Result<bool, SinkError> {
+    fn keep(&self, walk: &Walk<'_>, told: &Told<'_>, people: &mut BTreeSet<String>) -> Result<bool, SinkError> {
+        let Told { holder, operation, owners, whole } = *told;
         // Managed identities have no recorded owners by design: nothing is said of them.
         if !self.holders.contains(holder) {
             return Ok(true);
@@ -196,7 +198,7 @@ pub(crate) async fn owners(
     let mut people = BTreeSet::new();
     let mut flawed = false;
     read::<WithOwners>(walk, relation, tally, |holder, operation, owners, whole| {
-        flawed |= !how.keep(walk, (holder, operation), owners, whole, &mut people)?;
+        flawed |= !how.keep(walk, &Told { holder, operation, owners, whole }, &mut people)?;
         Ok(())
     })
     .await;
@@ -218,7 +220,7 @@ pub(crate) async fn accountable_singly(
     let mut flawed = false;
     let open: Vec<&String> = holders.iter().collect();
     singly::<WithOwners>(walk, operation, &open, tally, |holder, operation, owners, whole| {
-        flawed |= !how.keep(walk, (holder, operation), owners, whole, &mut people)?;
+        flawed |= !how.keep(walk, &Told { holder, operation, owners, whole }, &mut people)?;
         Ok(())
     })
     .await;
@@ -291,7 +293,7 @@ pub(crate) async fn flexible_credentials(walk: &Walk<'_>, applications: &BTreeSe
         match answer {
             Ok(page) => {
                 walk_on(walk.engine, requests[at].clone(), page, tally, |wire: FlexibleCredential| {
-                    let Some(row) = walk.map.flexible_credential(holder, &wire) else { return Ok(None) };
+                    let Ok(row) = walk.map.flexible_credential(holder, &wire) else { return Ok(None) };
                     if let Some(row) = row {
                         walk.node(row)?;
                     }

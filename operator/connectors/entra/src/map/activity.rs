@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use sv0_connector::text;
 
+use crate::map::Unreadable;
 use crate::model::{DirectoryAudit, ModifiedProperty, PrincipalActivity, SignIn};
 
 /// Longest value of a changed property that is looked into, in bytes.
@@ -27,17 +28,15 @@ impl LastUse {
     }
 }
 
-/// When a sign-in was, if one was; `None` when that cannot be read.
-pub(crate) fn at(sign_in: Option<&SignIn>) -> Option<Option<Timestamp>> {
-    match sign_in.and_then(|sign_in| sign_in.last_sign_in_date_time.as_deref()) {
-        None => Some(None),
-        Some(time) => text::instant(time).map(Some),
-    }
+/// When a sign-in was, if one was.
+pub(crate) fn at(sign_in: Option<&SignIn>) -> Result<Option<Timestamp>, Unreadable> {
+    let time = sign_in.and_then(|sign_in| sign_in.last_sign_in_date_time.as_deref());
+    time.map(|time| text::instant(time).ok_or(Unreadable)).transpose()
 }
 
 /// The last uses that a row of the report tells.
 pub(crate) fn last_use(wire: &PrincipalActivity) -> Option<LastUse> {
-    let unattended = at(wire.application_authentication_client_sign_in_activity.as_ref())?;
+    let unattended = at(wire.application_authentication_client_sign_in_activity.as_ref()).ok()?;
     let mut any = unattended;
     for slot in [
         &wire.last_sign_in_activity,
@@ -45,7 +44,7 @@ pub(crate) fn last_use(wire: &PrincipalActivity) -> Option<LastUse> {
         &wire.delegated_client_sign_in_activity,
         &wire.delegated_resource_sign_in_activity,
     ] {
-        any = any.max(at(slot.as_ref())?);
+        any = any.max(at(slot.as_ref()).ok()?);
     }
     Some(LastUse { any, unattended })
 }
@@ -98,7 +97,7 @@ mod tests {
     const ONE: &str = "480946b1-433f-4634-8b85-bfe21266007e";
     const TWO: &str = "5b8e2c1f-7a4d-4e96-b03c-d1f9a6e8c274";
 
-    fn list(entries: &[String]) -> String {
+    fn list(entries: &[&String]) -> String {
         serde_json::to_string(entries).unwrap()
     }
 
@@ -106,20 +105,20 @@ mod tests {
         format!("[KeyIdentifier={key},KeyType=Password,KeyUsage=Verify,DisplayName={name}]")
     }
 
-    fn added(old: Json, new: Json) -> Option<Vec<String>> {
-        let property = wire(json!({"displayName": "KeyDescription", "oldValue": old, "newValue": new}));
+    fn added(old: impl Into<Json>, new: impl Into<Json>) -> Option<Vec<String>> {
+        let property = wire(json!({"displayName": "KeyDescription", "oldValue": old.into(), "newValue": new.into()}));
         added_keys(&[&property]).map(|keys| keys.into_iter().collect())
     }
 
     #[test]
     fn a_key_that_was_not_there_before_was_added() {
         let (one, two) = (described(ONE, "a"), described(&TWO.to_uppercase(), "b"));
-        assert_eq!(added(json!("[]"), json!(list(std::slice::from_ref(&one)))).unwrap(), [ONE]);
-        assert_eq!(added(json!(null), json!(list(&[one.clone()]))).unwrap(), [ONE]);
-        assert_eq!(added(json!(list(&[one.clone()])), json!(list(&[two, one.clone()]))).unwrap(), [TWO]);
-        assert_eq!(added(json!(list(&[one.clone()])), json!("[]")).unwrap(), Vec::<String>::new());
-        let renamed = list(&[described(ONE, "other")]);
-        assert_eq!(added(json!(list(&[one])), json!(renamed)).unwrap(), Vec::<String>::new());
+        assert_eq!(added(json!("[]"), json!(list(&[&one]))).unwrap(), [ONE]);
+        assert_eq!(added(json!(null), json!(list(&[&one]))).unwrap(), [ONE]);
+        assert_eq!(added(json!(list(&[&one])), json!(list(&[&two, &one]))).unwrap(), [TWO]);
+        assert_eq!(added(json!(list(&[&one])), json!("[]")).unwrap(), Vec::<String>::new());
+        let renamed = list(&[&described(ONE, "other")]);
+        assert_eq!(added(json!(list(&[&one])), json!(renamed)).unwrap(), Vec::<String>::new());
     }
 
     /// Whoever makes a key chooses its name.
@@ -128,7 +127,7 @@ mod tests {
     #[case(format!("x\",\"[KeyIdentifier={TWO},KeyType=Password"))]
     #[case(format!("KeyIdentifier={TWO},"))]
     fn the_name_of_a_key_adds_no_other(#[case] name: String) {
-        assert_eq!(added(json!("[]"), json!(list(&[described(ONE, &name)]))).unwrap(), [ONE]);
+        assert_eq!(added(json!("[]"), json!(list(&[&described(ONE, &name)]))).unwrap(), [ONE]);
     }
 
     #[rstest]
@@ -141,7 +140,7 @@ mod tests {
     #[case(json!("[7]"))]
     fn an_unknown_form_says_nothing(#[case] value: Json) {
         assert_eq!(added(json!("[]"), value.clone()), None);
-        assert_eq!(added(value, json!(list(&[described(ONE, "a")]))), None);
+        assert_eq!(added(value, json!(list(&[&described(ONE, "a")]))), None);
     }
 
     #[test]
