@@ -190,7 +190,6 @@ pub const fn recovery(reason: Reason) -> Recovery {
         | Reason::FederationIssuerUnreachable
         | Reason::ManagedIdentityUnreachable
         | Reason::IdentityProviderUnavailable
-        | Reason::ManagedIdentityUnreachable
         | Reason::TokenRejected
         | Reason::ServiceAccountMissing
         | Reason::ServiceAccountNotAllowed

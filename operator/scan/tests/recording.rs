@@ -68,6 +68,7 @@ async fn whatever_comes(path: &Path) -> Result<(ScanReport, Kept, Result<(), Rec
         endpoints: None,
         credential_dir: "/nowhere".into(),
         federated_token: "/nowhere".into(),
+        surroundings: sv0_scan::Surroundings::default(),
         sink: Box::new(kept.clone()),
         pause: Arc::new(sv0_connector::TokioPause),
         stop: tokio_util::sync::CancellationToken::new(),

@@ -9,16 +9,11 @@ use url::form_urlencoded;
 /// The values of an operation's slots.
 pub(crate) type Slots = BTreeMap<String, String>;
 
-/// The first segment of an operation's addresses.
-fn version_of<'a>(manifest: &'a Manifest, _: &Operation) -> &'a str {
-    &manifest.api.version
-}
-
 /// The operation that `path` (with the API's version) and `query` ask for.
 pub(crate) fn find<'a>(manifest: &'a Manifest, path: &str, query: &str) -> Option<(&'a Operation, Slots)> {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     manifest.operations.iter().find_map(|operation| {
-        let template = format!("/{}{}", version_of(manifest, operation), operation.path);
+        let template = format!("/{}{}", manifest.version_of(operation), operation.path);
         let mut slots = Slots::new();
         matches(&template, path, &mut slots)?;
         if pairs.len() != operation.query.len() {

@@ -1,4 +1,4 @@
-// SecurityV0 reads Microsoft Entra ID with this application: the minimal permission set of collection revision 1.
+// SecurityV0 reads Microsoft Entra ID with this application: the minimal permission set of collection revision 2.
 // Every permission reads and none writes. Generated from the connector's manifest: do not edit, deploy it with
 // main.bicepparam, which `kubectl sv0 onboard entra` writes for your cluster.
 //
@@ -35,6 +35,10 @@ var permissions = [
   'User.Read.All'
   'RoleManagement.Read.Directory'
   'Organization.Read.All'
+  'GroupMember.Read.All'
+  'AuditLog.Read.All'
+  'AgentIdentity.Read.All'
+  'AgentIdentityBlueprint.Read.All'
 ]
 
 resource graph 'Microsoft.Graph/servicePrincipals@v1.0' existing = {

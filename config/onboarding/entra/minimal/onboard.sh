@@ -1,6 +1,6 @@
 #!/bin/sh
 # Does with az alone what main.bicep does: the application, its trust in your cluster, and the minimal permission set of
-# collection revision 1. Every permission reads and none writes. May be run again: what is there already is left as it is.
+# collection revision 2. Every permission reads and none writes. May be run again: what is there already is left as it is.
 # Generated from the connector's manifest; the values of your cluster come from values.sh and federated-credential.json.
 #
 # Sign in first as somebody who may create applications and grant application permissions of Microsoft Graph:
@@ -15,6 +15,10 @@ Application.Read.All
 User.Read.All
 RoleManagement.Read.Directory
 Organization.Read.All
+GroupMember.Read.All
+AuditLog.Read.All
+AgentIdentity.Read.All
+AgentIdentityBlueprint.Read.All
 '
 
 stop() { echo "$1" >&2; exit 1; }

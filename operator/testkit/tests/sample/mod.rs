@@ -386,6 +386,8 @@ impl Connector for Sample {
             permissions_excess: Vec::new(),
             credential_expires_at: None,
             pending_revision: None,
+            add_ons: Vec::new(),
+            own_grants: None,
         })
     }
 }
