@@ -13,6 +13,7 @@ pub mod faults;
 pub mod forward;
 pub mod logs;
 pub mod metadata;
+pub mod planted;
 pub mod store;
 pub mod vendor;
 pub mod world;

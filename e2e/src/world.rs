@@ -195,7 +195,12 @@ fn install(env: &Env, kubectl: &Kubectl) -> Result<Vendor> {
 impl World {
     /// Loads the shipped demonstration estate into the vendor, connects it, and waits for its evaluation.
     pub fn connect_demo(&self) -> Result<()> {
-        let yaml = std::fs::read_to_string(self.env.root.join("e2e/estate/estates/demo.yaml"))?;
+        self.connect_shipped("demo.yaml")
+    }
+
+    /// The same for any of the shipped estates.
+    pub fn connect_shipped(&self, name: &str) -> Result<()> {
+        let yaml = std::fs::read_to_string(self.env.root.join("e2e/estate/estates").join(name))?;
         let tenant = estate::Tenant::load(&yaml, self.ns)?;
         self.vendor.set_estate(&tenant.document.to_string())?;
         let mut instance = self.instance(&json!({"workloadIdentity": {}}));
@@ -203,6 +208,14 @@ impl World {
         instance["spec"]["entra"]["clientId"] = json!(tenant.client);
         self.kubectl.apply(&instance.to_string())?;
         self.wait_evaluated()
+    }
+
+    /// Changes the instance's spec.
+    pub fn patch_instance(&self, spec: &Value) -> Result<()> {
+        let patch = json!({ "spec": spec }).to_string();
+        self.kubectl
+            .run(&["patch", "connectorinstance", INSTANCE, "-n", self.ns, "--type=merge", "-p", &patch])
+            .map(|_| ())
     }
 
     /// A token of a ServiceAccount for one audience.

@@ -1,41 +1,16 @@
 //! The shipped demonstration estate: every planted finding appears, no near miss does, and nothing is written twice.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde_json::{Value, json};
-use sv0_e2e::{Result, World, estate, eventually, world};
-
-type Key = (String, String, String, bool);
-
-fn key(finding: &Value) -> Key {
-    let spec = &finding["spec"];
-    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    let subject = text(&spec["subject"]["id"]).rsplit(':').next().unwrap_or_default().to_owned();
-    (text(&spec["rule"]["id"]), subject, text(&spec["severity"]).to_lowercase(), spec["rule"]["claim"] == "Narrower")
-}
+use serde_json::json;
+use sv0_e2e::{Result, World, estate, eventually, planted, world};
 
 #[test]
 fn the_demonstration_shows_what_was_planted_and_nothing_else() -> Result<()> {
     let world = World::clean()?;
     world.connect_demo()?;
-    let expected = world.vendor.expectations()?;
-    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    let rows = |name: &str| expected[name].as_array().cloned().unwrap_or_default();
-    let wanted: BTreeSet<Key> = rows("findings")
-        .iter()
-        .map(|e| (text(&e["rule"]), text(&e["subject"]), text(&e["severity"]).to_lowercase(), e["narrower"] == true))
-        .collect();
-    let seen: BTreeSet<Key> = world.findings()?.iter().map(key).collect();
-    assert!(!wanted.is_empty(), "the estate file expects nothing");
-    let missing: Vec<_> = wanted.difference(&seen).collect();
-    let extra: Vec<_> = seen.difference(&wanted).collect();
-    assert!(missing.is_empty() && extra.is_empty(), "missing: {missing:#?}\nnot expected: {extra:#?}");
-    for near_miss in rows("nearMisses") {
-        let (rule, subject) = (text(&near_miss["rule"]), text(&near_miss["subject"]));
-        assert!(!seen.iter().any(|k| k.0 == rule && k.1 == subject), "reported: {near_miss}");
-    }
+    planted::exactly(&world)?;
 
     // A person reads the table in 120 columns and the description without knowing the tool.
     let table = world.kubectl.run(&["get", "findings", "-n", world.ns])?;

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::estate::{Estate, EstateError};
+use crate::estate::{Estate, EstateError, census};
 use crate::faults::{Expiry, Fault, Faults, Hostile, Lag, LostPage, Revocation};
 use crate::spec::{AppRoleAssignment, EstateFile, PasswordCredential, SecretText};
 use crate::state::{Counters, State};
@@ -129,6 +129,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/counters", get(counters))
         .route("/expectations", get(expectations))
+        .route("/tenant", get(tenant))
         .route("/ca", get(|Shared(state): Shared<Arc<State>>| async move { state.ca_pem.clone() }))
         .route("/reset-counters", post(reset_counters))
         .route("/clear-faults", post(clear_faults))
@@ -144,6 +145,14 @@ async fn counters(Shared(state): Shared<Arc<State>>) -> Response<Body> {
 
 async fn expectations(Shared(state): Shared<Arc<State>>) -> Response<Body> {
     wire::json(StatusCode::OK, &json!(state.estate().expectations()))
+}
+
+/// Which tenant this is, who scans it, and how large it is.
+async fn tenant(Shared(state): Shared<Arc<State>>) -> Response<Body> {
+    let estate = state.estate();
+    let (tenant, client) = (estate.tenant_id(), estate.operator_app_id());
+    let answer = json!({"tenantId": tenant, "clientId": client, "counts": census(&estate)});
+    wire::json(StatusCode::OK, &answer)
 }
 
 // The body is read although it says nothing: a connection closed on an unread body breaks the caller's pipe.

@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: what the product costs, measured on a real cluster. Figures for people in a table, for machines
+//! `cargo xtask bench`: what the product costs, measured on a real cluster or, for
+//! one program alone, in a process of its own. Figures for people in a table, for machines
 //! with `--json` as one line each. Never a test: nothing here passes or fails a build.
 
+mod entra;
 mod etcd;
 mod footprint;
 mod many;
@@ -22,6 +24,8 @@ pub(crate) struct Args {
 enum What {
     /// Memory of the manager, requests at idle, size of the image and of Findings, time from install to first Finding.
     Footprint(Common),
+    /// Requests, time, memory and snapshot size of one scan of a very large tenant. Needs no cluster.
+    Entra(entra::Options),
 }
 
 /// What every benchmark takes.
@@ -36,9 +40,10 @@ pub(crate) struct Common {
 
 /// Runs the subcommand.
 pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
-    let What::Footprint(options) = &args.what;
-    let figures = footprint::measure(ctx, &options.cluster)?;
-    print(&figures, options.json)
+    match &args.what {
+        What::Footprint(options) => print(&footprint::measure(ctx, &options.cluster)?, options.json),
+        What::Entra(options) => print(&entra::measure(ctx, options)?, options.json),
+    }
 }
 
 /// One measured number.
