@@ -45,6 +45,7 @@ fn said(check: &str, defect: Defect) -> Vec<String> {
 #[case("hostile", Defect::CountsRepeatedParts, "listParts answers with ExtraRows: parts claims to be complete")]
 #[case("hostile", Defect::LetsOneListEndTheScan, "listThings answers with NotJson: the whole scan fails")]
 #[case("coverage", Defect::TakesARefusalForNothing, "things with Forbidden: it is (Complete, \"\")")]
+#[case("coverage", Defect::TakesAFailureForThrottling, "parts with Down: it is (Throttled, \"RateLimited\")")]
 #[case("coverage", Defect::NamesNoPermission, "things with Forbidden: the missing permission is not named")]
 #[case("coverage", Defect::ForgetsWhatPartsAreBuiltUpon, "things with Forbidden: parts is built upon it")]
 #[case("coverage", Defect::OverlooksBrokenItems, "things with LastPageLost: it is (Complete, \"\")")]

@@ -127,7 +127,12 @@ impl<'a> Reducer<'a> {
                     self.unlisted.insert(field.to_owned());
                     return Value::Object(Map::new());
                 };
-                self.object(object, |name| name == TYPE || nested.iter().any(|kept| kept == name))
+                let only = manifest
+                    .nested_only
+                    .get(field)
+                    .filter(|only| object.get(&only.by) != Some(&only.is.as_str().into()));
+                let gone = |name: &str| only.is_some_and(|only| only.fields.iter().any(|field| field == name));
+                self.object(object, |name| name == TYPE || (nested.iter().any(|kept| kept == name) && !gone(name)))
             }
             scalar => scalar,
         }
@@ -164,11 +169,17 @@ mod tests {
     use crate::guard::Param;
     use crate::manifest::tests::SMALL;
 
-    const MORE: &str = "nested: {parts: [id, secretText], owner: [id]}\n";
+    const MORE: &str = "nested: {parts: [id, secretText], owner: [id], changes: [name, value]}";
+    const ONLY: &str = "nestedOnly: {changes: {where: name, is: Key, fields: [value]}}";
 
     fn guard() -> Guard {
-        let yaml = format!("{MORE}{SMALL}")
-            .replace("paging: odataNextLink,", "paging: odataNextLink, fields: [id, parts, owner, loose, key],")
+        let yaml = SMALL
+            .replace("nested: {a: [b, c]}", MORE)
+            .replace("nestedOnly: {a: {where: b, is: x, fields: [c]}}", ONLY)
+            .replace(
+                "paging: odataNextLink,",
+                "paging: odataNextLink, fields: [id, parts, owner, loose, key, changes],",
+            )
             .replace(
                 "collection: parts, permission: Thing.Read, revision: 1}\n  - {id: byKey",
                 "collection: parts, permission: Thing.Read, fields: [name], revision: 1}\n  - {id: byKey",
@@ -188,6 +199,7 @@ mod tests {
     #[case::unnamed(json!({"value": [{"id": 1, "name": "x"}], "more": 1}), json!({"value": [{"id": 1}]}))]
     #[case::inside(json!({"value": [{"parts": [{"id": 1, "x": 2}], "owner": {"id": [3], "y": 4}}]}), json!({"value": [{"parts": [{"id": 1}], "owner": {"id": [3]}}]}))]
     #[case::key_material(json!({"value": [{"key": "k", "parts": [{"secretText": "s"}]}]}), json!({"value": [{"parts": [{}]}]}))]
+    #[case::of_some(json!({"value": [{"changes": [{"name": "Key", "value": "k"}, {"name": "Else", "value": "v"}, {"value": "v"}, {"name": ["Key"], "value": "v"}]}]}), json!({"value": [{"changes": [{"name": "Key", "value": "k"}, {"name": "Else"}, {}, {"name": ["Key"]}]}]}))]
     #[case::types(json!({"value": [{"@odata.type": "#a", "owner": {"@odata.type": "#b"}}]}), json!({"value": [{"@odata.type": "#a", "owner": {"@odata.type": "#b"}}]}))]
     #[case::no_list(json!({"value": {"id": 1}}), json!({"value": null}))]
     #[case::no_items(json!({"value": ["free text", ["id"]], "@odata.count": 7}), json!({"value": [null, null], "@odata.count": 7}))]

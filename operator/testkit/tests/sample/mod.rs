@@ -22,6 +22,7 @@ pub(crate) enum Defect {
     PanicsWithoutAName,
     OverlooksBrokenItems,
     TakesARefusalForNothing,
+    TakesAFailureForThrottling,
     NamesNoPermission,
     ForgetsWhatPartsAreBuiltUpon,
     KeepsWhatIsNotListed,
@@ -244,7 +245,7 @@ impl Walk<'_> {
                 }
             };
             let mut open: BTreeSet<usize> = (0..requests.len()).collect();
-            let mut again = false;
+            let mut again = None;
             for answer in envelope.responses {
                 let Some(place) = answer.id.parse::<usize>().ok().filter(|place| open.remove(place)) else { continue };
                 let code = answer.body.pointer("/error/code").and_then(Json::as_str).unwrap_or_default();
@@ -253,17 +254,17 @@ impl Walk<'_> {
                         Ok(page) => pages.push((place, page)),
                         Err(_) => tally.report(Cause::ResponseMalformed),
                     },
-                    429 | 500.. => again = true,
+                    429 => again = Some(Cause::RateLimited),
+                    500.. if self.has(Defect::TakesAFailureForThrottling) => again = Some(Cause::RateLimited),
+                    500.. => again = again.or(Some(Cause::UpstreamUnavailable)),
                     status => tally.report(self.engine.explain(&requests[place], status, code)),
                 }
             }
             if !open.is_empty() {
                 tally.report(Cause::ResponseMalformed);
             }
-            if !again {
-                break;
-            }
-            if let Err(failure) = self.engine.wait(None, attempt).await {
+            let Some(cause) = again else { break };
+            if let Err(failure) = self.engine.wait(cause, None, attempt).await {
                 tally.report(failure);
                 break;
             }
