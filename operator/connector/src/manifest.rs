@@ -128,6 +128,10 @@ pub struct Only {
     pub is: String,
     /// The fields that go when it says something else.
     pub fields: Vec<String>,
+    /// These fields hold a list of texts, written as JSON within a text: where each of them is cut. A bracket that closes
+    /// it stays.
+    #[serde(default)]
+    pub cut_at: Option<String>,
 }
 
 /// How the pages of a list follow each other.

@@ -139,8 +139,8 @@ impl Account {
 
 /// Unless what they are built upon is whole, they are not.
 fn lacking<const N: usize>(whole: bool, dependents: [&mut Tally; N]) {
-    if !whole {
-        dependents.into_iter().for_each(|dependent| dependent.report(Cause::PartialCoverage));
+    for dependent in dependents.into_iter().filter(|_| !whole) {
+        dependent.report(Cause::PartialCoverage);
     }
 }
 
