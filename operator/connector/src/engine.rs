@@ -199,13 +199,16 @@ impl Engine {
         }
     }
 
-    /// Waits as the vendor asked for one part of an envelope: slows down, and gives up on a wait beyond the bound.
-    pub async fn wait(&self, asked: Option<Duration>, attempt: u32) -> Result<(), Failure> {
+    /// Waits before parts of an envelope that gave nothing for `cause` are asked for again, as long as the vendor asked:
+    /// slows down, and gives up after enough attempts or on a wait beyond the bound.
+    pub async fn wait(&self, cause: Cause, asked: Option<Duration>, attempt: u32) -> Result<(), Failure> {
         self.gate.slow_down();
-        self.throttled.fetch_add(1, Ordering::Relaxed);
+        if cause == Cause::RateLimited {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+        }
         let wait = asked.unwrap_or_else(|| backoff(attempt));
         if attempt + 1 >= MAX_ATTEMPTS || wait > MAX_WAIT {
-            return Err(Failure { cause: Cause::RateLimited, permission: None, retry_after: asked });
+            return Err(Failure { cause, permission: None, retry_after: asked });
         }
         self.sleep(wait).await
     }

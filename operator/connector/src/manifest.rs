@@ -41,6 +41,9 @@ pub struct Manifest {
     /// What is kept inside of a kept field that holds objects, by the field's name. Recordings hold no more than this.
     #[serde(default)]
     pub nested: BTreeMap<String, Vec<String>>,
+    /// Fields inside that are kept only of some of the objects, by the field's name as in `nested`.
+    #[serde(default)]
+    pub nested_only: BTreeMap<String, Only>,
     /// What is never read, for the documents.
     #[serde(default)]
     pub never_read: Vec<String>,
@@ -112,6 +115,23 @@ pub struct PersonalData {
     pub about: String,
     /// What for.
     pub purpose: String,
+}
+
+/// Fields that are kept only of objects which say something of themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Only {
+    /// The field that decides.
+    #[serde(rename = "where")]
+    pub by: String,
+    /// What it has to say.
+    pub is: String,
+    /// The fields that go when it says something else.
+    pub fields: Vec<String>,
+    /// These fields hold a list of texts, written as JSON within a text: where each of them is cut. A bracket that closes
+    /// it stays.
+    #[serde(default)]
+    pub cut_at: Option<String>,
 }
 
 /// How the pages of a list follow each other.
@@ -196,6 +216,9 @@ pub enum ManifestError {
     /// A pace that lets nothing through, or everything.
     #[error("the manifest's pace {0} has no requests or no seconds")]
     Pace(String),
+    /// It keeps of some objects what is not kept of any.
+    #[error("the manifest's nestedOnly {0} names something that nested does not list")]
+    NestedOnly(String),
 }
 
 impl Manifest {
@@ -220,6 +243,14 @@ impl Manifest {
             if let Some(problem) = self.problem_of_add_on(permission) {
                 return Err(ManifestError::Permission { permission: permission.id.clone(), problem });
             }
+        }
+        let listed = |field: &String, inside: &String| self.nested.get(field).is_some_and(|kept| kept.contains(inside));
+        let loose = self
+            .nested_only
+            .iter()
+            .find(|(field, only)| !listed(field, &only.by) || !only.fields.iter().all(|inside| listed(field, inside)));
+        if let Some((field, _)) = loose {
+            return Err(ManifestError::NestedOnly(field.clone()));
         }
         let idle = self.paces.iter().find(|(_, pace)| pace.requests == 0 || pace.seconds == 0);
         idle.map_or(Ok(()), |(name, _)| Err(ManifestError::Pace(name.clone())))
@@ -340,6 +371,8 @@ authMethods: [clientSecret]
 headers: {x-priority: Low}
 requestIdHeader: client-request-id
 paces: {slow: {requests: 2, seconds: 10}}
+nested: {a: [b, c]}
+nestedOnly: {a: {where: b, is: x, fields: [c]}}
 permissions:
   - {id: Thing.Read, role: r1, reason: things}
   - {id: Extra.Read, reason: newer things, addOn: newer}
@@ -380,6 +413,8 @@ operations:
     #[case::pace_inside("inner: [preview]", "inner: [preview, slow]")]
     #[case::unknown_pace("pace: slow", "pace: fast")]
     #[case::idle_pace("requests: 2", "requests: 0")]
+    #[case::unlisted_condition("nested: {a: [b, c]}", "nested: {a: [c]}")]
+    #[case::unlisted_inside("nested: {a: [b, c]}", "nested: {a: [b]}")]
     #[case::add_on_for_nothing("addOn: newer", "addOn: older")]
     #[case::add_on_that_another_needs("path: /slow,", "path: /slow, permission: Extra.Read,")]
     #[case::inner("inner: [getThing]", "inner: [gone]")]

@@ -2,6 +2,9 @@
 
 use jiff::Timestamp;
 
+/// Longest list within a text that is read, in bytes.
+const MAX_LISTED: usize = 64 * 1024;
+
 /// Longest display text that is kept, in characters.
 pub const MAX_TEXT: usize = 256;
 
@@ -35,6 +38,12 @@ pub fn guid(text: &str) -> Option<String> {
 pub fn exact(text: &str, most: usize) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= most && !text.chars().any(is_unsafe);
     fits.then(|| text.to_owned())
+}
+
+/// The texts of a list that a vendor writes as JSON within a text. `None` when it is no such list, or longer than 64 KiB.
+pub fn listed(text: &str) -> Option<Vec<String>> {
+    let text = text.trim();
+    (text.len() <= MAX_LISTED).then(|| serde_json::from_str(text).ok())?
 }
 
 /// A vendor's opaque identifier: 1 to 128 characters that need no escaping anywhere.
@@ -98,6 +107,14 @@ mod tests {
         );
         for bad in ["", "9a5d68dd", "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a3g", "../../../../../../../../../../etc/pw"] {
             assert_eq!(guid(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_list_within_a_text_is_a_list_of_texts() {
+        assert_eq!(listed(r#" ["a", "b"] "#), Some(vec!["a".to_owned(), "b".to_owned()]));
+        for bad in ["", "a", "{}", "[1]", "[\"a\"", &format!("[\"{}\"]", "a".repeat(MAX_LISTED))] {
+            assert_eq!(listed(bad), None);
         }
     }
 

@@ -5,6 +5,7 @@
 
 #[allow(dead_code, reason = "shared with the other tests")]
 mod support;
+#[allow(dead_code, reason = "shared with the other tests")]
 mod tenant;
 
 use std::sync::Arc;

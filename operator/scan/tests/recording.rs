@@ -5,6 +5,8 @@
 
 #[allow(dead_code, reason = "shared with the other tests")]
 mod support;
+#[allow(dead_code, reason = "shared with the other tests")]
+mod tenant;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,8 +17,10 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use support::{ASSERTION, CANARY, Faults, Kept, Microsoft, NEVER, SECRET, Scene};
 use sv0_connector::{Exchanges, Recorder, RecordingError};
+use sv0_graph::CoverageState;
 use sv0_protocol::{Outcome, Reason, ScanReport};
-use sv0_scan::{finish_recording, open_recording, run, run_with};
+use sv0_scan::{Surroundings, finish_recording, open_recording, run, run_with};
+use tenant::World;
 
 /// A recorded scan.
 struct Recorded {
@@ -45,8 +49,19 @@ fn parts(kept: &Kept) -> Vec<Bytes> {
     kept.parts.lock().unwrap().clone()
 }
 
+/// A scene whose order accepts this collection revision.
+fn scene(microsoft: &Microsoft, revision: u32) -> Scene {
+    let mut scene = Scene::new(microsoft);
+    scene.request.accepted_collection_revision = revision;
+    scene
+}
+
 async fn record(microsoft: &Microsoft) -> Recorded {
-    let scene = Scene::new(microsoft);
+    record_at(microsoft, 1).await
+}
+
+async fn record_at(microsoft: &Microsoft, revision: u32) -> Recorded {
+    let scene = scene(microsoft, revision);
     let dir = tempfile::tempdir().unwrap();
     let recorder = Arc::new(Recorder::create(&dir.path().join("recording")).unwrap());
     let exchanges = Exchanges::Recorded(Arc::clone(&recorder));
@@ -97,14 +112,17 @@ async fn vendor(faults: Faults) -> Arc<Microsoft> {
 #[case::down(Faults { raw: Some(("/$batch", 503, String::new())), ..Faults::default() })]
 #[case::hidden(Faults { hide_accounts: true, ..Faults::default() })]
 #[tokio::test]
-async fn a_replay_finds_what_the_recorded_scan_found(#[case] faults: Faults) {
+async fn a_replay_finds_what_the_recorded_scan_found(#[case] faults: Faults, #[values(1, 2)] revision: u32) {
     let microsoft = vendor(faults.clone()).await;
-    let plain = Scene::new(&microsoft);
+    if revision == 2 {
+        microsoft.extend();
+    }
+    let plain = scene(&microsoft, revision);
     let unrecorded = Box::pin(run(&plain.request, &plain.ports())).await;
     microsoft.set(faults);
     if unrecorded.snapshot.is_none() {
         // What ends a scan ends it recorded as well, and leaves no recording.
-        let scene = Scene::new(&microsoft);
+        let scene = scene(&microsoft, revision);
         let dir = tempfile::tempdir().unwrap();
         let recorder = Arc::new(Recorder::create(dir.path()).unwrap());
         let exchanges = Exchanges::Recorded(Arc::clone(&recorder));
@@ -113,7 +131,7 @@ async fn a_replay_finds_what_the_recorded_scan_found(#[case] faults: Faults) {
         assert_eq!(finish_recording(&recorder, &scene.request, &report), Err(RecordingError::CutShort));
         return;
     }
-    let recorded = record(&microsoft).await;
+    let recorded = record_at(&microsoft, revision).await;
     assert_eq!(recorded.parts, parts(&plain.kept), "recording changes nothing");
     assert_eq!(recorded.report.gaps, unrecorded.gaps);
     let asked = microsoft.paths.lock().unwrap().len();
@@ -129,9 +147,50 @@ async fn a_replay_finds_what_the_recorded_scan_found(#[case] faults: Faults) {
     assert_eq!(*again.manifest.lock().unwrap(), *kept.manifest.lock().unwrap(), "twice the same, times included");
 }
 
+/// The simulated tenants at the newest collection revision: one without paid plans, one with all of them.
+#[rstest]
+#[case::demo(tenant::DEMO, tenant::SECRET, &["servicePrincipals"])]
+#[case::full(tenant::FULL, tenant::FULL_SECRET, &["agentIdentities", "credentialActivity", "directoryAudits", "directoryRoleEligibility", "flexibleFederatedCredentials", "groupMembers"])]
+#[tokio::test]
+async fn a_replay_finds_what_the_simulated_tenant_has(
+    #[case] estate: &str,
+    #[case] secret: &str,
+    #[case] told: &[&str],
+) {
+    let world = World::start(estate).await;
+    let mut request = world.request();
+    request.accepted_collection_revision = 2;
+    let files = [("target", world.tenant.as_str()), ("clientSecret", secret)];
+    let (plain, unrecorded) = world.scan_with(&request, &files, &Surroundings::default()).await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("recording");
+    let recorder = Arc::new(Recorder::create(&path).unwrap());
+    let exchanges = Exchanges::Recorded(Arc::clone(&recorder));
+    let (report, kept) = world.scan_by(&request, &files, &Surroundings::default(), &exchanges).await;
+    finish_recording(&recorder, &request, &report).unwrap();
+    assert_eq!((plain.gaps, parts(&unrecorded)), (report.gaps.clone(), parts(&kept)), "recording changes nothing");
+    let snapshot = kept.snapshot();
+    for collection in told {
+        let record = snapshot.header.coverage.iter().find(|record| record.collection == *collection).unwrap();
+        assert_eq!(record.state, CoverageState::Complete, "{collection}");
+        assert!(record.items > 0, "{collection}");
+    }
+
+    let (again, replayed) = replay(&path).await.unwrap();
+    assert_eq!(parts(&replayed), parts(&kept), "the same rows, byte by byte");
+    assert_eq!(
+        (again.outcome, again.reason, again.gaps, again.items),
+        (report.outcome, report.reason, report.gaps, report.items)
+    );
+    assert_eq!(again.permissions_missing, report.permissions_missing);
+    assert_eq!(replayed.snapshot().header.coverage, snapshot.header.coverage);
+}
+
 #[tokio::test]
 async fn secrets_and_what_is_never_read_are_not_written() {
-    let recorded = record(&*vendor(Faults::default()).await).await;
+    let microsoft = vendor(Faults::default()).await;
+    microsoft.extend();
+    let recorded = record_at(&microsoft, 2).await;
     let mut all = String::new();
     for file in recorded.files() {
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
@@ -143,7 +202,7 @@ async fn secrets_and_what_is_never_read_are_not_written() {
     }
     let index: Value = serde_json::from_slice(&std::fs::read(recorded.path().join("index.json")).unwrap()).unwrap();
     assert_eq!(index["format"], "securityv0-recording/1");
-    assert_eq!((&index["connector"], &index["collectionRevision"]), (&json!("entra"), &json!(1)));
+    assert_eq!((&index["connector"], &index["collectionRevision"]), (&json!("entra"), &json!(2)));
     assert_eq!(index["asOf"], "2026-01-01T00:00:00Z");
 }
 

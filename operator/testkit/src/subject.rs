@@ -190,6 +190,14 @@ impl<C: Connector> Subject<C> {
     }
 }
 
+/// A row without the operation that told it.
+fn untold(row: &Row) -> Row {
+    match row {
+        Row::Node(node) => Row::Node(sv0_graph::NodeRow { op: 0, ..node.clone() }),
+        Row::Edge(edge) => Row::Edge(sv0_graph::EdgeRow { op: 0, ..edge.clone() }),
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -225,15 +233,20 @@ impl Run {
         self.coverage(collection).is_some_and(|record| record.state == CoverageState::Complete)
     }
 
+    /// Everything that was said, whichever operation told it.
+    pub(crate) fn said(&self) -> BTreeSet<Row> {
+        self.rows.iter().map(untold).collect()
+    }
+
     /// What a collection says, whichever of its operations told it.
     pub(crate) fn facts(&self, manifest: &Manifest, collection: &str) -> BTreeSet<Row> {
         let operations = manifest.graph_operations();
         let ours = |op: u16| operations.get(usize::from(op)).is_some_and(|o| o.collection == collection);
-        let told = |row: &Row| match row {
-            Row::Node(node) => ours(node.op).then(|| Row::Node(sv0_graph::NodeRow { op: 0, ..node.clone() })),
-            Row::Edge(edge) => ours(edge.op).then(|| Row::Edge(sv0_graph::EdgeRow { op: 0, ..edge.clone() })),
+        let of = |row: &&Row| match row {
+            Row::Node(node) => ours(node.op),
+            Row::Edge(edge) => ours(edge.op),
         };
-        self.rows.iter().filter_map(told).collect()
+        self.rows.iter().filter(of).map(untold).collect()
     }
 
     /// The names of the snapshot's parts: equal rows have equal names.

@@ -44,7 +44,15 @@ fn said(check: &str, defect: Defect) -> Vec<String> {
 )]
 #[case("hostile", Defect::CountsRepeatedParts, "listParts answers with ExtraRows: parts claims to be complete")]
 #[case("hostile", Defect::LetsOneListEndTheScan, "listThings answers with NotJson: the whole scan fails")]
+#[case(
+    "hostile",
+    Defect::SpeaksForAnotherList,
+    "listNews answers with NotJson: everything claims to be complete and something else is said"
+)]
+#[case("coverage", Defect::CallsAnAddOnMissing, "news with Forbidden: an add-on is reported as missing")]
+#[case("coverage", Defect::CallsWhatItHasMissing, "nothing is wrong and [\"Thing.Read\"] is missing")]
 #[case("coverage", Defect::TakesARefusalForNothing, "things with Forbidden: it is (Complete, \"\")")]
+#[case("coverage", Defect::TakesAFailureForThrottling, "parts with Down: it is (Throttled, \"RateLimited\")")]
 #[case("coverage", Defect::NamesNoPermission, "things with Forbidden: the missing permission is not named")]
 #[case("coverage", Defect::ForgetsWhatPartsAreBuiltUpon, "things with Forbidden: parts is built upon it")]
 #[case("coverage", Defect::OverlooksBrokenItems, "things with LastPageLost: it is (Complete, \"\")")]

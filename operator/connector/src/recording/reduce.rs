@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::format::page_query;
 use crate::guard::{Guard, Prepared};
-use crate::manifest::{Manifest, Operation};
+use crate::manifest::{Manifest, Only, Operation};
+use crate::text;
 
 /// Never written, whatever a manifest says.
 const NEVER: [&str; 3] = ["key", "hint", "secretText"];
@@ -127,11 +128,37 @@ impl<'a> Reducer<'a> {
                     self.unlisted.insert(field.to_owned());
                     return Value::Object(Map::new());
                 };
+                let object = match manifest.nested_only.get(field) {
+                    Some(only) => some(only, object),
+                    None => object,
+                };
                 self.object(object, |name| name == TYPE || nested.iter().any(|kept| kept == name))
             }
             scalar => scalar,
         }
     }
+}
+
+/// An object without what is kept of others only.
+fn some(only: &Only, mut object: Map<String, Value>) -> Map<String, Value> {
+    let fits = object.get(&only.by).and_then(Value::as_str) == Some(only.is.as_str());
+    for field in &only.fields {
+        if !fits {
+            object.remove(field);
+        } else if let (Some(at), Some(Value::String(told))) = (&only.cut_at, object.get_mut(field)) {
+            // What is no such list stays none.
+            *told = text::listed(told).map_or_else(String::new, |texts| cut(&texts, at));
+        }
+    }
+    object
+}
+
+fn cut(texts: &[String], at: &str) -> String {
+    let kept = texts.iter().map(|text| match text.split_once(at) {
+        Some((before, rest)) => format!("{before}{}", if rest.trim_end().ends_with(']') { "]" } else { "" }),
+        None => text.clone(),
+    });
+    Value::Array(kept.map(Value::String).collect()).to_string()
 }
 
 /// Something that is no list and no object, or nothing.
@@ -164,11 +191,17 @@ mod tests {
     use crate::guard::Param;
     use crate::manifest::tests::SMALL;
 
-    const MORE: &str = "nested: {parts: [id, secretText], owner: [id]}\n";
+    const MORE: &str = "nested: {parts: [id, secretText], owner: [id], changes: [name, value]}";
+    const ONLY: &str = "nestedOnly: {changes: {where: name, is: Key, fields: [value], cutAt: ',Name='}}";
 
     fn guard() -> Guard {
-        let yaml = format!("{MORE}{SMALL}")
-            .replace("paging: odataNextLink,", "paging: odataNextLink, fields: [id, parts, owner, loose, key],")
+        let yaml = SMALL
+            .replace("nested: {a: [b, c]}", MORE)
+            .replace("nestedOnly: {a: {where: b, is: x, fields: [c]}}", ONLY)
+            .replace(
+                "paging: odataNextLink,",
+                "paging: odataNextLink, fields: [id, parts, owner, loose, key, changes],",
+            )
             .replace(
                 "collection: parts, permission: Thing.Read, revision: 1}\n  - {id: byKey",
                 "collection: parts, permission: Thing.Read, fields: [name], revision: 1}\n  - {id: byKey",
@@ -188,6 +221,9 @@ mod tests {
     #[case::unnamed(json!({"value": [{"id": 1, "name": "x"}], "more": 1}), json!({"value": [{"id": 1}]}))]
     #[case::inside(json!({"value": [{"parts": [{"id": 1, "x": 2}], "owner": {"id": [3], "y": 4}}]}), json!({"value": [{"parts": [{"id": 1}], "owner": {"id": [3]}}]}))]
     #[case::key_material(json!({"value": [{"key": "k", "parts": [{"secretText": "s"}]}]}), json!({"value": [{"parts": [{}]}]}))]
+    #[case::of_some(json!({"value": [{"changes": [{"name": "Else", "value": "v"}, {"value": "v"}, {"name": ["Key"], "value": "v"}]}]}), json!({"value": [{"changes": [{"name": "Else"}, {}, {"name": ["Key"]}]}]}))]
+    #[case::cut(json!({"value": [{"changes": [{"name": "Key", "value": "[\"[Id=1,Name=a,Name=b]\", \"[Id=2]\", \"[Id=3,Name=c\"]"}]}]}), json!({"value": [{"changes": [{"name": "Key", "value": "[\"[Id=1]\",\"[Id=2]\",\"[Id=3\"]"}]}]}))]
+    #[case::cut_from_nothing(json!({"value": [{"changes": [{"name": "Key", "value": "[Id=1,Name=a]"}, {"name": "Key", "value": null}]}]}), json!({"value": [{"changes": [{"name": "Key", "value": ""}, {"name": "Key", "value": null}]}]}))]
     #[case::types(json!({"value": [{"@odata.type": "#a", "owner": {"@odata.type": "#b"}}]}), json!({"value": [{"@odata.type": "#a", "owner": {"@odata.type": "#b"}}]}))]
     #[case::no_list(json!({"value": {"id": 1}}), json!({"value": null}))]
     #[case::no_items(json!({"value": ["free text", ["id"]], "@odata.count": 7}), json!({"value": [null, null], "@odata.count": 7}))]

@@ -109,7 +109,7 @@ impl<B> Answers<'_, B> {
     }
 }
 
-/// One envelope, sent again with the reads that were throttled until all are answered or patience ends.
+/// One envelope, sent again with the reads that were throttled or failed until all are answered or patience ends.
 async fn envelope<B: DeserializeOwned + Send>(
     engine: &Engine,
     operation: &str,
@@ -124,7 +124,7 @@ async fn envelope<B: DeserializeOwned + Send>(
         }
         let outcome = match send(engine, operation, requests, &open, &mut answers).await {
             Ok(Sent::AllAnswered) => continue,
-            Ok(Sent::Throttled(asked)) => engine.wait(asked, attempt).await,
+            Ok(Sent::Again(cause, asked)) => engine.wait(cause, asked, attempt).await,
             Err(failure) => Err(failure),
         };
         if let Err(failure) = outcome {
@@ -137,7 +137,8 @@ async fn envelope<B: DeserializeOwned + Send>(
 
 enum Sent {
     AllAnswered,
-    Throttled(Option<Duration>),
+    /// Some reads are still open: why, and how long the vendor asked to wait.
+    Again(Cause, Option<Duration>),
 }
 
 async fn send<B: DeserializeOwned + Send>(
@@ -151,14 +152,19 @@ async fn send<B: DeserializeOwned + Send>(
     let outer = engine.guard().batch(operation, &inner).map_err(|refusal| engine.refused(&refusal))?;
     let envelope: Envelope<B> = engine.json(&outer).await?;
     let mut asked: Option<Duration> = None;
-    let mut throttled = vec![false; open.len()];
+    let mut again = vec![false; open.len()];
+    // One read that is throttled explains the others that fail.
+    let mut cause = Cause::UpstreamUnavailable;
     for part in envelope.responses {
         let Some(place) = part.id.parse::<usize>().ok().filter(|place| *place < open.len()) else { continue };
         let request = &inner[place];
         if part.status == 429 || part.status >= 500 {
             let wait = part.headers.retry_after.and_then(|value| retry_after(&value, Timestamp::now()));
             asked = asked.max(wait);
-            throttled[place] = true;
+            again[place] = true;
+            if part.status == 429 {
+                cause = Cause::RateLimited;
+            }
             continue;
         }
         answers[open[place]] = Some(match part.body {
@@ -170,9 +176,9 @@ async fn send<B: DeserializeOwned + Send>(
     }
     // A read that the envelope does not answer at all would be asked for ever.
     for (place, at) in open.iter().enumerate() {
-        if answers[*at].is_none() && !throttled[place] {
+        if answers[*at].is_none() && !again[place] {
             answers[*at] = Some(Err(Cause::ResponseMalformed.into()));
         }
     }
-    Ok(if throttled.contains(&true) { Sent::Throttled(asked) } else { Sent::AllAnswered })
+    Ok(if again.contains(&true) { Sent::Again(cause, asked) } else { Sent::AllAnswered })
 }

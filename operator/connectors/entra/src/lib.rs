@@ -113,41 +113,34 @@ impl Account {
     }
 
     /// What is read about things that another collection names is not whole when that one is not. What names people
-    /// besides owners (sponsors, changes) leaves the accounts of owners whole: whom it did not name, nobody knows of.
+    /// besides owners (sponsors, changes) leaves the accounts of owners whole: whom it did not name, nobody knows of. The
+    /// same holds for groups that are only eligible for a role. What is itself built upon something comes last: what it
+    /// inherited counts as well.
     fn inherit(&mut self) {
-        let owners_whole = self.application_owners.is_complete() && self.service_principal_owners.is_complete();
-        let identities_whole = self.applications.is_complete() && self.service_principals.is_complete();
-        let roles_whole = self.role_assignments.is_complete() && self.service_principals.is_complete();
-        let groups_whole = roles_whole && self.owner_roles.is_complete() && self.app_role_assignments.is_complete();
-        let agents_whole = self.agent_identities.is_complete() && self.agent_blueprints.is_complete();
-        for (whole, dependent) in [
-            (self.applications.is_complete(), &mut self.application_owners),
-            (self.applications.is_complete(), &mut self.federated_credentials),
-            (self.service_principals.is_complete(), &mut self.service_principal_owners),
-            (self.service_principals.is_complete(), &mut self.role_assignments),
-            (self.service_principals.is_complete(), &mut self.role_eligibility),
-            (self.service_principals.is_complete(), &mut self.app_role_assignments),
-            (self.service_principals.is_complete(), &mut self.delegated_grants),
-            (owners_whole, &mut self.owner_accounts),
-            (owners_whole, &mut self.deleted_users),
-            (owners_whole && roles_whole, &mut self.owner_roles),
-            (groups_whole, &mut self.groups),
-            (groups_whole, &mut self.group_members),
-            (agents_whole, &mut self.agent_sponsors),
-            (self.service_principals.is_complete(), &mut self.principal_activity),
-            (identities_whole, &mut self.credential_activity),
-            (identities_whole, &mut self.directory_audits),
-        ] {
-            if !whole {
-                dependent.report(Cause::PartialCoverage);
-            }
-        }
-        if !self.federated_credentials.is_complete() {
-            self.flexible_credentials.report(Cause::PartialCoverage);
-        }
-        if !self.owner_accounts.is_complete() {
-            self.deleted_users.report(Cause::PartialCoverage);
-        }
+        let (applications, principals) = (self.applications.is_complete(), self.service_principals.is_complete());
+        let agents = self.agent_identities.is_complete() && self.agent_blueprints.is_complete();
+        lacking(applications, [&mut self.application_owners, &mut self.federated_credentials]);
+        lacking(principals, [&mut self.service_principal_owners, &mut self.app_role_assignments]);
+        lacking(principals, [&mut self.role_assignments, &mut self.role_eligibility]);
+        lacking(principals, [&mut self.delegated_grants, &mut self.principal_activity]);
+        lacking(applications && principals, [&mut self.credential_activity, &mut self.directory_audits]);
+        lacking(agents, [&mut self.agent_sponsors]);
+        lacking(self.federated_credentials.is_complete(), [&mut self.flexible_credentials]);
+
+        let owners = self.application_owners.is_complete() && self.service_principal_owners.is_complete();
+        let roles = self.role_assignments.is_complete();
+        lacking(owners, [&mut self.owner_accounts]);
+        lacking(self.owner_accounts.is_complete(), [&mut self.deleted_users]);
+        lacking(owners && roles, [&mut self.owner_roles]);
+        let groups = roles && self.owner_roles.is_complete() && self.app_role_assignments.is_complete();
+        lacking(groups, [&mut self.groups, &mut self.group_members]);
+    }
+}
+
+/// Unless what they are built upon is whole, they are not.
+fn lacking<const N: usize>(whole: bool, dependents: [&mut Tally; N]) {
+    for dependent in dependents.into_iter().filter(|_| !whole) {
+        dependent.report(Cause::PartialCoverage);
     }
 }
 

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use sv0_connector::Exchanges;
 use sv0_estate::estate::Estate;
 use sv0_estate::server::{self, Options, Running};
 use sv0_estate::tls::Authority;
 use sv0_protocol::{Limits, MicrosoftCloud, ScanReport, ScanRequest, Source};
-use sv0_scan::{Ports, Surroundings, run};
+use sv0_scan::{Ports, Surroundings, run_with};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,8 @@ use crate::support::{Kept, NoPause, request};
 
 pub(crate) const DEMO: &str = include_str!("../../../../e2e/estate/estates/demo.yaml");
 pub(crate) const SECRET: &str = "demo-only-not-a-secret";
+pub(crate) const FULL: &str = include_str!("../../../../e2e/estate/estates/full.yaml");
+pub(crate) const FULL_SECRET: &str = "full-only-not-a-secret";
 
 pub(crate) struct World {
     pub(crate) server: Running,
@@ -92,6 +95,17 @@ impl World {
         files: &[(&str, &str)],
         surroundings: &Surroundings,
     ) -> (ScanReport, Kept) {
+        self.scan_by(request, files, surroundings, &Exchanges::Live).await
+    }
+
+    /// The same, and what is asked may be recorded.
+    pub(crate) async fn scan_by(
+        &self,
+        request: &ScanRequest,
+        files: &[(&str, &str)],
+        surroundings: &Surroundings,
+        exchanges: &Exchanges,
+    ) -> (ScanReport, Kept) {
         let dir = tempfile::tempdir().unwrap();
         for (name, content) in files {
             std::fs::write(dir.path().join(name), content).unwrap();
@@ -107,7 +121,7 @@ impl World {
             stop: CancellationToken::new(),
             now: Timestamp::now,
         };
-        let report = Box::pin(run(request, &ports)).await;
+        let report = Box::pin(run_with(request, &ports, exchanges)).await;
         (report, kept)
     }
 

@@ -80,6 +80,13 @@ fn judge<C: Connector>(
     broken.unless(!run.rows.iter().any(stranger), || format!("{what}: an object that nobody asked for is kept"));
     let fed = feeds(subject, ground, operation);
     let identifying = matches!(fault, Fault::WithoutField(field) if field == "id");
+    // What is said of one collection may be told by another: whole in every part is the same in every part.
+    let all = || subject.collections().into_keys().all(|collection| run.is_complete(collection));
+    if (fault.hurts() || identifying || *fault == Fault::ExtraRows) && all() {
+        broken.unless(run.said() == ground.healthy.said(), || {
+            format!("{what}: everything claims to be complete and something else is said")
+        });
+    }
     for collection in fed {
         // A list that is read in another way when this one fails may be whole: then it says the same.
         let claims = run.is_complete(collection);
@@ -106,6 +113,11 @@ fn feeds<'a, C: Connector>(subject: &'a Subject<C>, ground: &'a Ground, operatio
 pub async fn coverage<C: Connector>(subject: &Subject<C>) -> Broken {
     let mut broken = Broken::default();
     let Some(ground) = Ground::new(subject, 1, &mut broken).await else { return broken };
+    if let Verdict::Collected(whole) = &ground.healthy.verdict {
+        for (what, permissions) in [("missing", &whole.permissions_missing), ("too much", &whole.permissions_excess)] {
+            broken.unless(permissions.is_empty(), || format!("nothing is wrong and {permissions:?} is {what}"));
+        }
+    }
     for (collection, operations) in subject.collections() {
         let several = operations.iter().any(|operation| ground.pages(&operation.id) > 1);
         let counted = operations.iter().any(|o| o.query.contains_key("$count") && ground.pages(&o.id) > 1);
@@ -122,7 +134,8 @@ pub async fn coverage<C: Connector>(subject: &Subject<C>) -> Broken {
             let run = subject.with(&ground.vendor, 1, &all).await;
             let what = format!("{collection} with {fault:?}");
             if subject.decisive.contains(collection) {
-                let failed = matches!(&run.verdict, Verdict::Failed(failure) if stated(subject, &fault, &operations).iter().any(|(_, reason)| *reason == failure.cause.as_str()));
+                let (_, reason) = stated(&fault);
+                let failed = matches!(&run.verdict, Verdict::Failed(failure) if failure.cause.as_str() == reason);
                 broken.unless(failed, || format!("{what}: the scan ends with {:?}", run.verdict));
                 continue;
             }
@@ -133,23 +146,14 @@ pub async fn coverage<C: Connector>(subject: &Subject<C>) -> Broken {
     broken.without(subject, "coverage")
 }
 
-/// The states and reasons that the contract's table gives.
-fn stated<C>(subject: &Subject<C>, fault: &Fault, operations: &[&Operation]) -> Vec<(CoverageState, &'static str)>
-where
-    C: Connector,
-{
-    let enveloped =
-        operations.iter().any(|o| subject.manifest.operations.iter().any(|outer| outer.inner.contains(&o.id)));
+/// The state and the reason that the contract's table gives.
+fn stated(fault: &Fault) -> (CoverageState, &'static str) {
     match fault {
-        Fault::Forbidden => vec![(CoverageState::Denied, "PermissionMissing")],
-        Fault::Unlicensed => vec![(CoverageState::Skipped, "LicenseMissing")],
-        Fault::Throttled => vec![(CoverageState::Throttled, "RateLimited")],
-        Fault::LastPageLost => vec![(CoverageState::Partial, "LastPageLost")],
-        // Inside an envelope a part that fails is asked for again like one that is throttled.
-        _ if enveloped => {
-            vec![(CoverageState::Partial, "UpstreamUnavailable"), (CoverageState::Throttled, "RateLimited")]
-        }
-        _ => vec![(CoverageState::Partial, "UpstreamUnavailable")],
+        Fault::Forbidden => (CoverageState::Denied, "PermissionMissing"),
+        Fault::Unlicensed => (CoverageState::Skipped, "LicenseMissing"),
+        Fault::Throttled => (CoverageState::Throttled, "RateLimited"),
+        Fault::LastPageLost => (CoverageState::Partial, "LastPageLost"),
+        _ => (CoverageState::Partial, "UpstreamUnavailable"),
     }
 }
 
@@ -165,16 +169,19 @@ fn told<C: Connector>(
         return broken.say(format!("{what}: there is no record of it: {:?}", run.verdict));
     };
     let is = (record.state, record.reason.as_deref().unwrap_or_default());
-    let stated = stated(subject, fault, operations);
-    broken.unless(stated.contains(&is), || format!("{what}: it is {is:?} and not {stated:?}"));
+    let stated = stated(fault);
+    broken.unless(is == stated, || format!("{what}: it is {is:?} and not {stated:?}"));
     if *fault == Fault::Forbidden {
         let needed: BTreeSet<&str> = operations.iter().filter_map(|o| o.permission.as_deref()).collect();
         let named = record.permission.as_deref().is_some_and(|named| needed.contains(named));
         broken.unless(needed.is_empty() || named, || {
             format!("{what}: the missing permission is not named, but {:?}", record.permission)
         });
-        let missing = matches!(&run.verdict, Verdict::Collected(c) if c.permissions_missing.iter().any(|m| needed.contains(m.as_str())));
-        broken.unless(needed.is_empty() || missing, || format!("{what}: no permission is reported as missing"));
+        // What the customer may do without is a gap and no fault.
+        let (may, must): (Vec<&str>, Vec<&str>) = needed.into_iter().partition(|id| subject.manifest.is_add_on(id));
+        let reported = |of: &[&str]| matches!(&run.verdict, Verdict::Collected(c) if c.permissions_missing.iter().any(|m| of.contains(&m.as_str())));
+        broken.unless(must.is_empty() || reported(&must), || format!("{what}: no permission is reported as missing"));
+        broken.unless(!reported(&may), || format!("{what}: an add-on is reported as missing"));
     }
 }
 

@@ -7,7 +7,8 @@ use sv0_graph::{EdgeKind, NodeKind, attr};
 
 use crate::client::list;
 use crate::collect::Walk;
-use crate::collect::identities::{Applications, Principals};
+use crate::collect::identities::{Applications, Principals, note_keys};
+use crate::collect::pairs::Pairs;
 use crate::collect::relations::{self, Accountable};
 use crate::model::{AgentIdentity, Application};
 
@@ -29,10 +30,11 @@ pub(crate) async fn read(
     identities: &mut Tally,
     blueprints: &mut Tally,
 ) -> Agents {
-    let (made, found) = futures::join!(agents(walk, identities), blueprint_list(walk, applications, blueprints));
-    for (app_id, id) in &found {
+    let (made, mut found) = futures::join!(agents(walk, identities), blueprint_list(walk, applications, blueprints));
+    for (app_id, id) in &found.by_app_id {
         applications.by_app_id.entry(app_id.clone()).or_insert_with(|| id.clone());
     }
+    applications.keys.take(&mut found.keys);
     for (id, blueprint) in &made {
         principals.kinds.insert(id.clone(), NodeKind::AgentIdentity);
         let Some(application) = blueprint.as_ref().and_then(|app_id| applications.by_app_id.get(app_id)) else {
@@ -44,7 +46,7 @@ pub(crate) async fn read(
             identities.report(Cause::Internal);
         }
     }
-    Agents { identities: made.into_keys().collect(), blueprints: found.into_values().collect() }
+    Agents { identities: made.into_keys().collect(), blueprints: found.by_app_id.into_values().collect() }
 }
 
 /// Object id of each agent identity, with the application id of its blueprint.
@@ -60,11 +62,19 @@ async fn agents(walk: &Walk<'_>, tally: &mut Tally) -> HashMap<String, Option<St
     made
 }
 
-/// Application id and object id of each blueprint. One that the list of applications does not show must tell its
-/// credentials here.
-async fn blueprint_list(walk: &Walk<'_>, applications: &Applications, tally: &mut Tally) -> HashMap<String, String> {
+/// What the blueprints taught.
+#[derive(Default)]
+struct Blueprints {
+    /// Application id to object id.
+    by_app_id: HashMap<String, String>,
+    /// Key and holder of each credential.
+    keys: Pairs,
+}
+
+/// All blueprints. One that the list of applications does not show must tell its credentials here.
+async fn blueprint_list(walk: &Walk<'_>, applications: &Applications, tally: &mut Tally) -> Blueprints {
     let operation = "listAgentIdentityBlueprints";
-    let mut found = HashMap::new();
+    let mut found = Blueprints::default();
     let mut flawed = false;
     list(walk.engine, operation, &[], tally, |wire: Application| {
         let (Some(id), Some(app_id), Some(rows)) =
@@ -72,8 +82,9 @@ async fn blueprint_list(walk: &Walk<'_>, applications: &Applications, tally: &mu
         else {
             return Ok(None);
         };
+        note_keys(&id, &rows, &mut found.keys);
         flawed |= !walk.keep(rows)? && !applications.by_app_id.contains_key(&app_id);
-        found.insert(app_id, id.clone());
+        found.by_app_id.insert(app_id, id.clone());
         Ok(Some(id))
     })
     .await;

@@ -47,7 +47,7 @@ pub(crate) struct Principals {
 }
 
 /// Notes the credentials that `rows` give to `holder`.
-fn note_keys(holder: &str, rows: &Rows, keys: &mut Pairs) {
+pub(crate) fn note_keys(holder: &str, rows: &Rows, keys: &mut Pairs) {
     for node in rows.nodes.iter().filter(|node| node.kind == NodeKind::Credential) {
         if let Some((_, key)) = node.id.vendor_id().split_once('/') {
             keys.add(key, holder);

@@ -166,8 +166,11 @@ impl Accountable<'_> {
         }
         let holder_kind = (self.holder_kind)(holder);
         let (readable, broken) = readable(owners);
+        let readable: Vec<&Owner> = readable.collect();
         if whole && !broken {
-            let count = i64::try_from(owners.len()).unwrap_or(i64::MAX);
+            // Pages may repeat items.
+            let different: BTreeSet<&str> = readable.iter().map(|owner| owner.id.as_str()).collect();
+            let count = i64::try_from(different.len()).unwrap_or(i64::MAX);
             let attrs = BTreeMap::from([(self.count.to_owned(), Value::Int(count))]);
             walk.node(walk.map.node(holder_kind, holder, operation, attrs))?;
         }

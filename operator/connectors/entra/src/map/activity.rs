@@ -9,9 +9,6 @@ use sv0_connector::text;
 use crate::map::Unreadable;
 use crate::model::{DirectoryAudit, ModifiedProperty, PrincipalActivity, SignIn};
 
-/// Longest value of a changed property that is looked into, in bytes.
-const MAX_CHANGE: usize = 64 * 1024;
-
 /// The last uses of an identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LastUse {
@@ -73,12 +70,7 @@ pub(crate) fn added_keys(properties: &[&ModifiedProperty]) -> Option<BTreeSet<St
 /// `["[KeyIdentifier=<GUID>,KeyType=...,KeyUsage=...,DisplayName=...]", ...]`, as JSON within a text. The display name
 /// is written by whoever made the key, so that only the beginning of each description can be trusted.
 fn keys(value: Option<&str>) -> Option<BTreeSet<String>> {
-    let value = value.map_or("[]", str::trim);
-    if value.len() > MAX_CHANGE {
-        return None;
-    }
-    let descriptions: Vec<String> = serde_json::from_str(value).ok()?;
-    descriptions.iter().map(|description| key(description)).collect()
+    text::listed(value.unwrap_or("[]"))?.iter().map(|description| key(description)).collect()
 }
 
 fn key(description: &str) -> Option<String> {
