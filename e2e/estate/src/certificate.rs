@@ -5,10 +5,13 @@
 use aws_lc_rs::digest::{self, Algorithm as Sum};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::issuers::{Life, signature_only};
 
 /// Why an assertion is not one of the certificate's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,25 +55,15 @@ impl Certificate {
         }
     }
 
-    /// Whether this certificate's key signed an assertion that is in its time.
-    pub(crate) fn verify(&self, assertion: &str, algorithm: Algorithm) -> Result<(), Fault> {
+    /// Whether this certificate's key signed an assertion that holds by the clock `now`.
+    pub(crate) fn verify(&self, assertion: &str, algorithm: Algorithm, now: Timestamp) -> Result<(), Fault> {
         if !matches!(algorithm, Algorithm::PS256 | Algorithm::RS256) {
             return Err(Fault::Signature);
         }
-        let mut validation = Validation::new(algorithm);
-        validation.validate_aud = false;
-        validation.validate_nbf = true;
-        validation.leeway = 300;
         let key = DecodingKey::from_rsa_der(&self.public_key);
-        match jsonwebtoken::decode::<serde_json::Value>(assertion, &key, &validation) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(match error.kind() {
-                jsonwebtoken::errors::ErrorKind::ExpiredSignature
-                | jsonwebtoken::errors::ErrorKind::ImmatureSignature
-                | jsonwebtoken::errors::ErrorKind::MissingRequiredClaim(_) => Fault::Time,
-                _ => Fault::Signature,
-            }),
-        }
+        let life =
+            jsonwebtoken::decode::<Life>(assertion, &key, &signature_only(algorithm)).map_err(|_| Fault::Signature)?;
+        if life.claims.holds_at(now) { Ok(()) } else { Err(Fault::Time) }
     }
 }
 

@@ -11,7 +11,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State as Shared;
 use http::{Request, Response, StatusCode};
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::state::State;
@@ -56,7 +55,7 @@ async fn answer(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Re
     let Some(token) = token(&state, identity.as_ref(), resource) else {
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, "unknown_error", "The token cannot be signed");
     };
-    let now = Timestamp::now().as_second();
+    let now = state.now().as_second();
     let mut body = json!({
         "access_token": token, "expires_on": (now + LIFETIME).to_string(), "resource": resource, "token_type": "Bearer",
         "client_id": identity.map(|identity| identity.client_id),
@@ -97,7 +96,7 @@ fn identity(state: &State, query: &BTreeMap<String, String>) -> Result<Option<Id
 }
 
 fn token(state: &State, identity: Option<&Identity>, resource: &str) -> Option<String> {
-    let now = Timestamp::now().as_second();
+    let now = state.now().as_second();
     let (tenant, cloud) = {
         let estate = state.estate();
         (estate.tenant_id().to_owned(), estate.file.tenant.cloud)

@@ -113,7 +113,7 @@ async fn token(state: &Arc<State>, tenant: &str, request: Request<Body>) -> Resp
 
 fn refuse(state: &State, error: &TokenError, correlation: Uuid) -> Response<Body> {
     *state.counters().token_errors.entry(error.code.to_string()).or_default() += 1;
-    let mut response = wire::json(error.status, &error.body(Timestamp::now(), correlation));
+    let mut response = wire::json(error.status, &error.body(state.now(), correlation));
     wire::set(&mut response, "x-ms-request-id", &Uuid::new_v4().to_string());
     if let Some(seconds) = error.retry_after {
         wire::set(&mut response, "retry-after", &seconds.to_string());
@@ -198,8 +198,9 @@ async fn issue(state: &Arc<State>, tenant: &str, form: &BTreeMap<String, String>
 }
 
 fn check_secret(state: &State, client: &Client, offered: &str) -> Result<(), TokenError> {
+    let now = state.now();
     let estate = state.estate();
-    let now = estate.file.clock.unwrap_or_else(Timestamp::now);
+    let now = estate.file.clock.unwrap_or(now);
     let mut expired = false;
     for secret in &client.secrets {
         if secret.value.as_ref().is_some_and(|value| value.matches(offered)) {
@@ -222,14 +223,15 @@ fn check_certificate(state: &State, client: &Client, assertion: &str, tenant: &s
         certificate.is_named_by(&header).then_some((key, certificate))
     });
     let (key, certificate) = registered.ok_or_else(|| refuse("The key was not found."))?;
+    let now = state.now();
     {
         let estate = state.estate();
-        let now = estate.file.clock.unwrap_or_else(Timestamp::now);
+        let now = estate.file.clock.unwrap_or(now);
         if now < estate.instant(key.start) || estate.instant(key.end) <= now {
             return Err(refuse("The key used is expired."));
         }
     }
-    certificate.verify(assertion, header.alg).map_err(|fault| match fault {
+    certificate.verify(assertion, header.alg, now).map_err(|fault| match fault {
         Fault::Signature => refuse("The key was found, but use of the key to verify the signature failed."),
         Fault::Time => TokenError::assertion_time(),
     })?;
@@ -278,7 +280,7 @@ async fn check_assertion(state: &Arc<State>, client: &Client, assertion: &str, t
     }
     let mut known = state.estate().file.issuers.clone();
     known.push(own_issuer(state));
-    state.issuers.verify(assertion, &claims.iss, &known).await.map_err(|error| match error {
+    state.issuers.verify(assertion, &claims.iss, &known, state.now()).await.map_err(|error| match error {
         AssertionError::Malformed => TokenError::assertion_malformed(),
         AssertionError::Signature => TokenError::assertion_signature(),
         AssertionError::Time => TokenError::assertion_time(),

@@ -162,6 +162,23 @@ async fn everything_else_is_refused_in_the_vendors_words() {
     }
 }
 
+#[tokio::test]
+async fn a_clock_that_is_off_refuses_the_clients_assertion_and_not_the_vendors_own() {
+    let one = pair();
+    let world = world(&one, &pair(), &pair()).await;
+    let assertion = one.good(&json!({}));
+    for (skew, code) in [(1000, 700_024), (-400, 700_024), (100 * 86_400, 700_027)] {
+        world.admin("/mutate", &json!({"clockSkewSeconds": skew})).await;
+        assert_eq!(aadsts(&world.assertion_text(&assertion).await), code, "{skew}");
+        let exchange = [VERSION, ("resource", "api://AzureADTokenExchange"), ("client_id", IDENTITY)];
+        let own = identity(&world, MACHINE, &exchange, ASKED).await;
+        let answer = world.assertion_text(own.body["access_token"].as_str().unwrap()).await;
+        assert_eq!(answer.status, 200, "{skew}: {}", answer.body);
+    }
+    world.server.clear_faults();
+    assert_eq!(world.assertion_text(&assertion).await.status, 200);
+}
+
 async fn identity(world: &World, path: &str, query: &[(&str, &str)], header: (&str, &str)) -> common::Answer {
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
     let url = format!("http://{}{path}?{query}", world.server.metadata.unwrap());

@@ -69,6 +69,33 @@ async fn assertions_are_really_verified() {
     assert_eq!(aadsts(&world.assertion_text(&forged).await), 50_013);
 }
 
+/// The clocks of issuer and vendor may differ by five minutes.
+#[tokio::test]
+async fn assertions_are_judged_by_the_vendors_clock() {
+    let world = world(ALL, 0).await;
+    let late = claims(&json!({}));
+    let now = jiff::Timestamp::now().as_second();
+    let ahead = claims(&json!({"iat": now + 1200, "nbf": now + 1200, "exp": now + 1800}));
+    let endless = json!({"iss": ISSUER, "sub": SUBJECT, "aud": AUDIENCE});
+    for (skew, given, status) in [
+        (0, &late, 200),
+        (800, &late, 200),
+        (1000, &late, 401),
+        (-200, &late, 200),
+        (-400, &late, 401),
+        (0, &ahead, 401),
+        (1200, &ahead, 200),
+        (0, &endless, 401),
+    ] {
+        world.admin("/mutate", &json!({"clockSkewSeconds": skew})).await;
+        let answer = world.assertion(given).await;
+        assert_eq!(answer.status, status, "{skew}: {}", answer.body);
+        assert!(status == 200 || aadsts(&answer) == 700_024, "{skew}: {}", answer.body);
+    }
+    world.server.clear_faults();
+    assert_eq!(world.assertion(&late).await.status, 200);
+}
+
 #[tokio::test]
 async fn states_of_the_client() {
     let world = world(ALL, 0).await;

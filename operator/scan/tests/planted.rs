@@ -9,7 +9,7 @@ mod support;
 #[allow(dead_code, reason = "shared with the other tests")]
 mod tenant;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use rstest::rstest;
@@ -17,15 +17,32 @@ use support::Kept;
 use sv0_api::{Claim, EstateSpec, FindingSpec, Severity};
 use sv0_estate::spec::Expectations;
 use sv0_evaluate::engine::{Config, Evaluation, evaluate};
+use sv0_evaluate::gaps::{Gap, GapState};
 use sv0_evaluate::ledger::Ledger;
 use sv0_evaluate::load::{Input, Used};
 use sv0_graph::canonical::digest;
-use sv0_protocol::{EvaluateInput, Outcome, ScanReport, ScanRequest};
+use sv0_protocol::{EvaluateInput, Outcome, Reason, ScanReport, ScanRequest};
 use sv0_scan::Surroundings;
 use tenant::{DEMO, SECRET, World};
 
 const FULL: &str = include_str!("../../../e2e/estate/estates/full.yaml");
 const FULL_SECRET: &str = "full-only-not-a-secret";
+
+/// The scanner's permissions in `FULL`.
+const PERMISSIONS: [&str; 9] = [
+    "AgentIdentity.Read.All",
+    "AgentIdentityBlueprint.Read.All",
+    "Application.Read.All",
+    "AuditLog.Read.All",
+    "Directory.Read.All",
+    "GroupMember.Read.All",
+    "Organization.Read.All",
+    "RoleManagement.Read.Directory",
+    "User.Read.All",
+];
+
+/// What a rule reads and does not require: without it the rule says the narrower claim.
+const READS: [(&str, &str); 2] = [("CRED-001", "servicePrincipalActivity"), ("CRED-001", "credentialActivity")];
 
 /// Rule and the subject's object id.
 type Key = (String, String);
@@ -127,4 +144,128 @@ async fn what_is_planted_comes_out(#[case] file: &str, #[case] secret: &str, #[c
     for miss in expected.near_misses {
         assert!(!seen.contains_key(&(miss.rule.clone(), miss.subject.clone())), "reported: {miss:?}");
     }
+}
+
+/// What a scan says, and what of it could not be relied on.
+struct Said {
+    report: ScanReport,
+    found: Found,
+    names: BTreeMap<String, String>,
+    gaps: Vec<Gap>,
+}
+
+/// Scans and evaluates after these Graph permissions were taken from the scanner. None when there is no snapshot.
+async fn said(file: &str, secret: &str, revision: u32, without: &[&str]) -> Result<Said, ScanReport> {
+    let world = World::start(file).await;
+    for permission in without {
+        world.mutate(serde_json::json!({ "revokePermission": permission }));
+    }
+    let (request, report, kept) = scan(&world, secret, revision).await;
+    if kept.manifest.lock().unwrap().is_none() {
+        return Err(report);
+    }
+    let evaluation = evaluated(request, &world.tenant, &kept);
+    let (found, names) = (found(&evaluation), names(&evaluation));
+    Ok(Said { report, found, names, gaps: evaluation.gaps })
+}
+
+/// Collections that `less` could not rely on and `more` could.
+fn lost<'a>(more: &Said, less: &'a Said) -> Vec<&'a Gap> {
+    less.gaps.iter().filter(|gap| !more.gaps.contains(gap)).collect()
+}
+
+/// What changed, one line each; a scan that sees less may only say less. Every change must rest on a collection that
+/// was lost and that the rule reads.
+fn changes(more: &Said, less: &Said) -> Vec<String> {
+    let lost = lost(more, less);
+    let meta = |rule: &str| sv0_rules::catalogue().find(|meta| meta.id == rule).expect("a rule");
+    let keys: BTreeSet<&Key> = more.found.keys().chain(less.found.keys()).collect();
+    let mut lines = Vec::new();
+    for key in keys {
+        let (was, is) = (more.found.get(key), less.found.get(key));
+        if was == is {
+            continue;
+        }
+        let (rule, subject) = key;
+        let name = more.names.get(subject).or_else(|| less.names.get(subject)).expect("a name");
+        let reads = |collection: &str| {
+            meta(rule).requires.contains(&collection) || READS.contains(&(rule.as_str(), collection))
+        };
+        let depends = lost.iter().any(|gap| reads(&gap.collection));
+        assert!(depends, "{rule} of {name} changed from {was:?} to {is:?}, and it reads none of {lost:?}");
+        lines.push(match (was, is) {
+            (Some(_), None) => format!("  {rule} goes: {name}"),
+            (Some((was, was_narrower)), Some((is, narrower))) => {
+                assert!(is <= was && narrower >= was_narrower, "{rule} of {name} grew: {was:?} to {is:?}");
+                format!("  {rule} narrows: {name}, {was:?} to {is:?}")
+            }
+            (None, Some((is, narrower))) => {
+                assert!(*narrower && meta(rule).narrower.is_some(), "{rule} accuses {name} because less was seen");
+                format!("  {rule} cannot be ruled out: {name}, {is:?}, narrower")
+            }
+            (None, None) => unreachable!("the key is of one of both"),
+        });
+    }
+    lines
+}
+
+/// Which permission of the scanner carries which finding: the table that a change of a rule or of a collection alters.
+/// Directory.Read.All opens much of what smaller permissions open too; without it each of them stands alone.
+#[rstest]
+#[case::with_the_directory("with_the_directory", &[])]
+#[case::each_alone("each_alone", &["Directory.Read.All"])]
+#[tokio::test]
+async fn a_missing_permission_takes_exactly_what_rests_on_it(#[case] table: &str, #[case] before: &[&str]) {
+    let whole = said(FULL, FULL_SECRET, 2, before).await.map_err(|report| format!("{report:?}")).unwrap();
+    assert_eq!(whole.report.outcome, Outcome::Complete);
+    let mut lines = Vec::new();
+    for permission in PERMISSIONS.iter().filter(|permission| !before.contains(permission)) {
+        let without: Vec<&str> = before.iter().chain([permission]).copied().collect();
+        lines.push(format!("without {permission}"));
+        let less = match said(FULL, FULL_SECRET, 2, &without).await {
+            Ok(less) => less,
+            Err(report) => {
+                assert_eq!((report.outcome, report.reason), (Outcome::Failed, Some(Reason::PermissionMissing)));
+                assert_eq!(report.permissions_missing, [*permission]);
+                lines.push("  no snapshot: the tenant itself cannot be told".to_owned());
+                continue;
+            }
+        };
+        let lost = lost(&whole, &less);
+        let denied = |gap: &&&Gap| gap.state == GapState::Denied && gap.permission.as_deref() == Some(*permission);
+        let named: Vec<&str> = lost.iter().filter(denied).map(|gap| gap.collection.as_str()).collect();
+        let cut: Vec<&str> = lost.iter().filter(|gap| !denied(gap)).map(|gap| gap.collection.as_str()).collect();
+        assert_eq!(named.is_empty(), lost.is_empty(), "{permission} is not named by {lost:?}");
+        for (says, collections) in [("denied", named), ("cut by that", cut)] {
+            if !collections.is_empty() {
+                lines.push(format!("  {says}: {}", collections.join(", ")));
+            }
+        }
+        if lost.is_empty() {
+            lines.push("  nothing: Directory.Read.All opens the same".to_owned());
+        }
+        lines.extend(changes(&whole, &less));
+    }
+    insta::assert_snapshot!(table, lines.join("\n"));
+}
+
+/// An accepted revision is what an administrator agreed to: the first asks for less, and less comes out.
+#[tokio::test]
+async fn the_first_revision_says_less_of_the_same_tenant() {
+    let (second, first) = (said(FULL, FULL_SECRET, 2, &[]).await, said(FULL, FULL_SECRET, 1, &[]).await);
+    let (Ok(second), Ok(first)) = (second, first) else { panic!("no snapshot") };
+    assert_eq!(first.report.outcome, Outcome::Complete, "{:?}", first.report);
+    let refused = |gap: &&Gap| gap.state == GapState::Skipped && gap.reason.as_deref() == Some("CollectionNotAccepted");
+    assert!(first.gaps.iter().all(|gap| refused(&gap)), "{:?}", first.gaps);
+    insta::assert_snapshot!("first_revision", changes(&second, &first).join("\n"));
+}
+
+/// Asking for more with the permissions and the licence of before finds nothing new, and loses nothing.
+#[tokio::test]
+async fn the_second_revision_without_its_permissions_says_the_same_of_the_demonstration() {
+    let (first, second) = (said(DEMO, SECRET, 1, &[]).await, said(DEMO, SECRET, 2, &[]).await);
+    let (Ok(first), Ok(second)) = (first, second) else { panic!("no snapshot") };
+    assert_eq!((second.report.outcome, second.report.reason), (Outcome::Partial, Some(Reason::PermissionMissing)));
+    assert_eq!(differences(&first.found, &second.found, &first.names), Vec::<String>::new());
+    assert_eq!(differences(&second.found, &first.found, &second.names), Vec::<String>::new());
 }

@@ -64,10 +64,11 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
             reason: "The account could not be resolved to an active or a disabled person.".to_owned(),
         });
     }
-    let (blueprint, answered) = blueprint(context, identity);
-    narrowed.extend(blueprint);
+    // What is not known of the blueprint weighs as little as an active sponsor there: seeing less accuses of no more.
+    let answerable = blueprint(context, identity);
+    let exposure = if answerable.is_some() { Exposure::X3 } else { Exposure::X1 };
+    narrowed.extend(answerable);
     let claim = if narrowed.is_empty() { Claim::Full } else { Claim::Narrower };
-    let exposure = if answered { Exposure::X3 } else { Exposure::X1 };
     let title = match claim {
         Claim::Full => format!("\"{}\" can run unattended and no active sponsor answers for it", identity.name),
         Claim::Narrower => format!("\"{}\" can run unattended and has no active sponsor of its own", identity.name),
@@ -77,29 +78,26 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     Some(Draft { claim, exposure, title, proofs, narrowed, entry: None, reach: None })
 }
 
-/// What the blueprint leaves unproven, and whether somebody answers for it.
-fn blueprint(context: &Context<'_>, identity: &Identity<'_>) -> (Option<Narrowed>, bool) {
-    let claim = "That nobody answers for it through its blueprint".to_owned();
-    let Some(edge) = identity.application else {
-        let reason = "Its blueprint was not seen in this tenant.".to_owned();
-        return (Some(Narrowed { claim, reason }), false);
-    };
-    let recorded = owners::recorded(context.graph, edge.from, &owners::ANSWERS);
-    if recorded.iter().any(|owner| owner.state.answers()) {
-        let reason = "The blueprint has an active sponsor or owner.".to_owned();
-        return (Some(Narrowed { claim, reason }), true);
-    }
-    if recorded.iter().any(|owner| !owner.state.gone()) {
-        let reason = "A sponsor or owner of the blueprint could not be resolved.".to_owned();
-        return (Some(Narrowed { claim, reason }), false);
-    }
-    match Tri::all(owners::ANSWERS.map(|kind| owners::listed(context.graph, edge.from, kind))) {
-        Tri::Unknown(reason) => {
-            let reason = format!("Of the blueprint's sponsors, {}.", reason.sentence());
-            (Some(Narrowed { claim, reason }), false)
+/// What the blueprint leaves unproven: somebody answers for it, or may.
+fn blueprint(context: &Context<'_>, identity: &Identity<'_>) -> Option<Narrowed> {
+    let reason = match identity.application {
+        None => "Its blueprint was not seen in this tenant.".to_owned(),
+        Some(edge) => {
+            let recorded = owners::recorded(context.graph, edge.from, &owners::ANSWERS);
+            let read = Tri::all(owners::ANSWERS.map(|kind| owners::listed(context.graph, edge.from, kind)));
+            match read {
+                _ if recorded.iter().any(|owner| owner.state.answers()) => {
+                    "The blueprint has an active sponsor or owner.".to_owned()
+                }
+                _ if recorded.iter().any(|owner| !owner.state.gone()) => {
+                    "A sponsor or owner of the blueprint could not be resolved.".to_owned()
+                }
+                Tri::Unknown(reason) => format!("Of the blueprint's sponsors, {}.", reason.sentence()),
+                Tri::True | Tri::False => return None,
+            }
         }
-        Tri::True | Tri::False => (None, false),
-    }
+    };
+    Some(Narrowed { claim: "That nobody answers for it through its blueprint".to_owned(), reason })
 }
 
 /// That a list of the agent was read completely and is empty.
