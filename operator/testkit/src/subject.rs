@@ -31,6 +31,7 @@ pub struct Subject<C> {
     pub(crate) tenant: Tenant,
     pub(crate) decisive: BTreeSet<&'static str>,
     pub(crate) depends: BTreeMap<&'static str, &'static [&'static str]>,
+    pub(crate) depends_alone: BTreeMap<&'static str, &'static [&'static str]>,
     pub(crate) words: Vec<&'static str>,
     pub(crate) not_exercised: BTreeMap<&'static str, &'static str>,
     pub(crate) not_streamed: BTreeMap<&'static str, &'static str>,
@@ -54,6 +55,7 @@ impl<C: Connector> Subject<C> {
             tenant,
             decisive: BTreeSet::new(),
             depends: BTreeMap::new(),
+            depends_alone: BTreeMap::new(),
             words: Vec::new(),
             not_exercised: BTreeMap::new(),
             not_streamed: BTreeMap::new(),
@@ -72,6 +74,13 @@ impl<C: Connector> Subject<C> {
     #[must_use]
     pub fn depends(mut self, collection: &'static str, on: &'static [&'static str]) -> Self {
         self.depends.insert(collection, on);
+        self
+    }
+
+    /// The same, where an answer of its own is taken from another collection: what that one is built upon is no matter.
+    #[must_use]
+    pub fn depends_alone(mut self, collection: &'static str, on: &'static [&'static str]) -> Self {
+        self.depends_alone.insert(collection, on);
         self
     }
 
@@ -122,7 +131,8 @@ impl<C: Connector> Subject<C> {
 
     /// All that is built upon a collection, directly or not.
     pub(crate) fn dependents(&self, collection: &str) -> BTreeSet<&'static str> {
-        let mut found: BTreeSet<&'static str> = BTreeSet::new();
+        let alone = self.depends_alone.iter().filter(|(_, on)| on.contains(&collection));
+        let mut found: BTreeSet<&'static str> = alone.map(|(name, _)| *name).collect();
         loop {
             let more: Vec<_> = self
                 .depends

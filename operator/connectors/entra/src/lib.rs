@@ -131,9 +131,10 @@ impl Account {
         let roles = self.role_assignments.is_complete();
         lacking(owners, [&mut self.owner_accounts]);
         lacking(self.owner_accounts.is_complete(), [&mut self.deleted_users]);
-        lacking(owners && roles, [&mut self.owner_roles]);
+        // Which holders of roles are groups was asked of all of them, whatever is known of owners.
         let groups = roles && self.owner_roles.is_complete() && self.app_role_assignments.is_complete();
         lacking(groups, [&mut self.groups, &mut self.group_members]);
+        lacking(owners && roles, [&mut self.owner_roles]);
     }
 }
 
