@@ -279,6 +279,16 @@ fn cred_004_a_record_that_the_identitys_own_contradicts_is_not_believed() {
     assert_eq!(claim(&world, "CRED-004"), Some(Claim::Full));
 }
 
+/// Where the identity's own record was not read, nobody knows whether it contradicts.
+#[test]
+fn a_record_that_nothing_could_contradict_is_the_narrower_claim() {
+    let mut world = weak();
+    world.key_used("key-1", "2025-03-03T00:00:00Z");
+    assert_eq!(["CRED-001", "CRED-004"].map(|rule| claim(&world, rule)), [Some(Claim::Full); 2]);
+    world.cover("servicePrincipalActivity", CoverageState::Denied);
+    assert_eq!(["CRED-001", "CRED-004"].map(|rule| claim(&world, rule)), [Some(Claim::Narrower); 2]);
+}
+
 /// A credential that stands on the service principal signs in to this tenant only.
 #[test]
 fn cred_004_only_an_applications_credential_may_be_used_in_other_tenants() {

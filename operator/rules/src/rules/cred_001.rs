@@ -121,8 +121,11 @@ fn weak<'a>(context: &Context<'_>, identity: &Identity<'_>, credential: &'a Cred
     let idle = |used: Use| used.idle_from(rare).is_some_and(|mark| mark <= context.as_of);
     let recorded = matches!(credential.last_used, Use::Last { .. });
     if recorded && !activity::contradicted(identity, credential, rare, context.as_of) {
-        let seldom = Tri::from(idle(credential.last_used));
-        return seldom.is_true().then_some(Weak { credential, weakness, seldom, own_record: true });
+        if !idle(credential.last_used) {
+            return None;
+        }
+        let seldom = activity::unchecked(identity, credential, context.as_of).map_or(Tri::True, Tri::Unknown);
+        return Some(Weak { credential, weakness, seldom, own_record: true });
     }
     let seldom = match identity.last_used {
         _ if fresh(context, identity, credential) => Tri::False,

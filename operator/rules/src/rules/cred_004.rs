@@ -23,7 +23,9 @@ pub(super) const RULE: Rule = Rule {
         family: Family::CredentialLifecycle,
         category: "CredentialUnused",
         title: "An identity can sign in with a credential that nobody uses",
-        narrower: Some("An identity can sign in with a credential for which no sign-in is recorded"),
+        narrower: Some(
+            "An identity can sign in with a credential for which no sign-in is recorded, or whose record is not checked",
+        ),
         why: "Nothing would break without it, and nobody would notice its misuse.",
         remediation: &[
             "Ask the owner; look for the named key id in the automation's configuration.",
@@ -68,6 +70,12 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
                 .to_owned(),
         });
     }
+    // A credential that nothing else explains is the only one.
+    let unchecked = idle.iter().find_map(|held| activity::unchecked(identity, held, context.as_of));
+    narrowed.extend(unchecked.map(|reason| Narrowed {
+        claim: "That the identity did not sign in with it since".to_owned(),
+        reason: format!("Of the identity's own last sign-in, {}.", reason.sentence()),
+    }));
     let (claim, title) = match (idle.as_slice(), silent.as_slice()) {
         ([], []) => return None,
         ([], [one]) => {
@@ -82,7 +90,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
             let says = "credentials for which no sign-in is recorded";
             (Claim::Narrower, format!("\"{}\" can sign in with {count} {says}", identity.name))
         }
-        (some, _) => (Claim::Full, full(identity, some)),
+        (some, _) => (if unchecked.is_some() { Claim::Narrower } else { Claim::Full }, full(identity, some)),
     };
     let proofs = idle
         .into_iter()
