@@ -397,7 +397,9 @@ proptest! {
         let complete = run(vec![estate(&specs).build()], 1);
         let mut forgotten = specs;
         for spec in &mut forgotten {
-            (spec.locked, spec.counted, spec.extra.used) = (None, false, false);
+            (spec.locked, spec.counted) = (None, false);
+            // Not the use: a record that was read without it would say that there was none. What was not read of it is
+            // for coverage to say, and the property above tries that.
         }
         for finding in run(vec![estate(&forgotten).build()], 1).findings {
             let before = complete.findings.iter().find(|other| other.name == finding.name);
