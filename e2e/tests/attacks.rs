@@ -354,6 +354,8 @@ fn a_stolen_manager_account_cannot_lead_a_scan_elsewhere() -> Result<()> {
         ("two ways to sign in", good.replace(r#""auth":"#, r#""auth":"clientSecret","auth":"#)),
         ("no way to sign in", good.replace(r#""auth":"workloadIdentity","#, "")),
         ("an order as a list", format!("[{good}]")),
+        // The kubelet would put another variable's value there, after admission has read the order.
+        ("a proxy from a variable", good.replace(r#""network":{"#, r#""network":{$(SECURITYV0_EVALUATE_REQUEST)"#)),
         ("another estate's order", good.replace(world.ns, ESTATES[1])),
     ];
     for (what, order) in bends {
@@ -363,7 +365,14 @@ fn a_stolen_manager_account_cannot_lead_a_scan_elsewhere() -> Result<()> {
         let attempt = thief.run_with(&["create", "--dry-run=server", "-f", "-"], &job.to_string());
         refused(what, attempt, "ValidatingAdmissionPolicy")?;
     }
-    Ok(())
+    let mut job = job(&world, world.ns)?;
+    let order = good.replace(r#""network":{"#, r#""network":{$(SECURITYV0_EVALUATE_REQUEST)"#);
+    pod(&mut job)["containers"][0]["env"] = json!([
+        {"name": "SECURITYV0_EVALUATE_REQUEST", "value": r#""proxy":"http://evil.example:1","allowMetadataEndpoint":true,"#},
+        {"name": "SECURITYV0_SCAN_REQUEST", "value": order},
+    ]);
+    let attempt = thief.run_with(&["create", "--dry-run=server", "-f", "-"], &job.to_string());
+    refused("an order completed by the kubelet", attempt, "ValidatingAdmissionPolicy")
 }
 
 /// An evaluation's Job as the manager would make it, to be bent.

@@ -141,6 +141,18 @@ fn offboarding_is_printed_and_not_done() {
     assert_eq!(calls.lines().count(), 1, "only the instance is read: {calls}");
 }
 
+/// The account's name comes from the cluster. As a flag it would send the user's own credentials to another server.
+#[test]
+fn no_name_from_the_cluster_becomes_a_flag_of_kubectl() {
+    let hostile = instance("True", "SignedIn").replace("scan-entra", "--server=https://evil.example");
+    let cluster = cluster(Some(&hostile));
+    let output = run(cluster.path(), &["offboard", "entra", "-n", "team-a", "--check", "--sign-in"]);
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("serviceAccountName"), "{}", text(&output.stderr));
+    let calls = std::fs::read_to_string(cluster.path().join("calls")).unwrap();
+    assert!(!calls.contains("--server"), "{calls}");
+}
+
 /// A status that does not answer this very request proves nothing, whatever it says.
 #[test]
 fn an_old_refusal_is_no_proof() {

@@ -97,7 +97,8 @@ struct Tenant<'g> {
     /// Best tier that a member of some group could have through it.
     group_tier: Tier,
     group_changes: Option<Timestamp>,
-    /// Service principals that hold the whole tenant and do not provably refuse credentials, in the order of ids.
+    /// Service principals that hold the whole tenant and do not provably refuse credentials: first those that accept
+    /// them, then those of which it is not known, each in the order of ids.
     targets: Vec<Target<'g>>,
 }
 
@@ -123,6 +124,10 @@ impl<'g> Surroundings<'g> {
             if let Some(target) = target(graph, ix, as_of) {
                 around.tenant(graph, ix).targets.push(target);
             }
+        }
+        // Stable: those that surely accept credentials first, so that nobody who looks for one passes all others.
+        for tenant in around.tenants.values_mut() {
+            tenant.targets.sort_by_key(|target| !target.accepts.is_true());
         }
         for ix in graph.node_indexes().filter(|ix| graph.node(*ix).kind == NodeKind::Group) {
             let through = of(graph, ix, as_of, &around);
@@ -226,9 +231,8 @@ fn takeover<'g>(
     around: &Surroundings<'g>,
 ) -> Option<Takeover<'g>> {
     let by = proven.iter().find(|grant| grant.adds_credentials && !grant.bounded)?;
-    let targets = || around.at(graph, principal).into_iter().flat_map(|tenant| &tenant.targets);
-    let sure = targets().find(|target| target.ix != principal && target.accepts.is_true());
-    let target = sure.or_else(|| targets().find(|target| target.ix != principal))?;
+    let mut targets = around.at(graph, principal).into_iter().flat_map(|tenant| &tenant.targets);
+    let target = targets.find(|target| target.ix != principal)?;
     Some(Takeover {
         by: by.clone(),
         target: target.ix,

@@ -245,6 +245,20 @@ async fn a_changed_missing_or_strange_file_is_an_error() {
     assert_eq!(replay(&recorded.path()).await.err(), Some(RecordingError::NoIndex));
 }
 
+/// Whoever hands a recording over chooses what its names lead to: `/dev/zero` never ends and says that it is empty.
+#[tokio::test]
+async fn a_device_in_the_place_of_a_file_is_not_read() {
+    let recorded = record(&*vendor(Faults::default()).await).await;
+    let file = recorded.exchange("listApplications");
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+    assert_eq!(replay(&recorded.path()).await.err(), Some(RecordingError::Unreadable(name(&file))));
+    let index = recorded.path().join("index.json");
+    std::fs::remove_file(&index).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &index).unwrap();
+    assert_eq!(replay(&recorded.path()).await.err(), Some(RecordingError::NoIndex));
+}
+
 /// An exchange that is gone together with its line in the index: the scan asks for it and says so.
 #[tokio::test]
 async fn an_answer_that_was_not_recorded_is_no_empty_answer() {

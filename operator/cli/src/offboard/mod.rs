@@ -18,7 +18,7 @@ use sv0_connector::Secret;
 
 use crate::clouds::{Cloud, Network};
 use crate::kubectl::Cluster;
-use crate::values::{Guid, InstanceName, Namespace};
+use crate::values::{AccountName, Guid, InstanceName, Namespace};
 
 use self::sign_in::Credential;
 use self::verdict::Verdict;
@@ -89,7 +89,7 @@ pub fn undo(namespace: &Namespace, name: &InstanceName, account: &str, entra: &E
     // They come from the cluster, but they go into commands: checked again.
     let client: Guid = entra.client_id.parse().context("the instance's clientId")?;
     let tenant: Guid = entra.tenant_id.parse().context("the instance's tenantId")?;
-    let account: crate::values::AccountName = account.parse().context("the instance's serviceAccountName")?;
+    let account: AccountName = account.parse().context("the instance's serviceAccountName")?;
     let secrets: Vec<String> =
         secrets(entra).iter().map(|secret| format!("       kubectl delete secret {secret} -n {namespace}\n")).collect();
     let secrets = secrets.concat();
@@ -178,8 +178,10 @@ async fn by_sign_in(args: &Args, instance: &ConnectorInstance, entra: &EntraSour
         }
         _ if entra.auth.workload_identity.is_some() => {
             let audience = entra.cloud.federation_audience();
-            let account = &instance.spec.service_account_name;
-            let token = args.cluster.account_token(args.namespace.as_str(), account, audience)?;
+            // It comes from the cluster and goes among kubectl's arguments: one that begins with '-' would be a flag.
+            let account: AccountName =
+                instance.spec.service_account_name.parse().context("the instance's serviceAccountName")?;
+            let token = args.cluster.account_token(args.namespace.as_str(), account.as_str(), audience)?;
             Credential::ClusterToken(Secret::new(token))
         }
         _ => bail!(

@@ -3,6 +3,7 @@
 //! an error of the whole scan and never an empty answer.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -165,10 +166,18 @@ fn read(folder: &Path, name: &str) -> Result<Vec<u8>, RecordingError> {
         std::io::ErrorKind::NotFound => RecordingError::MissingFile(name.to_owned()),
         _ => io(&path, "read", &error),
     };
-    if std::fs::metadata(&path).map_err(failed)?.len() > MAX_FILE_BYTES {
+    // No pipe or device, nor a link to one: what waits or never ends would hold the program, and has no length.
+    let about = std::fs::metadata(&path).map_err(failed)?;
+    if !about.is_file() || about.len() > MAX_FILE_BYTES {
         return Err(RecordingError::Unreadable(name.to_owned()));
     }
-    std::fs::read(&path).map_err(failed)
+    let file = std::fs::File::open(&path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(RecordingError::Unreadable(name.to_owned()));
+    }
+    Ok(bytes)
 }
 
 /// The causes that a request can end for without an answer, by their reason codes.

@@ -74,7 +74,9 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let proofs = held
         .into_iter()
         .filter_map(|held| {
-            let holds = graph.out(held.holder, EdgeKind::HoldsCredential).iter().find(|edge| edge.to == held.ix)?;
+            // Edges are in the order of their ends: one holder may have so many that each is not searched for among all.
+            let all = graph.out(held.holder, EdgeKind::HoldsCredential);
+            let holds = all.get(all.partition_point(|edge| edge.to < held.ix)).filter(|edge| edge.to == held.ix)?;
             let says = format!("It can sign in with the {}.", held.label(graph));
             Some(evidence::of_edge(graph, holds, EvidenceClass::Direct, says))
         })
