@@ -125,7 +125,8 @@ fn a_newer_revision_reads_nothing_until_it_is_accepted_and_then_shows_what_was_p
     world.connect_shipped("full.yaml")?;
     let message = world.wait_condition("CollectionChangePending", "True", "CollectionNotAccepted", SOON)?;
     assert!(message.contains("acceptedCollectionRevision"), "{message}");
-    let asked = world.vendor.counters()?["graph"].to_string();
+    let asked = world.vendor.counters()?["graphRequests"].to_string();
+    assert!(asked.contains("servicePrincipals"), "nothing was counted: {asked}");
     for route in ["reports", "groups", "oauth2PermissionGrants", "directoryAudits", "agentIdentity", "Eligibility"] {
         assert!(!asked.contains(route), "asked for {route} without consent: {asked}");
     }
@@ -136,7 +137,7 @@ fn a_newer_revision_reads_nothing_until_it_is_accepted_and_then_shows_what_was_p
         _ => Ok(()),
     })?;
     world.wait_evaluated()?;
-    let asked = world.vendor.counters()?["graph"].to_string();
+    let asked = world.vendor.counters()?["graphRequests"].to_string();
     assert!(asked.contains("servicePrincipalSignInActivities"), "{asked}");
     planted::exactly(&world)
 }

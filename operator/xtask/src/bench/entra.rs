@@ -254,7 +254,7 @@ fn megabytes(folder: &Path) -> Result<f64> {
 /// What a tool asks that lists both kinds of objects and then walks over them: owners and federated credentials of each
 /// application, owners and grants of each service principal.
 fn walk(tenant: &Value, counters: &Value) -> Result<f64> {
-    if !counters["graph"].is_object() {
+    if !counters["graphRequests"].is_object() {
         bail!("the vendor counted no Graph request: {counters}");
     }
     let (apps, principals) =
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn a_walk_asks_twice_for_each_object() {
         let tenant = json!({"counts": {"applications": 100, "servicePrincipals": 200}});
-        let counted = json!({"graph": {}});
+        let counted = json!({"graphRequests": {}});
         assert!((walk(&tenant, &counted).unwrap() - 603.0).abs() < f64::EPSILON);
         assert!(walk(&tenant, &json!({})).is_err());
     }
