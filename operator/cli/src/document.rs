@@ -75,7 +75,9 @@ fn costs(manifest: &Manifest, rules: &[&Meta]) -> String {
         "\n## What a missing permission costs\n\nA collection that was refused is shown as a gap in the instance's coverage. \
          A rule that needs it then makes its narrower claim or none; it never takes the gap for \"there is none\", and \
          nothing resolves because of it. The absence of an add-on is such a gap and no \
-         fault: `PermissionsSufficient` stays true.\n\n| Without | Rules that say less or nothing |\n|---|---|\n",
+         fault: `PermissionsSufficient` stays true. The table names the rules that require a collection of the permission. \
+         Rules for which it only adds to what they say, or that require a collection which is built upon one of it, can say \
+         less as well.\n\n| Without | Rules that say less or nothing |\n|---|---|\n",
     );
     for permission in &manifest.permissions {
         let collections = manifest.collections_of(&permission.id);

@@ -23,10 +23,7 @@ use sv0_evaluate::load::{Input, Used};
 use sv0_graph::canonical::digest;
 use sv0_protocol::{EvaluateInput, Outcome, Reason, ScanReport, ScanRequest};
 use sv0_scan::Surroundings;
-use tenant::{DEMO, SECRET, World};
-
-const FULL: &str = include_str!("../../../e2e/estate/estates/full.yaml");
-const FULL_SECRET: &str = "full-only-not-a-secret";
+use tenant::{DEMO, FULL, FULL_SECRET, SECRET, World};
 
 /// The scanner's permissions in `FULL`.
 const PERMISSIONS: [&str; 9] = [

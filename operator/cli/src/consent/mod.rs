@@ -160,6 +160,7 @@ fn write(args: &Args, proof: &Proof) -> Result<()> {
         revision: manifest.collection_revision,
     };
     let content = plan::yaml(&instance.resource())?;
+    eprintln!("{}", instance.needs());
     let Some(out) = &args.out else {
         print!("{content}");
         return Ok(());

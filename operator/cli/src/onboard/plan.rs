@@ -152,7 +152,7 @@ impl Plan {
     }
 
     fn subject(&self) -> String {
-        format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
+        subject(&self.namespace, &self.service_account)
     }
 
     fn audience(&self) -> &'static str {
@@ -287,6 +287,30 @@ impl Instance<'_> {
             },
         })
     }
+
+    /// What its estate needs before it can scan, when the onboarding was for another estate or tenant.
+    pub fn needs(&self) -> String {
+        let Self { namespace, service_account: account, tenant, .. } = self;
+        let credential = match self.method {
+            Method::WorkloadIdentity => {
+                let subject = subject(namespace, account);
+                format!("a federated credential of the application for the subject {subject}")
+            }
+            Method::Certificate => {
+                let secret = secret_name(self.name);
+                format!("the Secret {secret} with tls.crt, tls.key and the key target, which names {tenant}")
+            }
+        };
+        format!(
+            "Needed in {namespace} unless it is there: the ServiceAccount {account} with the label \
+             securityv0.com/scan=true, and {credential}."
+        )
+    }
+}
+
+/// Who a scan is to Entra when it shows its account's token.
+fn subject(namespace: &Namespace, account: &AccountName) -> String {
+    format!("system:serviceaccount:{namespace}:{account}")
 }
 
 /// Name of the Secret that holds an instance's certificate.
@@ -372,6 +396,21 @@ mod tests {
         assert!(entra.auth.workload_identity.is_some() && entra.auth.client_secret.is_none());
         assert_eq!(entra.tenant_id, "00000000-0000-0000-0000-00000000000a");
         assert_eq!(instance.spec.accepted_collection_revision, Some(2));
+    }
+
+    #[test]
+    fn an_instance_elsewhere_says_what_it_needs_there() {
+        let (plan, tenant) = (plan(None), "00000000-0000-0000-0000-00000000000c".parse().unwrap());
+        let needs = |method| {
+            let client_id = plan.client_id.as_ref().unwrap();
+            let (namespace, name, service_account) = (&plan.namespace, &plan.name, &plan.service_account);
+            let (cloud, revision) = (plan.cloud, 2);
+            Instance { tenant: &tenant, client_id, namespace, name, service_account, cloud, method, revision }.needs()
+        };
+        let federated = needs(Method::WorkloadIdentity);
+        assert!(federated.contains("for the subject system:serviceaccount:team-a:scan-entra."), "{federated}");
+        let certificate = needs(Method::Certificate);
+        assert!(certificate.contains("Secret sv0-entra") && certificate.contains("0000000c."), "{certificate}");
     }
 
     /// Whatever a value is, it stays a value: in a script, in Bicep, in JSON and in YAML.

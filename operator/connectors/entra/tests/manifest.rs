@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use sv0_connector::Manifest;
 use sv0_connector_entra::MANIFEST;
 
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 16] = [
     include_str!("../src/lib.rs"),
     include_str!("../src/client.rs"),
     include_str!("../src/map.rs"),
+    include_str!("../src/map/activity.rs"),
     include_str!("../src/map/agents.rs"),
+    include_str!("../src/map/credentials.rs"),
     include_str!("../src/map/grants.rs"),
     include_str!("../src/collect/activity.rs"),
     include_str!("../src/collect/agents.rs"),
@@ -19,6 +21,7 @@ const SOURCES: [&str; 13] = [
     include_str!("../src/collect/groups.rs"),
     include_str!("../src/collect/identities.rs"),
     include_str!("../src/collect/own.rs"),
+    include_str!("../src/collect/pairs.rs"),
     include_str!("../src/collect/people.rs"),
     include_str!("../src/collect/relations.rs"),
 ];

@@ -32,7 +32,7 @@ pub(super) const RULE: Rule = Rule {
         narrower: Some(
             "A privileged identity can sign in with a weak credential; how often it is used is not observable",
         ),
-        why: "Nobody notices when somebody else uses it, and it stays valid.",
+        why: "Use by somebody else can go unnoticed for long, and it stays valid.",
         remediation: &[
             "Ask its owner whether it is still needed; if not, remove its authority or disable it.",
             "Replace the credential by workload identity federation or a managed identity: no secret to copy.",

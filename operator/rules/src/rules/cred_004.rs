@@ -1,4 +1,4 @@
-//! CRED-004: a credential that is valid and that nobody uses.
+//! CRED-004: a credential that is valid and of which no recent use is recorded.
 //!
 //! Only the vendor's record of that very credential counts, and it is about this tenant: whether an application signs in
 //! to others is told as not proven. Where none is recorded the claim is narrower, and is made only
@@ -22,11 +22,11 @@ pub(super) const RULE: Rule = Rule {
         version: "1.0.0",
         family: Family::CredentialLifecycle,
         category: "CredentialUnused",
-        title: "An identity can sign in with a credential that nobody uses",
+        title: "An identity can sign in with a credential that was not used here for long",
         narrower: Some(
             "An identity can sign in with a credential for which no sign-in is recorded, or whose record is not checked",
         ),
-        why: "Nothing would break without it, and nobody would notice its misuse.",
+        why: "It may be needed no more, and its misuse can go unnoticed for long.",
         remediation: &[
             "Ask the owner; look for the named key id in the automation's configuration.",
             "Delete the credential. If in doubt, disable the identity's sign-in for 14 days first.",

@@ -1,4 +1,4 @@
-//! DORM-001: authority that stands and that nobody uses.
+//! DORM-001: authority that stands and of which no recent use is recorded.
 //!
 //! A last use that the vendor keeps proves it, counted up to the reading of the records. Where none is recorded the claim
 //! is narrower, and is made only of an identity that is old enough: since when the vendor records is not known. Managed
@@ -22,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
         category: "NoRecentUse",
         title: "An identity with standing authority was not used for long",
         narrower: Some("No sign-in is recorded of an identity with standing authority"),
-        why: "Nobody misses it, and nobody would notice its misuse.",
+        why: "It may be needed no more, and its misuse can go unnoticed for long.",
         remediation: &[
             "Ask its owner; look for a job that runs once a quarter or once a year.",
             "Disable its sign-in, wait 30 days, then delete it with its grants.",

@@ -1,4 +1,4 @@
-//! DORM-006: a trust that nobody uses.
+//! DORM-006: a trust that seems to be unused.
 //!
 //! Whether the trusted workload (a repository, a cluster's account) still exists, and when the trust was made, cannot be
 //! read from the directory. What can be proven there is that the identity did not sign in without a user since a day: a use
@@ -20,7 +20,7 @@ pub(super) const RULE: Rule = Rule {
         version: "1.0.0",
         family: Family::DormantAuthority,
         category: "UnusedTrust",
-        title: "An identity with standing authority trusts a workload that does not use it",
+        title: "An identity with standing authority trusts a workload that seems not to use it",
         narrower: Some(
             "A federated subject can sign in as the identity, and no recent sign-in without a user is recorded",
         ),

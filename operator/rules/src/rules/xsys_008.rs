@@ -1,4 +1,4 @@
-//! XSYS-008: an automation that acts with a person's authority, by a delegated grant.
+//! XSYS-008: an automation that can act with a person's authority, by a delegated grant.
 //!
 //! Entra does not say when a delegated grant is used. Proven is what may happen: the grant stands, its scopes include
 //! `offline_access`, so that it outlives the person's session, and the identity can sign in as a client. That it does
@@ -34,7 +34,7 @@ pub(super) const RULE: Rule = Rule {
         version: "1.0.0",
         family: Family::CrossSystemAuthorityChain,
         category: "DelegatedGrantUnattended",
-        title: "An automation acts with a person's authority by a standing delegated grant",
+        title: "An automation can act with a person's authority by a standing delegated grant",
         narrower: Some("It may act with any user's authority, or it is not proven that it runs without a person"),
         why: "What it does looks like the person's own doing, and grows with the person's rights.",
         remediation: &[

@@ -61,11 +61,6 @@ impl Broken {
         self
     }
 
-    /// Whether one of the sentences holds this text.
-    pub fn mentions(&self, text: &str) -> bool {
-        self.0.iter().any(|sentence| sentence.contains(text))
-    }
-
     /// Whether nothing was broken.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
