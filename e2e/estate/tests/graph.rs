@@ -308,6 +308,9 @@ async fn control_metadata_and_strangers() {
     let good = world.http.put(format!("{admin}/estate")).body(demo).send().await.unwrap();
     assert_eq!(good.status(), 200);
     let expected = common::read(world.http.get(format!("{admin}/expectations"))).await.body;
-    assert_eq!(expected["findings"].as_array().unwrap().len(), 19);
+    let written: serde_yaml::Value = serde_yaml::from_str(demo).unwrap();
+    let written = written["expect"]["findings"].as_sequence().unwrap().len();
+    assert!(written > 0);
+    assert_eq!(expected["findings"].as_array().unwrap().len(), written);
     assert_eq!(expected["findings"][0]["subject"].as_str().unwrap().len(), 36);
 }

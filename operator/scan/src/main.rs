@@ -138,7 +138,7 @@ fn order(args: &Args) -> Result<Order, i32> {
             exit::REFUSED
         })?,
         None => std::env::var(names::SCAN_REQUEST_ENV).map_err(|_| {
-            tracing::error!("set SECURITYV0_SCAN_REQUEST to a scan request in JSON; see --help");
+            tracing::error!("give --order FILE, or set SECURITYV0_SCAN_REQUEST to a scan request in JSON; see --help");
             exit::DEFECT
         })?,
     };

@@ -74,7 +74,7 @@ pub(crate) fn condition(
     };
     let (day, renewal) = (ends.strftime("%Y-%m-%d %H:%M UTC"), stored.renewal());
     if ends <= now {
-        (TRUE, Reason::CredentialExpired.as_str(), format!("The {name} has ended on {day}. {renewal}."))
+        (TRUE, Reason::CredentialExpired.as_str(), format!("The {name} ended on {day}. {renewal}."))
     } else if warned_from(ends) <= now {
         let text = format!("The {name} ends on {day}. {renewal} before that; scans go on until then.");
         (TRUE, Reason::CredentialExpiring.as_str(), text)
@@ -137,7 +137,7 @@ mod tests {
         assert!(text.starts_with("The certificate ends on 2026-07-01 12:00 UTC. Register a new certificate"), "{text}");
         assert!(text.contains("spec.entra.auth.clientCertificate"), "{text}");
         assert_eq!(text, said(Stored::Certificate, "2026-06-29T00:00:00Z"));
-        assert!(said(Stored::Secret, "2026-08-01T00:00:00Z").contains("has ended on 2026-07-01"));
+        assert!(said(Stored::Secret, "2026-08-01T00:00:00Z").contains("ended on 2026-07-01"));
     }
 
     #[rstest]
