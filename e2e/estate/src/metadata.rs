@@ -32,7 +32,8 @@ async fn answer(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Re
         "/msi/token" => true,
         _ => return wire::json(StatusCode::NOT_FOUND, &json!({"error": "Not found"})),
     };
-    if let Some(fault) = state.faults().strike("metadata") {
+    let fault = state.faults().strike("metadata");
+    if let Some(fault) = fault {
         let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         return refuse(status, "unknown", "A fault was asked for");
     }

@@ -97,7 +97,9 @@ async fn token(state: &Arc<State>, tenant: &str, request: Request<Body>) -> Resp
     let form: BTreeMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();
     let client = form.get("client_id").cloned().unwrap_or_default();
     *state.counters().token_requests.entry(client).or_default() += 1;
-    if let Some(fault) = state.faults().strike("token") {
+    // Taken before anything is said: the answer tells the time, which a fault may put off.
+    let fault = state.faults().strike("token");
+    if let Some(fault) = fault {
         let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         let code = fault.code.as_deref().and_then(|code| code.trim_start_matches("AADSTS").parse().ok());
         return refuse(state, &TokenError::injected(status, code, fault.retry_after), correlation);
