@@ -51,7 +51,7 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "Consent has not been given for the application. Have an administrator of the tenant grant it."
         }
         Reason::ConsentDrifted => {
-            "What is granted to the application is not what was accepted. Undo the change at the source system, or set spec.acceptedConsent to status.consent.digest."
+            "What is granted to the application is not what was accepted. Look at status.consent; undo the change at the source system, or set spec.acceptedConsent to status.consent.digest."
         }
         Reason::ConsentRevoked => {
             "Nothing of what was granted to the application is left, or its service principal was removed. Grant admin consent again, or delete this ConnectorInstance."
