@@ -57,6 +57,11 @@ async fn scan(world: &World, secret: &str, revision: u32) -> (ScanRequest, ScanR
 
 /// Evaluates one snapshot as of now, with nothing remembered.
 fn evaluated(request: ScanRequest, tenant: &str, kept: &Kept) -> Evaluation {
+    evaluated_after(None, request, tenant, kept)
+}
+
+/// The same, remembering what an evaluation before it left.
+fn evaluated_after(before: Option<&Evaluation>, request: ScanRequest, tenant: &str, kept: &Kept) -> Evaluation {
     let manifest = digest(kept.manifest.lock().unwrap().as_ref().expect("a manifest"));
     let order = EvaluateInput {
         instance: request.instance,
@@ -72,10 +77,11 @@ fn evaluated(request: ScanRequest, tenant: &str, kept: &Kept) -> Evaluation {
         estate: EstateSpec::default(),
         waiting: Vec::new(),
         max_findings: 1000,
-        ledger: None,
+        ledger: before.map(|before| before.ledger.digest.clone()),
         threads: 1,
     };
-    evaluate(vec![Input { order, quarantined: None, used }], Ledger::default(), &config).unwrap()
+    let remembered = before.map_or_else(Ledger::default, |before| Ledger::read(&before.ledger.bytes).unwrap());
+    evaluate(vec![Input { order, quarantined: None, used }], remembered, &config).unwrap()
 }
 
 fn key(spec: &FindingSpec) -> Key {
@@ -141,6 +147,38 @@ async fn what_is_planted_comes_out(#[case] file: &str, #[case] secret: &str, #[c
     for miss in expected.near_misses {
         assert!(!seen.contains_key(&(miss.rule.clone(), miss.subject.clone())), "reported: {miss:?}");
     }
+}
+
+/// Taking an acceptance back mends nothing, so it resolves nothing. Thumbprints are the known exception: they came with
+/// the second revision inside collections of the first, which are complete without them.
+#[tokio::test]
+async fn an_acceptance_taken_back_resolves_nothing_but_shared_certificates() {
+    let world = World::start(FULL).await;
+    let (request, _, kept) = scan(&world, FULL_SECRET, 2).await;
+    let before = evaluated(request, &world.tenant, &kept);
+    let later = ScanRequest {
+        accepted_collection_revision: 1,
+        scan_id: "00001767225700000-0a1b2c3d".into(),
+        ..world.request()
+    };
+    let files = [("target", world.tenant.as_str()), ("clientSecret", FULL_SECRET)];
+    let (report, kept) = world.scan_with(&later, &files, &Surroundings::default()).await;
+    assert_eq!(report.outcome, Outcome::Complete, "{report:?}");
+    let after = evaluated_after(Some(&before), later, &world.tenant, &kept);
+    let resolved: std::collections::BTreeSet<&str> = after
+        .findings
+        .values()
+        .filter(|spec| spec.state == sv0_api::FindingState::Resolved)
+        .map(|spec| spec.rule.id.as_str())
+        .collect();
+    assert_eq!(resolved, std::collections::BTreeSet::from(["CRED-010"]));
+    let open = |evaluation: &Evaluation| {
+        let open = evaluation.findings.values().filter(|spec| spec.state == sv0_api::FindingState::Open);
+        open.map(key).collect::<std::collections::BTreeSet<Key>>()
+    };
+    let lost: Vec<Key> =
+        open(&before).difference(&open(&after)).filter(|(rule, _)| rule != "CRED-010").cloned().collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }
 
 /// What a scan says, and what of it could not be relied on.
