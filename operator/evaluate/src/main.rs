@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use sv0_engine::load::FetchError;
 use sv0_evaluate::apply::Pace;
 use sv0_evaluate::cluster::Cluster;
-use sv0_evaluate::load::FetchError;
 use sv0_evaluate::report::{EvaluateReport, RunError};
 use sv0_evaluate::run::run;
 use sv0_evaluate::sink::SinkError;

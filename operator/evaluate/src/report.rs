@@ -1,12 +1,12 @@
 //! How an evaluation ends: errors with their reason and exit code, and the last words for the manager.
 
 use serde::{Deserialize, Serialize};
+use sv0_engine::evaluate::EngineError;
+use sv0_engine::ledger::LedgerError;
+use sv0_engine::load::FetchError;
 use sv0_protocol::Reason;
 use sv0_protocol::names::exit;
 
-use crate::engine::EngineError;
-use crate::ledger::LedgerError;
-use crate::load::FetchError;
 use crate::sink::SinkError;
 
 /// What the pod's termination message says, as JSON.

@@ -6,13 +6,13 @@
 use bytes::Bytes;
 use serde::Deserialize as _;
 use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
+use sv0_engine::convert;
+use sv0_engine::evaluate::{Config, Evaluation, evaluate};
+use sv0_engine::ledger::{Ledger, LedgerError};
+use sv0_engine::load::{FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_within};
 use sv0_protocol::EvaluateRequest;
 
 use crate::apply::{Pace, Written, apply};
-use crate::convert;
-use crate::engine::{Config, Evaluation, evaluate};
-use crate::ledger::{Ledger, LedgerError};
-use crate::load::{FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_within};
 use crate::report::{EvaluateReport, RunError};
 use crate::sink::{Desired, EstateSink, FindingSink, SinkError};
 use crate::status::{self, Ordered};

@@ -5,10 +5,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::conditions::{EVALUATED, FALSE, FINDINGS_TRUNCATED, Observed, TRUE, condition, set};
 use sv0_api::{EstateGap, EstateStatus, EvaluatedInput, FindingCounts, SeverityCounts, StateCounts};
+use sv0_engine::evaluate::{Evaluation, InputNote, Tally, whole_seconds};
+use sv0_engine::fire;
 use sv0_protocol::Reason;
-
-use crate::engine::{Evaluation, InputNote, Tally, whole_seconds};
-use crate::fire;
 
 /// Most gaps that the status lists; the condition counts all.
 const MAX_GAPS: usize = 32;
@@ -141,7 +140,7 @@ fn input(note: &InputNote) -> EvaluatedInput {
     }
 }
 
-fn gap(gap: &crate::gaps::Gap) -> EstateGap {
+fn gap(gap: &sv0_engine::gaps::Gap) -> EstateGap {
     EstateGap {
         instance: gap.instance.clone(),
         collection: gap.collection.clone(),

@@ -1,9 +1,8 @@
 //! The store's client as a [`Vault`].
 
 use bytes::Bytes;
+use sv0_engine::load::{FetchError, Vault};
 use sv0_store::client::{ClientError, StoreClient};
-
-use crate::load::{FetchError, Vault};
 
 /// One estate's part of the store, over HTTPS.
 #[derive(Clone, Debug)]

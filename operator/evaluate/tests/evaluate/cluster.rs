@@ -7,12 +7,12 @@
 use jiff::Timestamp;
 use kube::config::KubeConfigOptions;
 use sv0_api::conditions::{EVALUATED, find};
+use sv0_engine::convert::labels;
+use sv0_engine::evaluate::{Config, Evaluation, evaluate};
+use sv0_engine::ledger::Ledger;
+use sv0_engine::load::load_all;
 use sv0_evaluate::apply::{Pace, Written, apply};
 use sv0_evaluate::cluster::Cluster;
-use sv0_evaluate::convert::labels;
-use sv0_evaluate::engine::{Config, Evaluation, evaluate};
-use sv0_evaluate::ledger::Ledger;
-use sv0_evaluate::load::load_all;
 use sv0_evaluate::run::run;
 use sv0_evaluate::sink::{Desired, EstateSink as _, FindingSink as _};
 use sv0_evaluate::status::{Ordered, finished};

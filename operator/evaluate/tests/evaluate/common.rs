@@ -6,9 +6,9 @@ use sv0_api::{
     Accountable, AccountableState, Claim, Evidence, EvidenceClass, EvidenceSource, Family, FindingSpec, FindingState,
     RuleRef, Severity, Subject,
 };
-use sv0_evaluate::convert::content_digest;
-use sv0_evaluate::ledger::{Dependency, Remembered};
-use sv0_evaluate::merge::Draft;
+use sv0_engine::convert::content_digest;
+use sv0_engine::ledger::{Dependency, Remembered};
+use sv0_engine::merge::Draft;
 
 /// An instant.
 pub(crate) fn at(text: &str) -> Timestamp {

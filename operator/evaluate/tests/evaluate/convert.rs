@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sv0_api::{FINDING_BYTES, FINDING_SPEC_BYTES, Family, FindingState, Severity};
-use sv0_evaluate::convert::{draft, labels, word};
+use sv0_engine::convert::{draft, labels, word};
 use sv0_rules::{
     Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, EvidenceSource, Hop, Narrowed, Party,
     RuleFinding, RuleRef, Subject,
@@ -119,7 +119,7 @@ fn the_digest_covers_what_is_said_and_not_when() {
     assert_ne!(digest(finding(1, "x"), day(10)), digest(finding(1, "y"), day(10)));
     let mut spec = draft(finding(1, "x"), day(10)).unwrap().spec;
     spec.state = FindingState::Resolved;
-    assert_eq!(sv0_evaluate::convert::content_digest(&spec).unwrap(), spec.content_digest);
+    assert_eq!(sv0_engine::convert::content_digest(&spec).unwrap(), spec.content_digest);
 }
 
 #[test]

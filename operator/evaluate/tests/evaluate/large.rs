@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use sv0_evaluate::convert::labels;
-use sv0_evaluate::engine::{Config, evaluate};
-use sv0_evaluate::ledger::Ledger;
+use sv0_engine::convert::labels;
+use sv0_engine::evaluate::{Config, evaluate};
+use sv0_engine::ledger::Ledger;
 
 use crate::common::day;
 use crate::estate::{SCAN_1, builder, identity};

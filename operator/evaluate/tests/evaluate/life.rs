@@ -6,8 +6,8 @@ use crate::common::{at, day, depends, draft, remembered, spec};
 use jiff::Timestamp;
 use rstest::rstest;
 use sv0_api::{FindingState, Severity};
-use sv0_evaluate::ledger::Remembered;
-use sv0_evaluate::merge::{Basis, Draft, Merged, Removal, Situation, merge};
+use sv0_engine::ledger::Remembered;
+use sv0_engine::merge::{Basis, Draft, Merged, Removal, Situation, merge};
 
 /// One finding named `f` on the tenth of January; instances `a` and `b` exist, `settled` are the settled collections
 /// of `a`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rstest::rstest;
-use sv0_evaluate::load::{FetchError, Input, Quarantine, load_all, load_within};
+use sv0_engine::load::{FetchError, Input, Quarantine, load_all, load_within};
 use sv0_graph::testing::{SnapshotBuilder, text};
 use sv0_graph::{NodeKind, attr};
 use sv0_protocol::EvaluateInput;

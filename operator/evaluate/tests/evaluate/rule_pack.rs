@@ -1,7 +1,7 @@
 //! The manager may not link the rules; it compares their version with a constant. Both must say the same, or new rules
 //! would wait for the next scan.
 
-use sv0_evaluate::fire::rule_pack_version;
+use sv0_engine::fire::rule_pack_version;
 use sv0_protocol::RULE_PACK;
 
 #[test]

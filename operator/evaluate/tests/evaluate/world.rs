@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use sv0_api::EstateStatus;
-use sv0_evaluate::load::{FetchError, Vault};
+use sv0_engine::load::{FetchError, Vault};
 use sv0_evaluate::sink::{Desired, EstateSink, FindingSink, SinkError, Stored};
 use sv0_graph::canonical::digest;
 use sv0_graph::testing::SnapshotBuilder;

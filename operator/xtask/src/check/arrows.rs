@@ -19,12 +19,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sv0-broker", &["sv0-connector", "sv0-protocol"]),
     // `sv0-store` for its client.
     ("sv0-scan", &["sv0-broker", "sv0-connector", "sv0-connector-*", "sv0-graph", "sv0-protocol", "sv0-store"]),
-    ("sv0-evaluate", &["sv0-api", "sv0-graph", "sv0-rules", "sv0-protocol", "sv0-store"]),
+    ("sv0-engine", &["sv0-api", "sv0-graph", "sv0-protocol", "sv0-rules"]),
+    ("sv0-evaluate", &["sv0-api", "sv0-engine", "sv0-graph", "sv0-protocol", "sv0-store"]),
     ("sv0-store", &["sv0-protocol"]),
     ("sv0-manager", &["sv0-api", "sv0-protocol"]),
     // `sv0-connector` for its HTTP client, which follows no redirect and reaches no private address. Not a connector:
-    // the program reads the connectors' manifests as text and can make none of their requests.
-    ("sv0-cli", &["sv0-api", "sv0-connector", "sv0-graph", "sv0-rules", "sv0-protocol", "sv0-store"]),
+    // the program reads the connectors' manifests as text and can make none of their requests. `sv0-engine`, to compute
+    // an evaluation again.
+    ("sv0-cli", &["sv0-api", "sv0-connector", "sv0-engine", "sv0-graph", "sv0-rules", "sv0-protocol", "sv0-store"]),
     // For tests of connectors: no line above may name it, so no program can link it.
     ("sv0-testkit", &["sv0-connector", "sv0-graph"]),
     ("sv0-estate", &["sv0-protocol"]),
@@ -36,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("sv0-graph", PURE),
     ("sv0-rules", PURE),
+    ("sv0-engine", &["tokio", "reqwest", "hyper", "rustls"]),
     (
         "sv0-manager",
         &[

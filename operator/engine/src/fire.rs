@@ -11,7 +11,7 @@ use sv0_rules::tiers;
 use sv0_rules::{RuleConfig, RuleOutput, catalogue};
 
 use crate::convert::draft;
-use crate::engine::Config;
+use crate::evaluate::Config;
 use crate::merge::Draft;
 
 /// What the rules said.

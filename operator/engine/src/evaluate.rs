@@ -170,7 +170,7 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
 }
 
 /// Resources hold whole seconds; anything finer would make a fresh object differ from the one read back.
-pub(crate) fn whole_seconds(instant: Timestamp) -> Timestamp {
+pub fn whole_seconds(instant: Timestamp) -> Timestamp {
     Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }
 

@@ -12,7 +12,7 @@ use sv0_api::{EstateSpec, FindingSpec};
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
-use crate::engine::{Config, InputNote};
+use crate::evaluate::{Config, InputNote};
 use crate::fire;
 use crate::gaps::Gap;
 use crate::merge::Merged;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sv0_graph::{CoverageState, Graph};
 
-use crate::engine::InputNote;
+use crate::evaluate::InputNote;
 use crate::history::View;
 use crate::ledger::RememberedInstance;
 
