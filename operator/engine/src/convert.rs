@@ -39,7 +39,11 @@ pub fn draft(finding: rules::RuleFinding, as_of: Timestamp) -> Result<Draft, ser
 
 fn dependencies(all: &BTreeSet<rules::Dependency>) -> Vec<Dependency> {
     all.iter()
-        .map(|one| Dependency { instance_uid: one.instance_uid.clone(), collection: one.collection.clone() })
+        .map(|one| Dependency {
+            instance_uid: one.instance_uid.clone(),
+            collection: one.collection.clone(),
+            revision: 0,
+        })
         .collect()
 }
 

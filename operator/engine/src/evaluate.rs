@@ -132,6 +132,7 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let views = observe_all(&inputs, &previous);
     let notes: Vec<InputNote> = inputs.iter().map(note).collect();
     let live = live(&inputs, config);
+    let revisions = inputs.iter().filter_map(revision).collect();
     let Ledger { instances: remembered, findings: earlier, .. } = previous;
 
     let snapshots: Vec<Snapshot> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
@@ -142,7 +143,8 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
 
     let settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     let rules = fire::rule_majors();
-    let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, rules: &rules };
+    let situation =
+        Situation { as_of: config.as_of, live: &live, settled: &settled, revisions: &revisions, rules: &rules };
     let merged = merge(fired.drafts, earlier, &situation);
 
     let kept = most_severe(&merged, config.max_findings);
@@ -192,6 +194,11 @@ fn note(input: &Input) -> InputNote {
         quarantined: input.quarantined.map(crate::load::Quarantine::as_str),
         used: input.used.as_ref().map(|used| (used.snapshot.header.scan_id.clone(), used.digest.clone())),
     }
+}
+
+fn revision(input: &Input) -> Option<(String, u32)> {
+    let used = input.used.as_ref()?;
+    Some((input.order.instance_uid.clone(), used.snapshot.header.collection_revision))
 }
 
 fn live(inputs: &[Input], config: &Config) -> BTreeSet<String> {
