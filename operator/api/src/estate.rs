@@ -165,6 +165,9 @@ pub struct FindingCounts {
     /// Findings that exist in the evidence pack only.
     #[serde(default)]
     pub truncated: i32,
+    /// Findings that another one tells as a whole (`spec.consistsOf`); counted nowhere else.
+    #[serde(default)]
+    pub folded: i32,
 }
 
 /// Open findings by severity.

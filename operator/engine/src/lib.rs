@@ -9,6 +9,7 @@
 pub mod convert;
 pub mod evaluate;
 pub mod fire;
+pub mod fold;
 pub mod gaps;
 pub mod history;
 pub mod ledger;

@@ -12,7 +12,7 @@ use sv0_api::{EstateSpec, FindingSpec};
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
-use crate::evaluate::{Config, InputNote};
+use crate::evaluate::{Config, InputNote, Standing};
 use crate::fire;
 use crate::gaps::Gap;
 use crate::merge::Merged;
@@ -95,6 +95,9 @@ struct PackFinding<'a> {
     basis: &'static str,
     /// Whether it stands as a resource.
     kept: bool,
+    /// The finding that tells it, when it does not stand for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folded_under: Option<&'a str>,
     /// As it stands, or would stand, as a resource.
     spec: &'a FindingSpec,
     /// With all evidence; absent when it does not fire now.
@@ -108,9 +111,8 @@ pub fn write_pack(
     inputs: &[InputNote],
     gaps: &[Gap],
     merged: &Merged,
-    kept: (&BTreeSet<String>, &str),
+    (standing, next_ledger): (&Standing, &str),
 ) -> Result<(Vec<u8>, String), PackError> {
-    let (kept, next_ledger) = kept;
     let header = PackHeader {
         format: PACK_FORMAT,
         as_of: config.as_of,
@@ -131,7 +133,8 @@ pub fn write_pack(
         let finding = PackFinding {
             name,
             basis: held.basis.as_str(),
-            kept: kept.contains(name),
+            kept: standing.kept.contains(name),
+            folded_under: standing.folded.get(name).map(String::as_str),
             spec: &held.remembered.spec,
             full: held.full.as_deref(),
         };

@@ -161,6 +161,7 @@ fn counts(tally: &Tally) -> FindingCounts {
             accepted: count(tally.accepted),
         },
         truncated: count(tally.truncated),
+        folded: count(tally.folded),
     }
 }
 

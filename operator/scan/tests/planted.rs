@@ -88,10 +88,19 @@ fn key(spec: &FindingSpec) -> Key {
     (spec.rule.id.clone(), spec.subject.id.clone())
 }
 
+/// Every finding: those too that another one tells, which then must name them.
+fn specs(evaluation: &Evaluation) -> impl Iterator<Item = &FindingSpec> {
+    for (name, folded) in &evaluation.folded {
+        let parts = &evaluation.findings[&folded.under].consists_of;
+        assert!(parts.iter().any(|part| part.name == *name), "{name} is told nowhere");
+    }
+    evaluation.findings.values().chain(evaluation.folded.values().map(|folded| &folded.spec))
+}
+
 fn found(evaluation: &Evaluation) -> Found {
     let weight = |spec: &FindingSpec| (spec.severity, spec.rule.claim == Claim::Narrower);
-    let all: Found = evaluation.findings.values().map(|spec| (key(spec), weight(spec))).collect();
-    assert_eq!(all.len(), evaluation.findings.len(), "a rule speaks once of a subject");
+    let all: Found = specs(evaluation).map(|spec| (key(spec), weight(spec))).collect();
+    assert_eq!(all.len(), evaluation.findings.len() + evaluation.folded.len(), "a rule speaks once of a subject");
     all
 }
 
@@ -122,7 +131,7 @@ fn described((key, weight): (&Key, &Weight), names: &BTreeMap<String, String>) -
 
 /// Names of subjects by object id.
 fn names(evaluation: &Evaluation) -> BTreeMap<String, String> {
-    evaluation.findings.values().map(|spec| (spec.subject.id.clone(), spec.subject.name.clone())).collect()
+    specs(evaluation).map(|spec| (spec.subject.id.clone(), spec.subject.name.clone())).collect()
 }
 
 fn differences(from: &Found, to: &Found, names: &BTreeMap<String, String>) -> Vec<String> {
@@ -165,15 +174,13 @@ async fn an_acceptance_taken_back_resolves_nothing() {
     let (report, kept) = world.scan_with(&later, &files, &Surroundings::default()).await;
     assert_eq!(report.outcome, Outcome::Complete, "{report:?}");
     let after = evaluated_after(Some(&before), later, &world.tenant, &kept);
-    let resolved: std::collections::BTreeSet<&str> = after
-        .findings
-        .values()
+    let resolved: std::collections::BTreeSet<&str> = specs(&after)
         .filter(|spec| spec.state == sv0_api::FindingState::Resolved)
         .map(|spec| spec.rule.id.as_str())
         .collect();
     assert!(resolved.is_empty(), "{resolved:?}");
     let open = |evaluation: &Evaluation| {
-        let open = evaluation.findings.values().filter(|spec| spec.state == sv0_api::FindingState::Open);
+        let open = specs(evaluation).filter(|spec| spec.state == sv0_api::FindingState::Open);
         open.map(key).collect::<std::collections::BTreeSet<Key>>()
     };
     let lost: Vec<Key> = open(&before).difference(&open(&after)).cloned().collect();

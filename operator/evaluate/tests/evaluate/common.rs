@@ -57,6 +57,7 @@ pub(crate) fn spec(rule: &str, uid: &str, severity: Severity) -> FindingSpec {
         narrowed: vec![],
         remediation: vec![],
         standards: vec![],
+        consists_of: vec![],
         state: FindingState::Open,
         first_observed: Time(Timestamp::UNIX_EPOCH),
         resolved_at: None,
