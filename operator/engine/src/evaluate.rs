@@ -109,6 +109,8 @@ pub struct InputNote {
 pub struct Tally {
     /// Open and accepted findings by severity rank, 1 to 5.
     pub by_rank: BTreeMap<i32, usize>,
+    /// Those of them that stand as resources.
+    pub kept_by_rank: BTreeMap<i32, usize>,
     /// Open and accepted findings by family.
     pub by_family: BTreeMap<String, usize>,
     /// Findings that hold.
@@ -254,7 +256,7 @@ fn tally(merged: &Merged, standing: &Standing) -> Tally {
     let (kept, folded) = (standing.kept.len(), standing.folded.len());
     let mut tally = Tally { truncated: merged.held.len() - folded - kept, folded, ..Tally::default() };
     let for_themselves = merged.held.iter().filter(|(name, _)| !standing.folded.contains_key(*name));
-    for (_, Held { remembered, basis, .. }) in for_themselves {
+    for (name, Held { remembered, basis, .. }) in for_themselves {
         let spec = &remembered.spec;
         match spec.state {
             FindingState::Open => tally.open += 1,
@@ -264,6 +266,7 @@ fn tally(merged: &Merged, standing: &Standing) -> Tally {
         tally.unseen += usize::from(*basis == crate::merge::Basis::Unseen);
         if spec.state != FindingState::Resolved {
             *tally.by_rank.entry(spec.severity_rank).or_default() += 1;
+            *tally.kept_by_rank.entry(spec.severity_rank).or_default() += usize::from(standing.kept.contains(name));
             *tally.by_family.entry(convert::word(&spec.family)).or_default() += 1;
             *tally.by_rule.entry(spec.rule.id.clone()).or_default() += 1;
         }
