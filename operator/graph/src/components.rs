@@ -50,18 +50,17 @@ impl Components {
     /// For every component what `own` gives for its nodes, joined with that of all components it leads to over the steps
     /// that `admits` allows (the same as in [`Components::new`]). `join` must not care for order or repetition. O(nodes
     /// + steps).
-    pub fn fold<T: Clone>(
+    pub fn fold<T: Clone + Default>(
         &self,
         view: &View,
         admits: impl Fn(&Step) -> bool,
-        empty: &T,
         own: impl Fn(Spot) -> T,
         join: impl Fn(T, &T) -> T,
     ) -> Vec<T> {
         let mut members: Vec<(u32, Spot)> =
             view.spots().map(|spot| (self.of.get(spot.index()).copied().unwrap_or(NEW), spot)).collect();
         members.sort_unstable();
-        let mut values = vec![empty.clone(); self.count()];
+        let mut values = vec![T::default(); self.count()];
         // What a component leads to has a lesser number: it is complete when it is looked at.
         for (component, spot) in members {
             let component = component as usize;

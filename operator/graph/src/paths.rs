@@ -15,11 +15,21 @@ use crate::graph::{NodeIx, TooManyRows};
 use crate::model::EdgeKind;
 use crate::predicate::Tri;
 
-/// Most steps of a path that is looked for.
-pub const MAX_STEPS: u32 = 12;
+/// How much is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most paths from one start.
+    pub paths: usize,
+    /// Most steps of a path.
+    pub steps: u32,
+}
 
-/// Most paths that are kept of one start.
-pub const MAX_PATHS: usize = 3;
+impl Default for Limits {
+    /// Three paths of at most twelve steps.
+    fn default() -> Self {
+        Self { paths: 3, steps: 12 }
+    }
+}
 
 /// Distance of a node from which no target is reached.
 const FAR: u32 = u32::MAX;
@@ -195,6 +205,7 @@ impl View {
     }
 
     /// The same nodes with the steps that lead somewhere from which a target is reached: what a search has to look at.
+    #[must_use]
     pub fn towards(&self, distances: &Distances) -> Self {
         let near = |step: &&Step| distances.get(step.to).is_some();
         let steps: Vec<Step> = self.steps.iter().filter(near).copied().collect();
@@ -202,17 +213,17 @@ impl View {
         Self::of(self.nodes(), steps).unwrap_or_default()
     }
 
-    /// The `most` shortest paths from `start` to a target, shortest first; a path visits no node twice, ends at the first
-    /// target that it meets and has at most `cap` steps. `distances` are those of this view, its targets and `admits`.
-    /// Nothing when `start` is a target itself.
+    /// The shortest paths from `start` to a target, shortest first; a path visits no node twice and ends at the first
+    /// target that it meets. `distances` are those of this view, its targets and `admits`. Nothing when `start` is a
+    /// target itself.
     pub fn shortest(
         &self,
         start: Spot,
         distances: &Distances,
         admits: impl Fn(&Step) -> bool,
-        most: usize,
-        cap: u32,
+        limits: Limits,
     ) -> Vec<Path> {
+        let cap = limits.steps;
         let search = Search { view: self, distances, admits };
         let mut found: Vec<Path> = Vec::new();
         // By length, then by the first different step: positions are in that order.
@@ -220,7 +231,7 @@ impl View {
         if distances.get(start) != Some(0) {
             waiting.extend(search.from(start, &[], &[], cap).map(|path| (path.steps.len(), path)));
         }
-        while found.len() < most {
+        while found.len() < limits.paths {
             let Some((_, path)) = waiting.pop_first() else { break };
             for at in 0..path.steps.len() {
                 let kept = &path.steps[..at];

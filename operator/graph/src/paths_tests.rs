@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use crate::components::Components;
 use crate::model::EdgeKind;
-use crate::paths::{Cut, Path, Spot, Step, View, ViewBuilder, cut};
+use crate::paths::{Cut, Limits, Path, Spot, Step, View, ViewBuilder, cut};
 use crate::predicate::{Tri, UnknownReason};
 
 const KINDS: [EdgeKind; 3] = [EdgeKind::MemberOf, EdgeKind::Granted, EdgeKind::CanControl];
@@ -47,40 +47,23 @@ fn keys(view: &View, paths: &[Path]) -> Vec<Vec<Key>> {
     paths.iter().map(|path| path.steps.iter().map(|at| key(view.step(*at))).collect()).collect()
 }
 
-/// Every way without a circle from `at` to the first target, by trying all.
-fn all(view: &View, at: Spot, targets: &[Spot], admits: &dyn Fn(&Step) -> bool, cap: usize) -> Vec<Vec<Key>> {
-    fn walk(
-        view: &View,
-        at: Spot,
-        targets: &[Spot],
-        admits: &dyn Fn(&Step) -> bool,
-        cap: usize,
-        so_far: &mut Vec<Key>,
-        out: &mut Vec<Vec<Key>>,
-    ) {
-        if targets.contains(&at) {
-            if !so_far.is_empty() {
-                out.push(so_far.clone());
-            }
-            return;
-        }
-        if so_far.len() == cap {
-            return;
-        }
+/// Every way without a circle from `start` to the first target, by trying all.
+fn all(view: &View, start: Spot, targets: &[Spot], admits: impl Fn(&Step) -> bool, cap: usize) -> Vec<Vec<Key>> {
+    let mut whole = Vec::new();
+    let mut begun: Vec<Vec<Key>> = if targets.contains(&start) { Vec::new() } else { vec![Vec::new()] };
+    while let Some(path) = begun.pop() {
+        let at = path.last().map_or(start, |step| step.2);
         for step in view.steps().iter().filter(|step| step.from == at && admits(step)) {
-            let start = so_far.first().map_or(at, |key| key.0);
-            if step.to == start || so_far.iter().any(|key| key.2 == step.to) {
+            let circle = step.to == start || path.iter().any(|before| before.2 == step.to);
+            if circle || path.len() == cap {
                 continue;
             }
-            so_far.push(key(step));
-            walk(view, step.to, targets, admits, cap, so_far, out);
-            so_far.pop();
+            let longer = path.iter().copied().chain([key(step)]).collect();
+            if targets.contains(&step.to) { whole.push(longer) } else { begun.push(longer) }
         }
     }
-    let mut out = Vec::new();
-    walk(view, at, targets, admits, cap, &mut Vec::new(), &mut out);
-    out.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-    out
+    whole.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+    whole
 }
 
 fn proven(step: &Step) -> bool {
@@ -109,10 +92,10 @@ proptest! {
         let distances = view.distances(&targets, admits);
         let narrowed = view.towards(&distances);
         for start in &spots {
-            let expected = all(&view, *start, &targets, &admits, cap as usize);
-            let found = view.shortest(*start, &distances, admits, most, cap);
+            let expected = all(&view, *start, &targets, admits, cap as usize);
+            let found = view.shortest(*start, &distances, admits, Limits { paths: most, steps: cap });
             prop_assert_eq!(&keys(&view, &found), &expected[..expected.len().min(most)]);
-            let shortest = all(&view, *start, &targets, &admits, nodes).first().map(|path| u32::try_from(path.len()).unwrap());
+            let shortest = all(&view, *start, &targets, admits, nodes).first().map(|path| u32::try_from(path.len()).unwrap());
             let at_target = targets.contains(start).then_some(0);
             prop_assert_eq!(distances.get(*start), at_target.or(shortest));
             for path in &found {
@@ -121,7 +104,7 @@ proptest! {
                 prop_assert!(!certain || weakest.is_true());
             }
             // A view of what leads there gives the same.
-            let again = narrowed.shortest(*start, &distances, admits, most, cap);
+            let again = narrowed.shortest(*start, &distances, admits, Limits { paths: most, steps: cap });
             prop_assert_eq!(keys(&narrowed, &again), keys(&view, &found));
         }
     }
@@ -141,7 +124,7 @@ proptest! {
         let (near, far) = (one.distances(&target, every), two.distances(&target, every));
         prop_assert_eq!(&near, &far);
         for start in &spots {
-            let (a, b) = (one.shortest(*start, &near, every, 3, 12), two.shortest(*start, &far, every, 3, 12));
+            let (a, b) = (one.shortest(*start, &near, every, Limits::default()), two.shortest(*start, &far, every, Limits::default()));
             prop_assert_eq!(cut(&a, |_| true), cut(&b, |_| true));
             prop_assert_eq!(a, b);
         }
@@ -154,7 +137,7 @@ proptest! {
         let distances = view.distances(&[spots[0]], every);
         let removable = |at: u32| at % 4 != kept;
         for start in &spots {
-            let paths = view.shortest(*start, &distances, every, 3, 12);
+            let paths = view.shortest(*start, &distances, every, Limits::default());
             let mut counts: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
             for path in &paths {
                 for (depth, step) in path.steps.iter().enumerate() {
@@ -180,7 +163,7 @@ proptest! {
         let components = Components::new(&view, admits);
         let leads: Vec<_> = spots.iter().map(|to| view.distances(&[*to], admits)).collect();
         let leads = |from: Spot, to: Spot| leads[to.index()].get(from).is_some();
-        let reached = components.fold(&view, admits, &0u32, |spot| 1 << spot.index(), |a, b| a | b);
+        let reached = components.fold(&view, admits, |spot| 1u32 << spot.index(), |a, b| a | b);
         for a in &spots {
             let own = components.of(*a).unwrap();
             prop_assert!(own < components.count());
@@ -207,10 +190,10 @@ fn ties_are_broken_by_kind_then_node_then_tag() {
     let raw = [(0, 2, 1, 0, 0), (0, 0, 2, 0, 0), (0, 0, 1, 0, 0), (1, 1, 3, 1, 0), (1, 1, 3, 0, 0), (2, 1, 3, 0, 0)];
     let view = view(4, &raw);
     let distances = view.distances(&[spots(4)[3]], every);
-    let paths = view.shortest(spots(4)[0], &distances, every, 9, 12);
+    let paths = view.shortest(spots(4)[0], &distances, every, Limits { paths: 9, steps: 12 });
     let told: Vec<_> = keys(&view, &paths).iter().map(|path| (path[0].1, path[0].2.index(), path[1].3)).collect();
-    use EdgeKind::{CanControl, MemberOf};
-    assert_eq!(told, [(MemberOf, 1, 0), (MemberOf, 1, 1), (MemberOf, 2, 0), (CanControl, 1, 0), (CanControl, 1, 1)]);
+    let (controls, member) = (EdgeKind::CanControl, EdgeKind::MemberOf);
+    assert_eq!(told, [(member, 1, 0), (member, 1, 1), (member, 2, 0), (controls, 1, 0), (controls, 1, 1)]);
 }
 
 /// A chain with a way back in each link, as deep as the input likes.
@@ -222,12 +205,12 @@ fn depth_costs_memory_and_no_stack() {
     let components = Components::new(&straight, every);
     assert_eq!(components.count(), nodes);
     let all = spots(nodes);
-    let last = components.fold(&straight, every, &0, Spot::index, |a, b| a.max(*b));
+    let last = components.fold(&straight, every, Spot::index, |a, b| a.max(*b));
     assert_eq!(last[components.of(all[0]).unwrap()], nodes - 1);
     let distances = straight.distances(&[all[nodes - 1]], every);
     assert_eq!(distances.get(all[0]), Some(u32::try_from(nodes).unwrap() - 1));
-    assert!(straight.shortest(all[0], &distances, every, 3, 12).is_empty(), "beyond the cap");
-    assert_eq!(straight.shortest(all[nodes - 13], &distances, every, 3, 12).len(), 1);
+    assert!(straight.shortest(all[0], &distances, every, Limits::default()).is_empty(), "beyond the cap");
+    assert_eq!(straight.shortest(all[nodes - 13], &distances, every, Limits::default()).len(), 1);
     let circle: Vec<Raw> = chain.iter().copied().chain([(nodes - 1, 0, 0, 0, 0)]).collect();
     assert_eq!(Components::new(&view(nodes, &circle), every).count(), 1);
 }
@@ -253,7 +236,7 @@ fn a_class_is_one_node() {
     let narrowed = view.towards(&distances);
     assert_eq!(narrowed.steps().len(), many + 2);
     for start in [all[0], all[many - 1]] {
-        let paths = narrowed.shortest(start, &distances, every, 3, 12);
+        let paths = narrowed.shortest(start, &distances, every, Limits::default());
         assert_eq!(paths.iter().map(|path| path.steps.len()).collect::<Vec<_>>(), [3]);
     }
 }

@@ -7,6 +7,8 @@
 mod activity;
 mod assemble;
 mod authority;
+mod composed;
+mod derive;
 mod evidence;
 mod finding;
 mod identity;
@@ -22,6 +24,7 @@ mod text;
 pub mod tiers;
 mod trust;
 
+pub use derive::{DERIVATIONS, Derivation};
 pub use finding::*;
 pub use rule::{Meta, Rule, RuleConfig, Scope};
 pub use rules::RULES;
