@@ -19,7 +19,7 @@ use serde::Serialize;
 use sv0_graph::paths::{Spot, Step, ViewBuilder};
 use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
-pub(crate) use owner_credentials::MANAGES_OWNED;
+pub(crate) use owner_credentials::manages_owned;
 pub(crate) use routes::{By, Composition, CutEdge, Leg, Routes, Through};
 
 use crate::tiers::{self, Known};

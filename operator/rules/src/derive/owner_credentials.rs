@@ -4,13 +4,14 @@
 //! adds a credential to the application, or to the service principal where the application does not lock them. People who
 //! own applications run nothing unattended; UNB-011 is about them.
 
+use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
 
 use super::{Derivation, Fact, Overlay, Target, accepts, holds, unlocked};
 use crate::tiers::MICROSOFT_GRAPH;
 
 /// App role id of `Application.ReadWrite.OwnedBy`: manages the applications and service principals that it owns.
-pub(crate) const MANAGES_OWNED: &str = "18a4783c-866b-4cc7-a460-3d5e5662c884";
+const MANAGES_OWNED: &str = "18a4783c-866b-4cc7-a460-3d5e5662c884";
 
 pub(super) const DERIVATION: Derivation = Derivation {
     id: "owner-credentials",
@@ -29,7 +30,7 @@ fn derive(overlay: &mut Overlay<'_>) {
         if !matches!(owner, NodeKind::ServicePrincipal | NodeKind::ManagedIdentity) {
             continue;
         }
-        let Some(permitted) = permitted(overlay, edge.from) else { continue };
+        let Some(permitted) = manages_owned(graph, edge.from, overlay.as_of) else { continue };
         let held = holds(edge, overlay.as_of);
         for (target, open) in owned(graph, edge) {
             let fact = Fact::Owner { edge, permitted, target };
@@ -39,12 +40,11 @@ fn derive(overlay: &mut Overlay<'_>) {
 }
 
 /// The grant by which an identity manages what it owns.
-fn permitted<'g>(overlay: &Overlay<'g>, owner: NodeIx) -> Option<&'g Edge> {
-    let graph = overlay.graph;
+pub(crate) fn manages_owned(graph: &Graph, owner: NodeIx, as_of: Timestamp) -> Option<&Edge> {
     graph.out(owner, EdgeKind::Granted).iter().find(|edge| {
         edge.role.as_deref().is_some_and(|role| role.eq_ignore_ascii_case(MANAGES_OWNED))
             && graph.node(edge.to).text(attr::APP_ID).is_some_and(|app| app.eq_ignore_ascii_case(MICROSOFT_GRAPH))
-            && holds(edge, overlay.as_of).is_true()
+            && holds(edge, as_of).is_true()
     })
 }
 

@@ -1,7 +1,8 @@
 //! UNB-001: an identity that runs unattended can take over the whole tenant.
 //!
-//! By a grant of its own, through a group, or by composition: it may add credentials to every application, and one of
-//! them holds the tenant and accepts credentials. A role over an administrative unit is none over the tenant.
+//! By a grant of its own, through a group, or by composition: it may add credentials to an application (to every one, to
+//! the one that a role is over, to those that it owns and may manage), which holds the tenant or leads on to one that
+//! does. A role over an administrative unit is none over the tenant.
 
 use sv0_graph::{EdgeKind, NodeIx, Tri, UnknownReason, attr};
 
@@ -17,7 +18,7 @@ use crate::text::display_name;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "UNB-001",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::UnboundedExecutionScope,
         category: "HoldsWholeTenant",
         title: "An identity that can run unattended can take over the whole tenant",
@@ -37,6 +38,8 @@ pub(super) const RULE: Rule = Rule {
             "directoryRoleAssignments",
             "directoryRoleEligibility",
             "appRoleAssignments",
+            "applicationOwners",
+            "servicePrincipalOwners",
             "groups",
             "groupMembers",
         ],
