@@ -182,10 +182,12 @@ fn seen<'g>(graph: &'g Graph, principal: NodeIx, around: &Surroundings<'g>) -> T
 }
 
 fn held<'g>(graph: &'g Graph, principal: NodeIx, as_of: Timestamp, routes: &Routes<'g>) -> Held<'g> {
-    let direct = std::iter::once((Vec::new(), principal));
-    let through = groups(graph, principal, as_of, routes);
+    let (holders, deeper) = holders(graph, principal, as_of, routes);
     let mut held = Held::default();
-    for (members, holder) in direct.chain(through) {
+    if deeper {
+        held.unproven.insert(UnknownReason::Unsupported, 1);
+    }
+    for (members, holder) in holders {
         for edge in graph.out(holder, EdgeKind::Granted) {
             held.changes = earlier(held.changes, ends_after(&members, edge, as_of));
             match weigh(graph, &members, edge, as_of) {
@@ -205,34 +207,33 @@ fn held<'g>(graph: &'g Graph, principal: NodeIx, as_of: Timestamp, routes: &Rout
     held
 }
 
-/// The groups with grants behind them that `principal` is in, each with the memberships that lead to it: first all that
-/// are proven, nearest first, then those that memberships lead to of which it is not known whether they hold.
-fn groups<'g>(
+/// `principal` itself and the groups with grants behind them that it is in, each with the memberships that lead there;
+/// and whether there are more, nested deeper than is looked. First all that are proven, nearest first, then those to which
+/// memberships lead of which it is not known whether they hold.
+fn holders<'g>(
     graph: &'g Graph,
     principal: NodeIx,
     as_of: Timestamp,
     routes: &Routes<'g>,
-) -> Vec<(Vec<&'g Edge>, NodeIx)> {
+) -> (Vec<(Vec<&'g Edge>, NodeIx)>, bool) {
     let mut seen = BTreeSet::from([principal]);
-    let mut found: Vec<(Vec<&'g Edge>, NodeIx)> = Vec::new();
+    let mut found: Vec<(Vec<&'g Edge>, NodeIx)> = vec![(Vec::new(), principal)];
+    let mut deeper = false;
     for proven in [true, false] {
-        let known = found.len();
-        let follow = |from: &[&'g Edge], holder: NodeIx, seen: &mut BTreeSet<NodeIx>| {
-            let counts = |edge: &&Edge| !over(edge, as_of) && (!proven || plain(edge)) && routes.grants_behind(edge.to);
-            let steps = graph.out(holder, EdgeKind::MemberOf).iter().filter(counts).filter(|edge| seen.insert(edge.to));
-            steps.map(|edge| (from.iter().copied().chain([edge]).collect(), edge.to)).collect::<Vec<_>>()
-        };
-        found.extend(follow(&[], principal, &mut seen));
-        // What was found before leads on as well, by memberships that count now.
-        let mut at = if proven { known } else { 0 };
-        while let Some((members, group)) = found.get(at).cloned() {
-            if members.len() < MAX_NESTING {
-                found.extend(follow(&members, group, &mut seen));
-            }
+        let counts = |edge: &&Edge| !over(edge, as_of) && (!proven || plain(edge)) && routes.grants_behind(edge.to);
+        let mut at = 0;
+        while let Some((members, holder)) = found.get(at).cloned() {
             at += 1;
+            for edge in graph.out(holder, EdgeKind::MemberOf).iter().filter(counts) {
+                if members.len() == MAX_NESTING {
+                    deeper |= !seen.contains(&edge.to);
+                } else if seen.insert(edge.to) {
+                    found.push((members.iter().copied().chain([edge]).collect(), edge.to));
+                }
+            }
         }
     }
-    found
+    (found, deeper)
 }
 
 /// Switched off, or past its end.
@@ -282,8 +283,8 @@ fn meant<'g>(graph: &'g Graph, members: &[&'g Edge], edge: &'g Edge) -> Weighed<
 }
 
 /// A grant as it reads, whether it holds or not. None when the tables do not know it.
-pub(crate) fn described<'g>(graph: &'g Graph, members: Vec<&'g Edge>, edge: &'g Edge) -> Option<Grant<'g>> {
-    match meant(graph, &members, edge) {
+pub(crate) fn described<'g>(graph: &'g Graph, members: &[&'g Edge], edge: &'g Edge) -> Option<Grant<'g>> {
+    match meant(graph, members, edge) {
         Weighed::Proven(grant) => Some(grant),
         Weighed::Eligible(_) | Weighed::Unproven(_) | Weighed::Nothing => None,
     }

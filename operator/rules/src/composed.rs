@@ -158,7 +158,7 @@ pub(crate) fn cut(graph: &Graph, composition: &Composition<'_>) -> Option<String
     };
     let effect = match (cut, composition.ways) {
         (1, 1) => "the way to the tenant".to_owned(),
-        (cut, ways) if cut == ways => format!("all {ways} of the shortest ways to the tenant that were found"),
+        (cut, ways) if cut == ways => format!("all {ways} of the shortest ways to the tenant"),
         (cut, ways) => format!("{cut} of the {ways} shortest ways to the tenant"),
     };
     Some(format!("{step}: that alone cuts {effect}."))

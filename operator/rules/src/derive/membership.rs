@@ -3,7 +3,7 @@
 //! Only steps from member to group; nothing is closed here. A search follows them as deep as it looks, and what lies
 //! behind a group is one pass over its components ([`super::Routes`]).
 
-use sv0_graph::EdgeKind;
+use sv0_graph::{Edge, EdgeKind};
 
 use super::{Derivation, Fact, Overlay, holds};
 
@@ -18,7 +18,12 @@ pub(super) const DERIVATION: Derivation = Derivation {
 };
 
 fn derive(overlay: &mut Overlay<'_>) {
-    for edge in overlay.edges(EdgeKind::MemberOf) {
+    let graph = overlay.graph;
+    // Most groups of an organisation hold nothing and are in nothing: no step leads on from them.
+    let leads_on = |edge: &&Edge| {
+        !graph.out(edge.to, EdgeKind::Granted).is_empty() || !graph.out(edge.to, EdgeKind::MemberOf).is_empty()
+    };
+    for edge in overlay.edges(EdgeKind::MemberOf).filter(leads_on) {
         let fact = (holds(edge, overlay.as_of), Fact::Member(edge));
         overlay.step(edge.from.into(), EdgeKind::MemberOf, edge.to.into(), fact);
     }

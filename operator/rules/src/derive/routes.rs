@@ -76,11 +76,34 @@ impl<'g> Composition<'g> {
     }
 }
 
+/// What the steps that lead to a tenant stand for, by tag, ascending. All others are forgotten.
+#[derive(Debug, Default)]
+struct Facts<'g>(Vec<(u32, Fact<'g>)>);
+
+impl<'g> Facts<'g> {
+    fn of(view: &View, all: &[Fact<'g>]) -> Self {
+        let mut kept: Vec<(u32, Fact<'g>)> =
+            view.steps().iter().filter_map(|step| Some((step.tag, *all.get(step.tag as usize)?))).collect();
+        kept.sort_unstable_by_key(|(tag, _)| *tag);
+        Self(kept)
+    }
+
+    fn find(&self, step: &Step) -> Option<&Fact<'g>> {
+        let at = self.0.binary_search_by_key(&step.tag, |(tag, _)| *tag).ok()?;
+        self.0.get(at).map(|(_, fact)| fact)
+    }
+
+    /// Whether a step is one of roles, permissions and memberships.
+    fn of_roles(&self, step: &Step) -> bool {
+        !matches!(self.find(step), Some(Fact::Owner { .. } | Fact::Scoped { .. }))
+    }
+}
+
 /// Every way to a whole tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Routes<'g> {
     view: View,
-    facts: Vec<Fact<'g>>,
+    facts: Facts<'g>,
     by_roles: Distances,
     proven: Distances,
     possible: Distances,
@@ -107,13 +130,13 @@ impl<'g> Routes<'g> {
         let tenants: Vec<Spot> =
             classes.iter().filter(|((class, ..), _)| *class == Class::Tenant).map(|(_, spot)| *spot).collect();
         let all = builder.build().ok()?;
-        let grants_behind = grants_behind(graph, &all, nodes.collect());
+        let grants_behind = grants_behind(graph, &all, &nodes.collect::<Vec<_>>());
         let possible = all.distances(&tenants, |_| true);
         let view = all.towards(&possible);
-        let roles = |step: &Step| step.state.is_true() && of_roles(&facts, step);
-        let by_roles = view.distances(&tenants, roles);
+        let facts = Facts::of(&view, &facts);
+        let by_roles = view.distances(&tenants, |step| step.state.is_true() && facts.of_roles(step));
         let proven = view.distances(&tenants, |step| step.state.is_true());
-        Some(Self { by_roles, proven, possible, view, facts, grants_behind })
+        Some(Self { view, facts, by_roles, proven, possible, grants_behind })
     }
 
     /// Whether a grant lies behind this node: where none does, groups need not be followed.
@@ -124,7 +147,7 @@ impl<'g> Routes<'g> {
     /// How `principal` comes to hold the whole tenant by acting as others: a proven way, or else one of which it is proven
     /// that `principal` takes the first step.
     pub(crate) fn composition(&self, graph: &'g Graph, principal: NodeIx, through: Through) -> Option<Composition<'g>> {
-        let admits = |step: &Step| through == Through::Anything || of_roles(&self.facts, step);
+        let admits = |step: &Step| through == Through::Anything || self.facts.of_roles(step);
         let certain = |step: &Step| step.state.is_true() && admits(step);
         let distances = if through == Through::Roles { &self.by_roles } else { &self.proven };
         let start = Spot::from(principal);
@@ -150,7 +173,7 @@ impl<'g> Routes<'g> {
     }
 
     fn fact(&self, at: StepIx) -> Option<&Fact<'g>> {
-        self.facts.get(self.view.step(at).tag as usize)
+        self.facts.find(self.view.step(at))
     }
 
     /// Whether all up to the first right over others is proven: it does administer their credentials.
@@ -170,15 +193,15 @@ impl<'g> Routes<'g> {
         for at in &way.steps {
             match *self.fact(*at)? {
                 Fact::Member(edge) => members.push(edge),
-                Fact::Applications(edge) => by = authority::described(graph, std::mem::take(&mut members), edge),
+                Fact::Applications(edge) => by = authority::described(graph, &std::mem::take(&mut members), edge),
                 Fact::Accepts(target) => legs.push(leg(By::Grant(by.take()?), target)),
                 Fact::Owner { edge, permitted, target } => legs.push(leg(By::Owner { edge, permitted }, target)),
                 Fact::Scoped { edge, target } => {
-                    let grant = authority::described(graph, std::mem::take(&mut members), edge)?;
+                    let grant = authority::described(graph, &std::mem::take(&mut members), edge)?;
                     legs.push(leg(By::Grant(grant), target));
                 }
                 Fact::Tenant(edge) if !legs.is_empty() => {
-                    return Some((legs, authority::described(graph, members, edge)?));
+                    return Some((legs, authority::described(graph, &members, edge)?));
                 }
                 Fact::Tenant(_) => return None,
             }
@@ -210,12 +233,8 @@ const fn leg(by: By<'_>, target: Target) -> Leg<'_> {
     Leg { by, target: target.principal, application: target.application }
 }
 
-fn of_roles(facts: &[Fact<'_>], step: &Step) -> bool {
-    !matches!(facts.get(step.tag as usize), Some(Fact::Owner { .. } | Fact::Scoped { .. }))
-}
-
 /// By node, whether a grant stands at it or at a group that it leads to.
-fn grants_behind(graph: &Graph, view: &View, nodes: Vec<NodeIx>) -> Vec<bool> {
+fn grants_behind(graph: &Graph, view: &View, nodes: &[NodeIx]) -> Vec<bool> {
     let member = |step: &Step| step.kind == EdgeKind::MemberOf;
     let components = Components::new(view, member);
     let grants = |spot: Spot| nodes.get(spot.index()).is_some_and(|ix| !graph.out(*ix, EdgeKind::Granted).is_empty());
