@@ -371,3 +371,11 @@ fn texts_of_a_way_fit_whatever_the_names() {
         assert!(finding.evidence.iter().all(|item| item.claim.chars().count() <= 320));
     }
 }
+
+#[test]
+fn derivations_read_collections_that_exist() {
+    for derivation in DERIVATIONS {
+        let known = |needed: &&str| sv0_graph::testing::ENTRA_COLLECTIONS.contains(needed);
+        assert!(derivation.needs.iter().all(known), "{}", derivation.id);
+    }
+}
