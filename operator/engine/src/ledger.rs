@@ -66,6 +66,20 @@ pub struct RememberedInstance {
     pub name: String,
     /// Its newest evaluated snapshot and the sizes of its collections.
     pub seen: InstanceMemory,
+    /// Its first complete snapshot that was evaluated: what drift is measured from until another one is accepted. Absent
+    /// in what versions before drift wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<RememberedSnapshot>,
+}
+
+/// A snapshot by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RememberedSnapshot {
+    /// Its id.
+    pub id: String,
+    /// `sha256:<hex>` of its manifest.
+    pub digest: String,
 }
 
 /// What is remembered of one finding.
@@ -149,7 +163,7 @@ mod tests {
     fn bytes_come_back_and_equal_memory_gives_equal_bytes() {
         let mut ledger = Ledger::default();
         let seen = InstanceMemory { snapshot: "1".into(), collections: BTreeMap::new() };
-        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen });
+        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen, baseline: None });
         let (bytes, digest) = ledger.write().unwrap();
         assert_eq!(ledger.clone().write().unwrap(), (bytes.clone(), digest));
         assert_eq!(Ledger::read(&bytes).unwrap(), ledger);

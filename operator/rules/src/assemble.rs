@@ -145,7 +145,7 @@ fn path(context: &Context<'_>, identity: &Identity<'_>, entry: Option<Hop>, reac
     path
 }
 
-fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Hop> {
+pub(crate) fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Hop> {
     let mut hops = Vec::new();
     let mut from = holder.to_owned();
     if let Some(member) = grant.member {
@@ -169,7 +169,7 @@ fn label(graph: &Graph, ix: NodeIx) -> String {
     format!("{} \"{}\"", noun(node.kind), display_name(name))
 }
 
-fn itself(identity: &Identity<'_>) -> String {
+pub(crate) fn itself(identity: &Identity<'_>) -> String {
     format!("{} \"{}\"", identity.noun(), identity.name)
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn federated(context: &Context<'_>, identity: &Identity<'_>, edge: &E
 }
 
 /// The grant; with the membership when it is a group's, as the derivation `group-membership/1`.
-fn grant_proofs(graph: &Graph, who: &str, grant: &Grant<'_>) -> Vec<Proof> {
+pub(crate) fn grant_proofs(graph: &Graph, who: &str, grant: &Grant<'_>) -> Vec<Proof> {
     let sentence = grant.sentence(graph);
     let (Some(member), Some(group)) = (grant.member, grant.group(graph)) else {
         let claim = format!("{who} holds {sentence}.");

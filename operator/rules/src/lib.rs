@@ -7,6 +7,7 @@
 mod activity;
 mod assemble;
 mod authority;
+mod drift;
 mod evidence;
 mod finding;
 mod identity;
@@ -22,9 +23,10 @@ mod text;
 pub mod tiers;
 mod trust;
 
+pub use drift::{Baseline, DRIFT_RULES, DriftRule, baseline_dependency, compared_collections};
 pub use finding::*;
-pub use rule::{Meta, Rule, RuleConfig, Scope};
+pub use rule::{Meta, Purpose, Rule, RuleConfig, Scope};
 pub use rules::RULES;
-pub use run::{RuleOutput, Suppressed, catalogue, pack_version, required_collections, run};
+pub use run::{RuleOutput, Suppressed, catalogue, pack_version, required_collections, run, run_since};
 pub use severity::{Exposure, Tier, severity};
 pub use text::display_name;
