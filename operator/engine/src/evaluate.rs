@@ -147,11 +147,7 @@ pub enum EngineError {
 }
 
 /// Evaluates an estate.
-pub fn evaluate(
-    sources: impl Into<Sources>,
-    previous: Ledger,
-    config: &Config,
-) -> Result<Evaluation, EngineError> {
+pub fn evaluate(sources: impl Into<Sources>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError> {
     let Sources { mut inputs, baselines } = sources.into();
     inputs.sort_by(|a, b| a.order.instance_uid.cmp(&b.order.instance_uid));
     let config = &Config { as_of: whole_seconds(config.as_of), ..config.clone() };

@@ -57,7 +57,10 @@ pub(crate) fn rule_config(estate: &EstateSpec) -> RuleConfig {
 
 fn purpose(declared: &DeclaredPurpose) -> (String, Purpose) {
     let systems = declared.systems.as_ref().map(|ids| ids.iter().cloned().collect());
-    let domains = declared.domains.as_ref().map(|domains| domains.iter().map(|domain| word(domain).to_ascii_lowercase()).collect());
+    let domains = declared
+        .domains
+        .as_ref()
+        .map(|domains| domains.iter().map(|domain| word(domain).to_ascii_lowercase()).collect());
     (declared.identity.clone(), Purpose { systems, domains })
 }
 

@@ -170,6 +170,15 @@ mod tests {
     }
 
     #[test]
+    fn memory_from_before_baselines_is_read_and_written_as_it_was() {
+        let json = r#"{"format":"securityv0.ledger/1","instances":{"u":{"name":"entra","seen":{"snapshot":"1","collections":{}}}},"findings":{}}"#;
+        let ledger = Ledger::read(&zstd::encode_all(json.as_bytes(), 3).unwrap()).unwrap();
+        assert_eq!(ledger.instances["u"].baseline, None);
+        let written = zstd::decode_all(ledger.write().unwrap().0.as_slice()).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), json);
+    }
+
+    #[test]
     fn damage_and_foreign_versions_are_told_apart() {
         let (bytes, _) = Ledger::default().write().unwrap();
         assert_eq!(Ledger::read(&bytes[..bytes.len() / 2]), Err(LedgerError::Damaged));

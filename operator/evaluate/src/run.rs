@@ -56,9 +56,10 @@ async fn attempt<V: Vault, C: FindingSink + EstateSink>(
     if history_lost && !everything_readable(order, &inputs) {
         return Err(RunError::HistoryLost);
     }
-    let mut evaluation = tokio::task::spawn_blocking(move || evaluate(Sources { inputs, baselines }, previous, &config))
-        .await
-        .map_err(|_| RunError::Worker)??;
+    let mut evaluation =
+        tokio::task::spawn_blocking(move || evaluate(Sources { inputs, baselines }, previous, &config))
+            .await
+            .map_err(|_| RunError::Worker)??;
     log(&evaluation);
 
     vault.put_pack(Bytes::from(std::mem::take(&mut evaluation.pack.bytes))).await?;

@@ -4,9 +4,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::conditions::{EVALUATED, FALSE, FINDINGS_TRUNCATED, Observed, TRUE, condition, set};
-use sv0_api::{
-    EstateGap, EstateStatus, EvaluatedBaseline, EvaluatedInput, FindingCounts, SeverityCounts, StateCounts,
-};
+use sv0_api::{EstateGap, EstateStatus, EvaluatedBaseline, EvaluatedInput, FindingCounts, SeverityCounts, StateCounts};
 use sv0_engine::baseline::BaselineNote;
 use sv0_engine::evaluate::{Evaluation, InputNote, Tally, whole_seconds};
 use sv0_engine::fire;
@@ -114,7 +112,7 @@ fn not_compared(gap: &Gap) -> Option<String> {
         return None;
     }
     let (why, act) = match gap.reason.as_deref()? {
-        "BaselineUnreadable" => ("the store no longer has its baseline", "accept another snapshot in spec.baseline"),
+        "BaselineUnreadable" => ("a baseline of its tenant cannot be read", "accept another snapshot in spec.baseline"),
         "BaselineNewer" => ("its baseline is newer than its snapshot", "accept an earlier one in spec.baseline"),
         _ => ("no complete snapshot of it was evaluated yet", "close its gaps, or accept one in spec.baseline"),
     };

@@ -130,7 +130,9 @@ enum Failure {
 impl Failure {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Name(_) | Self::BrokenBody | Self::Object(ObjectError::BadManifest | ObjectError::BadPins | ObjectError::FutureScan) => {
+            Self::Name(_)
+            | Self::BrokenBody
+            | Self::Object(ObjectError::BadManifest | ObjectError::BadPins | ObjectError::FutureScan) => {
                 StatusCode::BAD_REQUEST
             }
             Self::Denied(Denied::Unauthenticated) => StatusCode::UNAUTHORIZED,

@@ -98,9 +98,8 @@ impl Baseline {
         let context = Context::new(graph, config, as_of);
         let taken = |(at, header): (InstanceIx, &Header)| (header.instance_uid.clone(), Taken::of(graph, at, header));
         let headers = graph.instances().iter().map(|instance| &instance.header).enumerate();
-        let holds = |ix: &NodeIx| {
-            graph.node(*ix).kind == NodeKind::Group && !graph.out(*ix, EdgeKind::Granted).is_empty()
-        };
+        let holds =
+            |ix: &NodeIx| graph.node(*ix).kind == NodeKind::Group && !graph.out(*ix, EdgeKind::Granted).is_empty();
         Some(Self {
             system: first.system.clone(),
             tenant: first.tenant.clone(),
@@ -137,8 +136,7 @@ impl Baseline {
                 .iter()
                 .filter_map(|(uid, taken)| Some((uid.as_str(), taken.reads.get(collection)?)))
                 .collect();
-            reads.len() == then.len()
-                && reads.iter().all(|(uid, read)| read.complete && then.get(uid) == Some(&read))
+            reads.len() == then.len() && reads.iter().all(|(uid, read)| read.complete && then.get(uid) == Some(&read))
         };
         now.into_iter().filter(|(name, reads)| same(name, reads)).map(|(name, _)| name).collect()
     }
@@ -177,19 +175,22 @@ fn reads(graph: &Graph, at: InstanceIx, header: &Header) -> BTreeMap<String, Rea
 impl Before {
     fn of(context: &Context<'_>, ix: NodeIx) -> Self {
         let graph = context.graph;
-        let identity =
-            identity::resolve(graph, ix, &context.config.trusted_tenants, context.as_of, &context.around);
+        let identity = identity::resolve(graph, ix, &context.config.trusted_tenants, context.as_of, &context.around);
         let takeover = identity.authority.takeover.as_ref();
         let active = identity.owners.list.iter().filter(|owner| owner.state.answers());
         Self {
             tier: identity.authority.tier,
             takeover_unknown: takeover.is_some_and(|takeover| takeover.accepts.is_unknown()),
             grants: grants(context, &identity),
-            credentials: identity.credentials.iter().map(|held| {
-                let label = held.label(graph);
-                let thumbprint = shared::thumbprint(graph, held.ix).map(str::to_owned);
-                Key { id: key_id(graph, held.ix).to_owned(), thumbprint, kind: held.kind, label }
-            }).collect(),
+            credentials: identity
+                .credentials
+                .iter()
+                .map(|held| {
+                    let label = held.label(graph);
+                    let thumbprint = shared::thumbprint(graph, held.ix).map(str::to_owned);
+                    Key { id: key_id(graph, held.ix).to_owned(), thumbprint, kind: held.kind, label }
+                })
+                .collect(),
             trusts: identity.federations.iter().map(|edge| Trust::of(graph, edge)).collect(),
             active_owners: active
                 .map(|owner| {
@@ -260,8 +261,6 @@ impl Trust {
     /// same object an expression that was read on one side only is no change.
     pub(super) fn same(&self, other: &Self) -> bool {
         let unread = self.id == other.id && (self.expression.is_none() || other.expression.is_none());
-        self.issuer == other.issuer
-            && self.subject == other.subject
-            && (unread || self.expression == other.expression)
+        self.issuer == other.issuer && self.subject == other.subject && (unread || self.expression == other.expression)
     }
 }

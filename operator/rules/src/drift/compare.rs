@@ -50,6 +50,15 @@ pub(crate) struct Comparison<'a, 'g> {
     comparable: &'a BTreeSet<String>,
 }
 
+/// A field of an object in the baseline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At<'a> {
+    pub(super) collection: &'a str,
+    /// The vendor's id.
+    pub(super) object: &'a str,
+    pub(super) field: &'a str,
+}
+
 /// The collections in which identities and their applications are read.
 pub(super) const OBJECTS: [&str; 2] = ["servicePrincipals", "applications"];
 
@@ -87,28 +96,25 @@ impl Comparison<'_, '_> {
         self.taken(collection).map(|(_, taken)| date(taken.observed_at)).unwrap_or_default()
     }
 
-    /// What the baseline said of `field` of an object: `claim` is the sentence without its full stop.
-    pub(super) fn was(&self, collection: &str, object: &str, field: &str, value: &str, claim: &str) -> Option<Proof> {
+    /// What the baseline said: `claim` is the sentence without its full stop.
+    pub(super) fn was(&self, at: &At<'_>, value: &str, claim: &str) -> Option<Proof> {
+        let At { collection, object, field } = *at;
         let (uid, taken) = self.taken(collection)?;
-        let header = self.baseline.system.clone();
-        let (api, version) = taken
-            .reads
-            .get(collection)
-            .and_then(|read| read.calls.first())
-            .map_or_else(|| (collection.to_owned(), String::new()), |(api, version, path)| {
-                (format!("{api} {path}"), version.clone())
-            });
+        let (api, version) = taken.reads.get(collection).and_then(|read| read.calls.first()).map_or_else(
+            || (collection.to_owned(), String::new()),
+            |(api, version, path)| (format!("{api} {path}"), version.clone()),
+        );
         let source = EvidenceSource {
-            connector: header,
+            connector: self.baseline.system.clone(),
             api,
             version,
             object: display_name(object),
             field: field.to_owned(),
         };
         let claim = format!("{claim} (baseline: snapshot {} of {}).", taken.snapshot, date(taken.observed_at));
-        let evidence =
-            Evidence { class: EvidenceClass::Temporal, claim, source, value: Some(display_name(value)) };
-        let dependency = Dependency { instance_uid: uid.to_owned(), collection: super::baseline_dependency(collection) };
+        let evidence = Evidence { class: EvidenceClass::Temporal, claim, source, value: Some(display_name(value)) };
+        let dependency =
+            Dependency { instance_uid: uid.to_owned(), collection: super::baseline_dependency(collection) };
         Some(Proof { evidence, dependency: Some(dependency) })
     }
 

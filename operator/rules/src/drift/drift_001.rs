@@ -5,7 +5,7 @@
 //! read), the earlier tier is not determined, and only the present one is told.
 
 use super::baseline::{Before, Grant};
-use super::compare::Comparison;
+use super::compare::{At, Comparison};
 use super::{Drift, DriftRule};
 use crate::authority::{COLLECTIONS, MEMBERS};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
@@ -67,8 +67,9 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         Some(_) => format!("Its authority was: it {}", meant(before.tier)),
         None => "It held no grant that is known to give authority".to_owned(),
     };
+    let object = identity.node.id.vendor_id();
     let field = if directory { "roleDefinitionId" } else { "appRoleId" };
-    let was = compare.was(collection(directory), identity.node.id.vendor_id(), field, value, &claimed);
+    let was = compare.was(&At { collection: collection(directory), object, field }, value, &claimed);
     let proofs = was.into_iter().collect();
     let draft = Draft { claim, exposure: Exposure::X1, title, proofs, narrowed, entry: None, reach: None };
     Some(Drift { draft, compared })

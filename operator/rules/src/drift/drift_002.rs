@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use sv0_graph::{Edge, EdgeState, NodeKind};
 
 use super::baseline::{Before, Grant, held};
-use super::compare::Comparison;
+use super::compare::{At, Comparison};
 use super::{Drift, DriftRule};
 use crate::authority::{COLLECTIONS, MEMBERS};
-use crate::evidence;
+use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
 use crate::rule::{Draft, Meta, Scope};
@@ -55,22 +55,19 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     let (role, edge) = widened.or_else(|| gained.iter().next())?;
     let day = compare.day(COLLECTIONS[0]);
     let label = label(role);
-    let (claim, title, was, narrowed) = match bounded(before, role) {
-        Some(was) => {
-            let scope = display_name(was.scope.as_deref().unwrap_or_default());
-            let title = format!("\"{}\" holds {label} over the whole tenant; on {day} over {scope}", identity.name);
-            (Claim::Full, title, was, Vec::new())
-        }
-        None => {
-            let was = lost(compare, before, identity)?;
-            let title = format!("\"{}\" holds {label} over the whole tenant, which it did not on {day}", identity.name);
-            let earlier = self::label(was.role.as_deref().unwrap_or_default());
-            let narrowed = Narrowed {
-                claim: "That one role was widened".to_owned(),
-                reason: format!("The role changed too: {earlier}, over a part of the tenant, is not held any more."),
-            };
-            (Claim::Narrower, title, was, vec![narrowed])
-        }
+    let (claim, title, was, narrowed) = if let Some(was) = bounded(before, role) {
+        let scope = display_name(was.scope.as_deref().unwrap_or_default());
+        let title = format!("\"{}\" holds {label} over the whole tenant; on {day} over {scope}", identity.name);
+        (Claim::Full, title, was, Vec::new())
+    } else {
+        let was = lost(compare, before, identity)?;
+        let title = format!("\"{}\" holds {label} over the whole tenant, which it did not on {day}", identity.name);
+        let earlier = self::label(was.role.as_deref().unwrap_or_default());
+        let narrowed = Narrowed {
+            claim: "That one role was widened".to_owned(),
+            reason: format!("The role changed too: {earlier}, over a part of the tenant, is not held any more."),
+        };
+        (Claim::Narrower, title, was, vec![narrowed])
     };
     let says = format!("It holds {label} over the whole tenant.");
     let now = evidence::of_edge(compare.context.graph, edge, EvidenceClass::Direct, says);
@@ -79,10 +76,11 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     Some(Drift { draft, compared })
 }
 
-fn then(compare: &Comparison<'_, '_>, identity: &Identity<'_>, was: &Grant) -> Option<crate::evidence::Proof> {
+fn then(compare: &Comparison<'_, '_>, identity: &Identity<'_>, was: &Grant) -> Option<Proof> {
     let (role, scope) = (was.role.as_deref().unwrap_or_default(), was.scope.as_deref().unwrap_or_default());
     let claim = format!("It held {} over {}", label(role), display_name(scope));
-    compare.was(COLLECTIONS[0], identity.node.id.vendor_id(), "directoryScopeId", scope, &claim)
+    let object = identity.node.id.vendor_id();
+    compare.was(&At { collection: COLLECTIONS[0], object, field: "directoryScopeId" }, scope, &claim)
 }
 
 /// Roles that it holds over the whole tenant now and did not in any form before, each with its assignment.
@@ -111,9 +109,10 @@ fn narrow(grant: &Grant) -> bool {
 
 /// How `role` was held over a part of the tenant.
 fn bounded<'b>(before: &'b Before, role: &str) -> Option<&'b Grant> {
-    before.grants.iter().find(|grant| {
-        grant.directory && grant.stands && narrow(grant) && grant.role.as_deref() == Some(role)
-    })
+    before
+        .grants
+        .iter()
+        .find(|grant| grant.directory && grant.stands && narrow(grant) && grant.role.as_deref() == Some(role))
 }
 
 /// A role that was held over a part of the tenant and is not held at all now.

@@ -7,7 +7,7 @@
 use sv0_graph::{Edge, EdgeKind, Graph, attr};
 
 use super::baseline::{Before, Key, Trust, key_id};
-use super::compare::{Comparison, OBJECTS};
+use super::compare::{At, Comparison, OBJECTS};
 use super::{Drift, DriftRule};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
@@ -126,8 +126,12 @@ fn exposure(context: &Context<'_>, rotated: bool, trusts: &[&Edge]) -> Exposure 
 
 /// Issuers of Entra's own tokens, in every cloud.
 fn is_directory(issuer: &str) -> bool {
-    const HOSTS: [&str; 4] =
-        ["login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "sts.windows.net"];
+    const HOSTS: [&str; 4] = [
+        "login.microsoftonline.com",
+        "login.microsoftonline.us",
+        "login.partner.microsoftonline.cn",
+        "sts.windows.net",
+    ];
     let host = issuer.strip_prefix("https://").and_then(|rest| rest.split('/').next());
     host.is_some_and(|host| HOSTS.iter().any(|known| host.eq_ignore_ascii_case(known)))
 }
@@ -184,10 +188,13 @@ fn proofs(
     let labels: Vec<&str> = before.credentials.iter().map(|key| key.label.as_str()).collect();
     let value = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
     let says = format!("It had {}", counted(labels.len(), "credential", "credentials"));
-    let had_keys = compare.was(OBJECTS[0], object, "keyId", &value, &says).filter(|_| !keys.is_empty());
+    let had_keys =
+        compare.was(&At { collection: OBJECTS[0], object, field: "keyId" }, &value, &says).filter(|_| !keys.is_empty());
     let count = before.trusts.len();
     let says = format!("It had {}", counted(count, "federated trust", "federated trusts"));
-    let had_trusts = compare.was(TRUSTS, object, "subject", &count.to_string(), &says).filter(|_| !trusts.is_empty());
+    let had_trusts = compare
+        .was(&At { collection: TRUSTS, object, field: "subject" }, &count.to_string(), &says)
+        .filter(|_| !trusts.is_empty());
     let first = keys.iter().filter_map(of_key).chain(trusts.iter().map(of_trust));
     first.chain(had_keys).chain(had_trusts).collect()
 }

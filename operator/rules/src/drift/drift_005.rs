@@ -7,7 +7,7 @@
 use sv0_graph::NodeKind;
 
 use super::baseline::Before;
-use super::compare::{Comparison, OBJECTS};
+use super::compare::{At, Comparison, OBJECTS};
 use super::{Drift, DriftRule};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
@@ -99,5 +99,6 @@ fn now(compare: &Comparison<'_, '_>, identity: &Identity<'_>) -> Vec<Proof> {
 fn then(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>) -> Option<Proof> {
     let names: Vec<&str> = before.active_owners.iter().take(MAX_NAMES).map(String::as_str).collect();
     let says = format!("It had {}", counted(before.active_owners.len(), "active owner", "active owners"));
-    compare.was(PRINCIPAL, identity.node.id.vendor_id(), "owners", &names.join(", "), &says)
+    let at = At { collection: PRINCIPAL, object: identity.node.id.vendor_id(), field: "owners" };
+    compare.was(&at, &names.join(", "), &says)
 }

@@ -38,7 +38,8 @@ pub(super) const RULE: Rule = Rule {
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let graph = context.graph;
     let purpose = context.config.declared_purposes.get(&identity.node.id.to_string())?;
-    let outside: Vec<&Grant<'_>> = identity.authority.proven.iter().filter(|grant| leaves(graph, purpose, grant)).collect();
+    let outside: Vec<&Grant<'_>> =
+        identity.authority.proven.iter().filter(|grant| leaves(graph, purpose, grant)).collect();
     let first = outside.first()?;
     let more = match outside.len() - 1 {
         0 => String::new(),
