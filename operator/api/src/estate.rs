@@ -46,6 +46,76 @@ pub struct EstateSpec {
         .message("spec.trustedTenants holds tenant ids of source systems, such as a directory (tenant) ID; letters, digits and . _ : / - only"))]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     pub trusted_tenants: Vec<String>,
+
+    /// Snapshots that you accepted: drift is what changed since. An instance that is not listed is compared with the
+    /// first complete snapshot of it that was evaluated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["instance".into()]))]
+    #[x_kube(validation = Rule::new("self.all(accepted, accepted.instance.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$') && accepted.snapshotId.matches('^[0-9]{14}-[0-9a-f]{8}$') && accepted.snapshotDigest.matches('^sha256:[0-9a-f]{64}$'))")
+        .message("spec.baseline holds, per instance, snapshotId and snapshotDigest as they stand in status.inputs"))]
+    #[schemars(length(max = 256))]
+    pub baseline: Vec<AcceptedSnapshot>,
+
+    /// What identities are for, by your word. What is not listed is not judged: a purpose is never guessed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["identity".into()]))]
+    #[x_kube(validation = Rule::new("self.all(purpose, has(purpose.systems) || has(purpose.domains))")
+        .message("each of spec.declaredPurposes needs systems, domains or both: what the identity may reach"))]
+    #[schemars(length(max = 256))]
+    pub declared_purposes: Vec<DeclaredPurpose>,
+}
+
+/// A snapshot that is accepted as the state that drift is measured from.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedSnapshot {
+    /// Name of the `ConnectorInstance`.
+    #[schemars(length(min = 1, max = 40))]
+    pub instance: String,
+    /// The snapshot's id, as in `status.inputs`.
+    #[schemars(length(min = 23, max = 23))]
+    pub snapshot_id: String,
+    /// `sha256:<hex>` of its manifest, as in `status.inputs`.
+    #[schemars(length(min = 71, max = 71))]
+    pub snapshot_digest: String,
+}
+
+/// What one identity is for: what it reaches besides is a finding.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DeclaredPurpose {
+    /// The identity, as findings name it in `subject.id`.
+    #[schemars(length(min = 1, max = 512))]
+    pub identity: String,
+    /// Ids of the systems that it may hold authority in: a tenant id for directory roles, the application (client) ID or
+    /// object ID of an API for its permissions. Absent = any; empty = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)))]
+    pub systems: Option<Vec<String>>,
+    /// Kinds of sensitive data that it may reach. Absent = any; empty = none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub domains: Option<Vec<PurposeDomain>>,
+}
+
+/// A kind of sensitive data.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum PurposeDomain {
+    /// Mailboxes.
+    Mail,
+    /// Files.
+    Files,
+    /// Sites.
+    Sites,
+    /// Calendars.
+    Calendars,
+    /// Address books.
+    Contacts,
+    /// Chats, channels and meeting transcripts.
+    Conversations,
+    /// Notebooks.
+    Notes,
 }
 
 /// Limits that rules compare with, in days.
@@ -111,6 +181,10 @@ pub struct EstateStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub inputs: Vec<EvaluatedInput>,
+    /// The snapshots that drift was measured from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub baselines: Vec<EvaluatedBaseline>,
     /// `sha256:<hex>` of the ledger that the next evaluation starts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
@@ -147,6 +221,20 @@ pub struct EvaluatedInput {
     /// Why a newer snapshot was set aside and this, older one used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<String>,
+}
+
+/// A snapshot that drift was measured from.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct EvaluatedBaseline {
+    /// Name of the `ConnectorInstance`.
+    pub instance: String,
+    /// The snapshot's id.
+    pub snapshot_id: String,
+    /// `sha256:<hex>` of its manifest.
+    pub snapshot_digest: String,
+    /// Whether `spec.baseline` names it; else it is the first complete one that was evaluated.
+    pub accepted: bool,
 }
 
 /// Findings in numbers. What was cut off as a resource is counted too.
@@ -210,7 +298,8 @@ pub struct EstateGap {
     /// The collection's name; empty when nothing of the instance could be used.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub collection: String,
-    /// `partial`, `denied`, `throttled`, `skipped`, `shrunk`, `missing` or `quarantined`.
+    /// `partial`, `denied`, `throttled`, `skipped`, `shrunk`, `missing`, `quarantined` or `baseline` (nothing to compare
+    /// with).
     pub state: String,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,11 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_graph::{Graph, Snapshot, TooManyRows};
+use sv0_protocol::EvaluateInput;
+use sv0_rules::Baseline;
 
+use crate::baseline::{self, BaselineNote};
 use crate::fold::fold;
-use crate::gaps::{Gap, gaps};
+use crate::gaps::{Gap, Seen, gaps};
 use crate::history::{InstanceMemory, View, observe};
-use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance};
+use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance, RememberedSnapshot};
 use crate::load::Input;
 use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
 use crate::pack::{PackError, write_pack};
@@ -39,6 +42,22 @@ pub struct Config {
     pub threads: usize,
 }
 
+/// The snapshots of an evaluation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sources {
+    /// One per ordered instance.
+    pub inputs: Vec<Input>,
+    /// What drift is measured from, by tenant, reduced before the inputs were read: two graphs need not be held at a time.
+    /// A baseline that is wanted and not here is told as unreadable.
+    pub baselines: Vec<Baseline>,
+}
+
+impl From<Vec<Input>> for Sources {
+    fn from(inputs: Vec<Input>) -> Self {
+        Self { inputs, baselines: Vec::new() }
+    }
+}
+
 /// What an evaluation concludes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
@@ -50,6 +69,8 @@ pub struct Evaluation {
     pub tally: Tally,
     /// Snapshots that were evaluated, set aside or not usable, in the order of instance UIDs.
     pub inputs: Vec<InputNote>,
+    /// What drift was measured from, in the order of instance UIDs.
+    pub baselines: Vec<BaselineNote>,
     /// What could not be relied on, most serious first.
     pub gaps: Vec<Gap>,
     /// The earliest instant at which time alone may change a finding, one day from now at the latest.
@@ -151,22 +172,30 @@ pub enum EngineError {
 }
 
 /// Evaluates an estate.
-pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError> {
+pub fn evaluate(sources: impl Into<Sources>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError> {
+    let Sources { mut inputs, baselines } = sources.into();
     inputs.sort_by(|a, b| a.order.instance_uid.cmp(&b.order.instance_uid));
     let config = &Config { as_of: whole_seconds(config.as_of), ..config.clone() };
     let views = observe_all(&inputs, &previous);
     let notes: Vec<InputNote> = inputs.iter().map(note).collect();
     let live = live(&inputs, config);
     let revisions = inputs.iter().filter_map(revision).collect();
+    let orders: Vec<EvaluateInput> = inputs.iter().map(|input| input.order.clone()).collect();
+    let wanted = baseline::wanted(&orders, &config.estate, &previous);
+    let mut judged = baseline::judge(wanted, baselines, &notes);
+    let firsts = firsts(&inputs, &mut judged.without);
     let Ledger { instances: remembered, findings: earlier, .. } = previous;
 
     let snapshots: Vec<Snapshot> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
     let graph = Graph::build(snapshots)?;
-    let gaps = gaps(&graph, &notes, &views, &config.waiting, &remembered);
-    let fired = fire::fire(&graph, config)?;
+    let troubles = judged.troubles(&graph, &views);
+    let seen = Seen { notes: &notes, views: &views, waiting: &config.waiting, troubles: &troubles };
+    let gaps = gaps(&graph, &seen, &remembered);
+    let fired = fire::fire(&graph, &judged.compared, config)?;
+    let mut settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
+    judged.settle(&graph, &mut settled);
     drop(graph);
 
-    let settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     let rules = fire::rule_majors();
     let situation =
         Situation { as_of: config.as_of, live: &live, settled: &settled, revisions: &revisions, rules: &rules };
@@ -177,9 +206,9 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let mut tally = tally(&merged, &standing);
     tally.outside_lane = fired.outside_lane;
     let next_transition = next_transition(config.as_of, fired.next_transition, &merged);
-    let instances = next_instances(views, remembered, &live, &notes);
+    let instances = next_instances((views, firsts), remembered, &live, &notes);
     let ledger = next_ledger(&merged, &instances).write()?;
-    let pack = write_pack(config, &notes, &gaps, &merged, (&standing, &ledger.1))?;
+    let pack = write_pack(config, (&notes, &judged.notes), &gaps, &merged, (&standing, &ledger.1))?;
     let mut findings = BTreeMap::new();
     let mut folded = BTreeMap::new();
     for (name, held) in merged.held {
@@ -194,6 +223,7 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
         folded,
         tally,
         inputs: notes,
+        baselines: judged.notes,
         gaps,
         next_transition,
         ledger: Stored { bytes: ledger.0, digest: ledger.1 },
@@ -213,6 +243,16 @@ fn observe_all(inputs: &[Input], previous: &Ledger) -> BTreeMap<String, View> {
         Some((input.order.instance_uid.clone(), observe(&header.scan_id, &header.coverage, before)))
     };
     inputs.iter().filter_map(view).collect()
+}
+
+/// The snapshots that can stand as the baseline of their instance from now on; those instances are no longer `without`.
+fn firsts(inputs: &[Input], without: &mut BTreeSet<String>) -> BTreeMap<String, RememberedSnapshot> {
+    let first = |input: &Input| {
+        let first = baseline::first(input.used.as_ref()?, &input.order)?;
+        without.remove(&input.order.instance_uid);
+        Some((input.order.instance_uid.clone(), first))
+    };
+    inputs.iter().filter_map(first).collect()
 }
 
 fn note(input: &Input) -> InputNote {
@@ -286,7 +326,7 @@ fn next_transition(as_of: Timestamp, rules: Option<Timestamp>, merged: &Merged) 
 
 /// What is remembered of instances that were not read stays; of instances that are gone, nothing does.
 fn next_instances(
-    views: BTreeMap<String, View>,
+    (views, mut firsts): (BTreeMap<String, View>, BTreeMap<String, RememberedSnapshot>),
     mut remembered: BTreeMap<String, RememberedInstance>,
     live: &BTreeSet<String>,
     notes: &[InputNote],
@@ -297,7 +337,9 @@ fn next_instances(
     for (uid, view) in views {
         let name = names.get(uid.as_str()).copied().unwrap_or_default().to_owned();
         let seen: InstanceMemory = view.memory;
-        remembered.insert(uid, RememberedInstance { name, seen });
+        let first = remembered.remove(&uid).and_then(|before| before.baseline);
+        let baseline = first.or_else(|| firsts.remove(&uid));
+        remembered.insert(uid, RememberedInstance { name, seen, baseline });
     }
     remembered
 }

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sv0_api::EstateSpec;
+use sv0_api::{DeclaredPurpose, EstateSpec};
 use sv0_graph::Graph;
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::tiers;
-use sv0_rules::{RuleConfig, RuleOutput, catalogue};
+use sv0_rules::{Baseline, Purpose, RuleConfig, RuleOutput, catalogue};
 
-use crate::convert::draft;
+use crate::convert::{draft, word};
 use crate::evaluate::Config;
 use crate::merge::Draft;
 
@@ -25,10 +25,10 @@ pub struct Fired {
     pub outside_lane: BTreeMap<String, u64>,
 }
 
-/// Runs the rules and converts what they found.
-pub fn fire(graph: &Graph, config: &Config) -> Result<Fired, serde_json::Error> {
+/// Runs the rules and converts what they found. Drift is looked for in tenants that have one of `baselines`.
+pub fn fire(graph: &Graph, baselines: &[Baseline], config: &Config) -> Result<Fired, serde_json::Error> {
     let RuleOutput { findings, next_transition, suppressed } =
-        sv0_rules::run(graph, &rule_config(&config.estate), config.as_of, config.threads);
+        sv0_rules::run_since(graph, baselines, &rule_config(&config.estate), config.as_of, config.threads);
     let drafts = findings.into_iter().map(|finding| draft(finding, config.as_of)).collect::<Result<_, _>>()?;
     let outside_lane = suppressed
         .into_iter()
@@ -38,7 +38,7 @@ pub fn fire(graph: &Graph, config: &Config) -> Result<Fired, serde_json::Error> 
 }
 
 /// The schema bounds the limits; what is out of bounds all the same counts as the nearest bound.
-fn rule_config(estate: &EstateSpec) -> RuleConfig {
+pub(crate) fn rule_config(estate: &EstateSpec) -> RuleConfig {
     let days = |days: i32| u32::try_from(days.max(1)).unwrap_or(1);
     let thresholds = &estate.thresholds;
     RuleConfig {
@@ -51,7 +51,17 @@ fn rule_config(estate: &EstateSpec) -> RuleConfig {
         expiry_warn_days: days(thresholds.expiry_warn_days),
         never_used_grace_days: days(thresholds.never_used_grace_days),
         trusted_tenants: estate.trusted_tenants.iter().cloned().collect(),
+        declared_purposes: estate.declared_purposes.iter().map(purpose).collect(),
     }
+}
+
+fn purpose(declared: &DeclaredPurpose) -> (String, Purpose) {
+    let systems = declared.systems.as_ref().map(|ids| ids.iter().cloned().collect());
+    let domains = declared
+        .domains
+        .as_ref()
+        .map(|domains| domains.iter().map(|domain| word(domain).to_ascii_lowercase()).collect());
+    (declared.identity.clone(), Purpose { systems, domains })
 }
 
 /// Ids of this version's rules with their major versions.
@@ -77,7 +87,7 @@ pub fn reference_data_digest() -> String {
 
 #[cfg(test)]
 mod tests {
-    use sv0_api::Thresholds;
+    use sv0_api::{PurposeDomain, Thresholds};
 
     use super::*;
 
@@ -93,7 +103,17 @@ mod tests {
             expiry_warn_days: 17,
             never_used_grace_days: -1,
         };
-        let config = rule_config(&EstateSpec { thresholds, trusted_tenants: vec!["b".to_owned(), "a".to_owned()] });
+        let declared = DeclaredPurpose {
+            identity: "entra:t:ServicePrincipal:1".to_owned(),
+            systems: Some(vec!["t".to_owned()]),
+            domains: Some(vec![PurposeDomain::Mail]),
+        };
+        let config = rule_config(&EstateSpec {
+            thresholds,
+            trusted_tenants: vec!["b".to_owned(), "a".to_owned()],
+            declared_purposes: vec![declared],
+            ..EstateSpec::default()
+        });
         let expected = RuleConfig {
             rotate_days: 11,
             max_secret_lifetime_days: 12,
@@ -104,6 +124,11 @@ mod tests {
             expiry_warn_days: 17,
             never_used_grace_days: 1,
             trusted_tenants: ["a".to_owned(), "b".to_owned()].into(),
+            declared_purposes: [(
+                "entra:t:ServicePrincipal:1".to_owned(),
+                Purpose { systems: Some(["t".to_owned()].into()), domains: Some(["mail".to_owned()].into()) },
+            )]
+            .into(),
         };
         assert_eq!(config, expected);
     }

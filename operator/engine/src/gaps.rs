@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sv0_graph::{CoverageState, Graph};
 
+use crate::baseline::Trouble;
 use crate::evaluate::InputNote;
 use crate::history::View;
 use crate::ledger::RememberedInstance;
@@ -25,6 +26,8 @@ pub enum GapState {
     Throttled,
     /// Complete, but much smaller than before, and not yet confirmed by a second scan.
     Shrunk,
+    /// There is no baseline to compare it with.
+    Baseline,
     /// Not asked for.
     Skipped,
 }
@@ -40,6 +43,7 @@ impl GapState {
             Self::Partial => "partial",
             Self::Throttled => "throttled",
             Self::Shrunk => "shrunk",
+            Self::Baseline => "baseline",
             Self::Skipped => "skipped",
         }
     }
@@ -70,14 +74,22 @@ pub struct Gap {
     pub permission: Option<String>,
 }
 
+/// What an evaluation saw, as far as gaps follow from it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The ordered snapshots.
+    pub notes: &'a [InputNote],
+    /// Collections, by instance UID.
+    pub views: &'a BTreeMap<String, View>,
+    /// UIDs of instances without a usable snapshot.
+    pub waiting: &'a [String],
+    /// What is not compared with a baseline: instance UID, collection or nothing, why.
+    pub troubles: &'a [(String, String, Trouble)],
+}
+
 /// The sorted list, without duplicates.
-pub fn gaps(
-    graph: &Graph,
-    notes: &[InputNote],
-    views: &BTreeMap<String, View>,
-    waiting: &[String],
-    remembered: &BTreeMap<String, RememberedInstance>,
-) -> Vec<Gap> {
+pub fn gaps(graph: &Graph, seen: &Seen<'_>, remembered: &BTreeMap<String, RememberedInstance>) -> Vec<Gap> {
+    let Seen { notes, views, waiting, troubles } = *seen;
     let whole = |state, instance: &str, reason: Option<&str>| Gap {
         state,
         instance: instance.to_owned(),
@@ -96,6 +108,11 @@ pub fn gaps(
             let reason = Some("ShrunkUnconfirmed");
             all.push(Gap { collection: collection.clone(), ..whole(GapState::Shrunk, &note.instance, reason) });
         }
+    }
+    for (uid, collection, trouble) in troubles {
+        let Some(note) = notes.iter().find(|note| note.instance_uid == *uid) else { continue };
+        let reason = Some(trouble.as_str());
+        all.push(Gap { collection: collection.clone(), ..whole(GapState::Baseline, &note.instance, reason) });
     }
     for instance in graph.instances() {
         let header = &instance.header;

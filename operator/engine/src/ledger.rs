@@ -66,6 +66,20 @@ pub struct RememberedInstance {
     pub name: String,
     /// Its newest evaluated snapshot and the sizes of its collections.
     pub seen: InstanceMemory,
+    /// Its first complete snapshot that was evaluated: what drift is measured from until another one is accepted. Absent
+    /// in what versions before drift wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<RememberedSnapshot>,
+}
+
+/// A snapshot by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RememberedSnapshot {
+    /// Its id.
+    pub id: String,
+    /// `sha256:<hex>` of its manifest.
+    pub digest: String,
 }
 
 /// What is remembered of one finding.
@@ -158,10 +172,19 @@ mod tests {
     fn bytes_come_back_and_equal_memory_gives_equal_bytes() {
         let mut ledger = Ledger::default();
         let seen = InstanceMemory { snapshot: "1".into(), collections: BTreeMap::new() };
-        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen });
+        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen, baseline: None });
         let (bytes, digest) = ledger.write().unwrap();
         assert_eq!(ledger.clone().write().unwrap(), (bytes.clone(), digest));
         assert_eq!(Ledger::read(&bytes).unwrap(), ledger);
+    }
+
+    #[test]
+    fn memory_from_before_baselines_is_read_and_written_as_it_was() {
+        let json = r#"{"format":"securityv0.ledger/1","instances":{"u":{"name":"entra","seen":{"snapshot":"1","collections":{}}}},"findings":{}}"#;
+        let ledger = Ledger::read(&zstd::encode_all(json.as_bytes(), 3).unwrap()).unwrap();
+        assert_eq!(ledger.instances["u"].baseline, None);
+        let written = zstd::decode_all(ledger.write().unwrap().0.as_slice()).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), json);
     }
 
     #[test]

@@ -5,12 +5,17 @@
 //! that decodes stands in for it, visibly. A store that cannot be reached is an error of the whole evaluation, since
 //! trying again may mend it; damaged content is not, since it will not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use bytes::Bytes;
+use sv0_api::EstateSpec;
 use sv0_graph::{Header, Snapshot, SnapshotError, SnapshotReader, canonical, read_manifest};
 use sv0_protocol::EvaluateInput;
+
+use sv0_rules::Baseline;
+
+use crate::baseline::{self, Wanted, WantedTenant};
 
 /// Earlier snapshots that are tried in place of a damaged one.
 const FALLBACKS: usize = 5;
@@ -33,6 +38,15 @@ pub trait Vault: Sync {
     fn put_ledger(&self, bytes: Bytes) -> impl Future<Output = Result<(), FetchError>> + Send;
     /// Stores an evidence pack under the digest of its bytes.
     fn put_pack(&self, bytes: Bytes) -> impl Future<Output = Result<(), FetchError>> + Send;
+    /// Has these snapshots of the instance kept, and no others beside the newest; ids that are not there are passed over.
+    /// Where nothing is ever deleted, nothing is to do.
+    fn pin(
+        &self,
+        _instance_uid: &str,
+        _snapshots: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<(), FetchError>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// Why something was not fetched.
@@ -124,6 +138,33 @@ pub async fn load_within<S: Vault>(
         inputs.push(load(&Reader { source, order, most }, not_before).await?);
     }
     Ok(inputs)
+}
+
+/// Loads the baselines of every tenant that is compared, and reduces each tenant's before the next is read. To be called
+/// before the inputs are loaded, so that no two graphs are held at a time. A baseline that cannot be read says so: no
+/// other stands in for it, since nobody accepted that one.
+pub async fn load_baselines<S: Vault>(
+    source: &S,
+    tenants: &[WantedTenant],
+    estate: &EstateSpec,
+    most: u64,
+) -> Result<Vec<Baseline>, FetchError> {
+    let mut all = Vec::new();
+    for tenant in tenants.iter().filter(|tenant| !tenant.same) {
+        let mut read_ones = Vec::new();
+        let mut whole = true;
+        for Wanted { order, .. } in &tenant.instances {
+            let reader = Reader { source, order, most };
+            match read(&reader, &order.snapshot_id, Some(&order.snapshot_digest)).await? {
+                Ok(used) => read_ones.push(used.snapshot),
+                Err(_) => whole = false,
+            }
+        }
+        // Without each of them, and when they are too many for one graph, the tenant is not compared.
+        let reduced = if whole { baseline::reduce(read_ones, estate).ok().flatten() } else { None };
+        all.extend(reduced);
+    }
+    Ok(all)
 }
 
 /// Reads one instance's snapshots.

@@ -12,6 +12,7 @@ use sv0_api::{EstateSpec, FindingSpec};
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
+use crate::baseline::{BaselineNote, Trouble};
 use crate::evaluate::{Config, InputNote, Standing};
 use crate::fire;
 use crate::gaps::Gap;
@@ -49,6 +50,21 @@ struct PackHeader<'a> {
     gaps: Vec<PackGap<'a>>,
     removed: BTreeMap<&'a str, &'static str>,
     findings: usize,
+    /// What drift was measured from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    baselines: Vec<PackBaseline<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PackBaseline<'a> {
+    instance_uid: &'a str,
+    snapshot_id: &'a str,
+    snapshot_digest: &'a str,
+    accepted: bool,
+    /// Why it could not be compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +124,7 @@ struct PackFinding<'a> {
 /// The pack's bytes and their digest.
 pub fn write_pack(
     config: &Config,
-    inputs: &[InputNote],
+    (inputs, baselines): (&[InputNote], &[BaselineNote]),
     gaps: &[Gap],
     merged: &Merged,
     (standing, next_ledger): (&Standing, &str),
@@ -126,6 +142,7 @@ pub fn write_pack(
         gaps: gaps.iter().map(PackGap::of).collect(),
         removed: merged.removed.iter().map(|(name, removal)| (name.as_str(), removal.as_str())).collect(),
         findings: merged.held.len(),
+        baselines: baselines.iter().map(PackBaseline::of).collect(),
     };
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
     line(&mut encoder, &header)?;
@@ -160,6 +177,18 @@ impl<'a> PackInput<'a> {
             quarantined: note.quarantined,
             used_id: note.used.as_ref().map(|(id, _)| id.as_str()),
             used_digest: note.used.as_ref().map(|(_, digest)| digest.as_str()),
+        }
+    }
+}
+
+impl<'a> PackBaseline<'a> {
+    fn of(note: &'a BaselineNote) -> Self {
+        Self {
+            instance_uid: &note.instance_uid,
+            snapshot_id: &note.snapshot_id,
+            snapshot_digest: &note.snapshot_digest,
+            accepted: note.accepted,
+            trouble: note.trouble.map(Trouble::as_str),
         }
     }
 }

@@ -6,10 +6,10 @@
 use bytes::Bytes;
 use serde::Deserialize as _;
 use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
-use sv0_engine::convert;
-use sv0_engine::evaluate::{Config, Evaluation, evaluate};
+use sv0_engine::evaluate::{Config, Evaluation, Sources, evaluate};
 use sv0_engine::ledger::{Ledger, LedgerError};
-use sv0_engine::load::{FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_within};
+use sv0_engine::load::{FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_baselines, load_within};
+use sv0_engine::{baseline, convert};
 use sv0_protocol::EvaluateRequest;
 
 use crate::apply::{Pace, Written, apply};
@@ -46,13 +46,20 @@ async fn attempt<V: Vault, C: FindingSink + EstateSink>(
     let history_lost = previous.is_none();
     let previous = previous.unwrap_or_default();
     let most = order.max_snapshot_bytes.unwrap_or(MAX_SNAPSHOT_BYTES);
+    // Before anything is read, and before a ledger names one of them: what is compared with must outlive this run.
+    for (instance_uid, snapshots) in baseline::pinned(&order.inputs, &config.estate, &previous) {
+        vault.pin(&instance_uid, &snapshots).await?;
+    }
+    let wanted = baseline::wanted(&order.inputs, &config.estate, &previous);
+    let baselines = load_baselines(vault, &wanted, &config.estate, most).await?;
     let inputs = load_within(vault, &order.inputs, &previous.evaluated(), most).await?;
     if history_lost && !everything_readable(order, &inputs) {
         return Err(RunError::HistoryLost);
     }
-    let mut evaluation = tokio::task::spawn_blocking(move || evaluate(inputs, previous, &config))
-        .await
-        .map_err(|_| RunError::Worker)??;
+    let mut evaluation =
+        tokio::task::spawn_blocking(move || evaluate(Sources { inputs, baselines }, previous, &config))
+            .await
+            .map_err(|_| RunError::Worker)??;
     log(&evaluation);
 
     vault.put_pack(Bytes::from(std::mem::take(&mut evaluation.pack.bytes))).await?;

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::conditions::{EVALUATED, FALSE, FINDINGS_TRUNCATED, Observed, TRUE, condition, set};
-use sv0_api::{EstateGap, EstateStatus, EvaluatedInput, FindingCounts, SeverityCounts, StateCounts};
+use sv0_api::{EstateGap, EstateStatus, EvaluatedBaseline, EvaluatedInput, FindingCounts, SeverityCounts, StateCounts};
+use sv0_engine::baseline::BaselineNote;
 use sv0_engine::evaluate::{Evaluation, InputNote, Tally, whole_seconds};
 use sv0_engine::fire;
+use sv0_engine::gaps::{Gap, GapState};
 use sv0_protocol::Reason;
 
 /// Most gaps that the status lists; the condition counts all.
@@ -48,6 +50,7 @@ pub fn finished(evaluation: &Evaluation, ordered: Ordered, before: Option<&Estat
         observed_generation: observed.generation,
         as_of: Some(observed.at),
         inputs: evaluation.inputs.iter().take(MAX_INPUTS).map(input).collect(),
+        baselines: evaluation.baselines.iter().take(MAX_INPUTS).map(baseline).collect(),
         ledger: Some(evaluation.ledger.digest.clone()),
         pack_digest: Some(evaluation.pack.digest.clone()),
         rule_pack: Some(fire::rule_pack_version()),
@@ -71,6 +74,7 @@ fn evaluated(evaluation: &Evaluation, ordered: Ordered) -> (&'static str, String
     let Tally { open, resolved, unseen, .. } = evaluation.tally;
     let mut sentences = vec![format!("{} and {resolved} resolved.", counted(open, "open finding"))];
     sentences.extend(quarantined.iter().map(|note| set_aside(note)));
+    sentences.extend(evaluation.gaps.iter().filter_map(not_compared));
     if !evaluation.gaps.is_empty() {
         sentences.push(format!(
             "{} in coverage: nothing that rests on what was not seen was resolved, and {} as before.",
@@ -102,6 +106,28 @@ fn set_aside(note: &InputNote) -> String {
         why => why,
     };
     format!("The newest snapshot of {} cannot be used ({why}): {instead}.", note.instance)
+}
+
+/// What to do about an instance whose drift is not seen. Single collections stand in the list of gaps.
+fn not_compared(gap: &Gap) -> Option<String> {
+    if gap.state != GapState::Baseline || !gap.collection.is_empty() {
+        return None;
+    }
+    let (why, act) = match gap.reason.as_deref()? {
+        "BaselineUnreadable" => ("a baseline of its tenant cannot be read", "accept another snapshot in spec.baseline"),
+        "BaselineNewer" => ("its baseline is newer than its snapshot", "accept an earlier one in spec.baseline"),
+        _ => ("no complete snapshot of it was evaluated yet", "close its gaps, or accept one in spec.baseline"),
+    };
+    Some(format!("Drift of {} is not judged, since {why}: {act}.", gap.instance))
+}
+
+fn baseline(note: &BaselineNote) -> EvaluatedBaseline {
+    EvaluatedBaseline {
+        instance: note.instance.clone(),
+        snapshot_id: note.snapshot_id.clone(),
+        snapshot_digest: note.snapshot_digest.clone(),
+        accepted: note.accepted,
+    }
 }
 
 /// `1 gap`, `3 gaps`.

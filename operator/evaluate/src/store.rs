@@ -1,5 +1,7 @@
 //! The store's client as a [`Vault`].
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use sv0_engine::load::{FetchError, Vault};
 use sv0_store::client::{ClientError, StoreClient};
@@ -41,6 +43,14 @@ impl Vault for RemoteVault {
 
     async fn put_pack(&self, bytes: Bytes) -> Result<(), FetchError> {
         self.client.put_pack(&self.namespace, bytes).await.map(drop).map_err(translate)
+    }
+
+    async fn pin(&self, instance_uid: &str, snapshots: &BTreeSet<String>) -> Result<(), FetchError> {
+        match self.client.pin(&self.namespace, instance_uid, snapshots).await {
+            // Nothing of the instance is there: whoever reads it next finds that out.
+            Err(ClientError::Missing) => Ok(()),
+            other => other.map_err(translate),
+        }
     }
 }
 

@@ -48,6 +48,15 @@ pub fn part_path(namespace: &str, instance_uid: &str, sha256: &str) -> String {
     format!("/v1/estates/{namespace}/instances/{instance_uid}/parts/{sha256}")
 }
 
+/// `PUT` (evaluate only): the snapshots of an instance that are kept beside the newest, as a JSON list of at most
+/// [`MAX_PINNED`] scan ids. It replaces the list before; ids that are not visible are left out. 201 changed, 200 as it was.
+pub fn pinned_path(namespace: &str, instance_uid: &str) -> String {
+    format!("/v1/estates/{namespace}/instances/{instance_uid}/pinned")
+}
+
+/// Most snapshots of one instance that can be pinned.
+pub const MAX_PINNED: usize = 2;
+
 /// `PUT` (evaluate only) and `GET`: an evidence pack by the SHA-256 of its bytes.
 pub fn pack_path(namespace: &str, sha256: &str) -> String {
     format!("/v1/estates/{namespace}/packs/{sha256}")

@@ -177,7 +177,7 @@ pub(crate) fn label(graph: &Graph, ix: NodeIx) -> String {
     format!("{} \"{}\"", noun(node.kind), display_name(name))
 }
 
-fn itself(identity: &Identity<'_>) -> String {
+pub(crate) fn itself(identity: &Identity<'_>) -> String {
     format!("{} \"{}\"", identity.noun(), identity.name)
 }
 

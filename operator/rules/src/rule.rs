@@ -1,6 +1,6 @@
 //! What a rule is: metadata for people and for the catalogue, next to the predicate that decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,21 @@ pub struct RuleConfig {
     pub expiry_warn_days: u32,
     /// Days in which nothing is said of a new identity or credential that nobody has used yet.
     pub never_used_grace_days: u32,
+    /// What identities are for, by node identity, by the customer's word.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub declared_purposes: BTreeMap<String, Purpose>,
+}
+
+/// What one identity may reach. What is absent is not limited; what is empty allows nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Purpose {
+    /// Ids of systems: a tenant's, or an API's application or object id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systems: Option<BTreeSet<String>>,
+    /// Words of [`crate::tiers::SensitiveDomain`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domains: Option<BTreeSet<String>>,
 }
 
 impl Default for RuleConfig {
@@ -50,6 +65,7 @@ impl Default for RuleConfig {
             rare_use_days: 30,
             expiry_warn_days: 30,
             never_used_grace_days: 30,
+            declared_purposes: BTreeMap::new(),
         }
     }
 }

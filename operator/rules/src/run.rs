@@ -13,10 +13,11 @@ use crate::assemble;
 use crate::authority::earlier;
 use crate::composite;
 use crate::derive::{DERIVATIONS, Derivation};
+use crate::drift::{Baseline, Comparisons, DRIFT_RULES};
 use crate::finding::RuleFinding;
 use crate::identity::{self, Identity};
 use crate::instants;
-use crate::rule::{Context, Meta, Reach, RuleConfig};
+use crate::rule::{Context, Draft, Meta, Reach, RuleConfig};
 use crate::rules::RULES;
 use crate::severity::Tier;
 use crate::tiers;
@@ -52,16 +53,29 @@ pub struct RuleOutput {
     pub suppressed: BTreeMap<String, Suppressed>,
 }
 
-/// Runs all rules. `threads` is at least one and changes nothing but the time it takes.
+/// Runs all rules that look at the present alone.
 pub fn run(graph: &Graph, config: &RuleConfig, as_of: Timestamp, threads: usize) -> RuleOutput {
+    run_since(graph, &[], config, as_of, threads)
+}
+
+/// Runs all rules; those of drift where a tenant has a baseline. `threads` is at least one and changes nothing but the
+/// time it takes.
+pub fn run_since(
+    graph: &Graph,
+    baselines: &[Baseline],
+    config: &RuleConfig,
+    as_of: Timestamp,
+    threads: usize,
+) -> RuleOutput {
     let identities: Vec<NodeIx> = graph.node_indexes().filter(|ix| identity::is_identity(graph.node(*ix))).collect();
     let context = Context::new(graph, config, as_of);
+    let comparisons = Comparisons::new(graph, baselines);
     let share = identities.len().div_ceil(threads.max(1)).max(1);
     let mut output = RuleOutput::default();
     std::thread::scope(|scope| {
-        let context = &context;
+        let (context, comparisons) = (&context, &comparisons);
         let workers: Vec<_> =
-            identities.chunks(share).map(|part| scope.spawn(move || evaluate(context, part))).collect();
+            identities.chunks(share).map(|part| scope.spawn(move || evaluate(context, comparisons, part))).collect();
         for worker in workers {
             match worker.join() {
                 Ok(part) => output.join(part),
@@ -74,6 +88,28 @@ pub fn run(graph: &Graph, config: &RuleConfig, as_of: Timestamp, threads: usize)
 }
 
 impl RuleOutput {
+    /// Makes a finding of a draft, or counts it when nothing runs or nothing strong or sensitive is reached.
+    fn judge(
+        &mut self,
+        context: &Context<'_>,
+        identity: &Identity<'_>,
+        meta: &Meta,
+        draft: Draft,
+    ) -> Option<&mut RuleFinding> {
+        let in_lane = draft.reach.as_ref().map_or_else(|| identity.authority.in_lane(), Reach::in_lane);
+        if identity.anchor.is_true() && in_lane {
+            self.findings.push(assemble::finding(context, identity, meta, draft));
+            return self.findings.last_mut();
+        }
+        let counts = self.suppressed.entry(meta.id.to_owned()).or_default();
+        match identity.anchor {
+            Tri::True => counts.below_lane += 1,
+            Tri::False => counts.no_anchor += 1,
+            Tri::Unknown(_) => counts.anchor_unknown += 1,
+        }
+        None
+    }
+
     fn join(&mut self, part: Self) {
         self.findings.extend(part.findings);
         self.next_transition = earlier(self.next_transition, part.next_transition);
@@ -83,24 +119,22 @@ impl RuleOutput {
     }
 }
 
-fn evaluate(context: &Context<'_>, part: &[NodeIx]) -> RuleOutput {
+fn evaluate(context: &Context<'_>, comparisons: &Comparisons<'_>, part: &[NodeIx]) -> RuleOutput {
     let mut output = RuleOutput::default();
     for ix in part {
         let identity =
             identity::resolve(context.graph, *ix, &context.config.trusted_tenants, context.as_of, &context.around);
         output.next_transition = earlier(output.next_transition, transition(context, &identity));
         for rule in RULES {
-            let Some(draft) = (rule.check)(context, &identity) else { continue };
-            let in_lane = draft.reach.as_ref().map_or_else(|| identity.authority.in_lane(), Reach::in_lane);
-            if identity.anchor.is_true() && in_lane {
-                output.findings.push(assemble::finding(context, &identity, &rule.meta, draft));
-            } else {
-                let counts = output.suppressed.entry(rule.meta.id.to_owned()).or_default();
-                match identity.anchor {
-                    Tri::True => counts.below_lane += 1,
-                    Tri::False => counts.no_anchor += 1,
-                    Tri::Unknown(_) => counts.anchor_unknown += 1,
-                }
+            if let Some(draft) = (rule.check)(context, &identity) {
+                output.judge(context, &identity, &rule.meta, draft);
+            }
+        }
+        let Some((comparison, before)) = comparisons.of(context, &identity.node.id) else { continue };
+        for rule in DRIFT_RULES {
+            let Some(drift) = (rule.check)(&comparison, before, &identity) else { continue };
+            if let Some(finding) = output.judge(context, &identity, &rule.meta, drift.draft) {
+                finding.depends_on.extend(comparison.rests_on(&drift.compared));
             }
         }
     }
@@ -131,7 +165,10 @@ fn grants_end(context: &Context<'_>, identity: &Identity<'_>) -> Option<Timestam
 
 /// Metadata of every rule, in the order of ids.
 pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
-    RULES.iter().map(|rule| &rule.meta)
+    let mut all: Vec<&Meta> = RULES.iter().map(|rule| &rule.meta).collect();
+    all.extend(DRIFT_RULES.iter().map(|rule| &rule.meta));
+    all.sort_by_key(|meta| meta.id);
+    all.into_iter()
 }
 
 /// Identifies rules and reference data: part of the inputs of an evaluation.

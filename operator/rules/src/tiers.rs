@@ -69,6 +69,19 @@ impl SensitiveDomain {
         matches!(self, Self::Mail | Self::Calendars | Self::Contacts)
     }
 
+    /// The word for it in tables and declarations.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Files => "files",
+            Self::Sites => "sites",
+            Self::Calendars => "calendars",
+            Self::Contacts => "contacts",
+            Self::Conversations => "conversations",
+            Self::Notes => "notes",
+        }
+    }
+
     fn parse(word: &str) -> Option<Self> {
         Some(match word {
             "mail" => Self::Mail,

@@ -453,8 +453,28 @@ fn the_catalogue_is_ordered_and_whole() {
     assert_eq!(
         ids,
         [
-            "CRED-001", "CRED-002", "CRED-003", "CRED-004", "CRED-005", "CRED-006", "CRED-010", "DORM-001", "DORM-006",
-            "ORPH-001", "ORPH-002", "ORPH-005", "UNB-001", "UNB-005", "UNB-011", "XSYS-003", "XSYS-008",
+            "CRED-001",
+            "CRED-002",
+            "CRED-003",
+            "CRED-004",
+            "CRED-005",
+            "CRED-006",
+            "CRED-010",
+            "DORM-001",
+            "DORM-006",
+            "DRIFT-001",
+            "DRIFT-002",
+            "DRIFT-003",
+            "DRIFT-005",
+            "DRIFT-007",
+            "ORPH-001",
+            "ORPH-002",
+            "ORPH-005",
+            "UNB-001",
+            "UNB-005",
+            "UNB-011",
+            "XSYS-003",
+            "XSYS-008",
         ]
     );
     for meta in sv0_rules::catalogue() {

@@ -4,6 +4,7 @@
 //! projected token (read anew at every attempt, since the kubelet rotates it). Every write is idempotent and is
 //! repeated a bounded number of times; every read is checked against the digest that it was asked for.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -165,6 +166,17 @@ impl StoreClient {
     /// One part, checked against its name.
     pub async fn get_part(&self, namespace: &str, instance_uid: &str, sha256: &str) -> Result<Bytes, ClientError> {
         self.get_checked(&store::part_path(namespace, instance_uid, sha256), sha256).await
+    }
+
+    /// Has these snapshots of the instance kept beside the newest, in place of those that were pinned before.
+    pub async fn pin(
+        &self,
+        namespace: &str,
+        instance_uid: &str,
+        snapshots: &BTreeSet<String>,
+    ) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(snapshots).map_err(|_| ClientError::Corrupt)?;
+        self.put(&store::pinned_path(namespace, instance_uid), body.into(), MAX_LIST_BYTES).await
     }
 
     /// Puts an evidence pack; gives its digest, `sha256:<hex>`.

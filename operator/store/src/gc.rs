@@ -1,4 +1,5 @@
-//! The collector: keeps the newest snapshots of each instance and the newest packs and ledgers of each estate.
+//! The collector: keeps the newest snapshots of each instance, those that its estate's evaluation pinned as a baseline,
+//! and the newest packs and ledgers of each estate.
 //!
 //! Order within an instance, so that it may be killed anywhere: an old manifest is first copied to `retired/` and then
 //! taken from view; its parts are spared until that copy is older than the grace, so that whoever read the manifest
@@ -87,8 +88,10 @@ pub async fn collect_instance(
     let _alone = lock.write().await;
     let mut found = survey(objects, home).await?;
     let mut collected = Collected::default();
+    let pinned = objects.pinned(home).await?;
     let surplus = found.snapshots.len().saturating_sub(retention.snapshots.max(1));
-    let kept = found.snapshots.split_off(surplus);
+    let mut kept = found.snapshots.split_off(surplus);
+    kept.extend(found.snapshots.extract_if(.., |id| pinned.contains(id)));
     for id in &found.snapshots {
         retire(objects, home, id).await?;
         collected.snapshots += 1;

@@ -3,7 +3,7 @@
 //! Every request is bounded: how many at a time, how long a body may be and take, and how much memory all bodies
 //! together. A body is complete and its digest verified before anything is written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use http_body_util::BodyExt as _;
 use object_store::path::Path as Key;
-use sv0_protocol::store::MAX_OBJECT_BYTES;
+use sv0_protocol::store::{MAX_OBJECT_BYTES, MAX_PINNED};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -37,6 +37,8 @@ const BODY_PATIENCE: Duration = Duration::from_mins(2);
 const MEMORY_PATIENCE: Duration = Duration::from_secs(30);
 /// Uploads of one estate at a time; more are asked to come back.
 const MAX_ESTATE_UPLOADS: usize = 16;
+/// Longest list of pinned snapshots.
+const MAX_PINNED_BYTES: u64 = 1024;
 /// Memory is lent in units of this many bytes.
 const UNIT: u64 = 4096;
 
@@ -99,6 +101,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/estates/{namespace}/instances/{uid}/snapshots", get(list_snapshots))
         .route("/v1/estates/{namespace}/instances/{uid}/snapshots/{id}", get(get_manifest))
         .route("/v1/estates/{namespace}/instances/{uid}/parts/{sha256}", get(get_part))
+        .route("/v1/estates/{namespace}/instances/{uid}/pinned", put(put_pinned))
         .route("/v1/estates/{namespace}/packs/{sha256}", get(get_pack).put(put_pack))
         .route("/v1/estates/{namespace}/ledgers/{sha256}", get(get_ledger).put(put_ledger))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), bounded))
@@ -127,7 +130,9 @@ enum Failure {
 impl Failure {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Name(_) | Self::BrokenBody | Self::Object(ObjectError::BadManifest | ObjectError::FutureScan) => {
+            Self::Name(_)
+            | Self::BrokenBody
+            | Self::Object(ObjectError::BadManifest | ObjectError::BadPins | ObjectError::FutureScan) => {
                 StatusCode::BAD_REQUEST
             }
             Self::Denied(Denied::Unauthenticated) => StatusCode::UNAUTHORIZED,
@@ -222,6 +227,31 @@ async fn get_part(
     let sha256 = Sha256::parse(&sha256)?;
     let home = read_home(&app, &namespace, &uid, &headers).await?;
     send(&app, &home.part(&sha256)).await
+}
+
+async fn put_pinned(
+    State(app): State<Arc<App>>,
+    Path((namespace, uid)): Path<(String, String)>,
+    request: Request,
+) -> Answer<Written> {
+    let instance_uid = Uid::parse(&uid)?;
+    let access = Access::EstateWrite(Namespace::parse(&namespace)?);
+    let home = Home::instance(&app.gate.admit(&access, bearer(request.headers())).await?, &instance_uid);
+    let store = |body: Bytes| {
+        let ids = pinned_ids(&body);
+        let (app, home) = (&app, &home);
+        async move { app.objects.pin(home, &ids?).await }
+    };
+    receive(&app, home.estate(), request, MAX_PINNED_BYTES, store).await
+}
+
+/// A JSON list of few scan ids.
+fn pinned_ids(body: &[u8]) -> Result<BTreeSet<ScanId>, ObjectError> {
+    let ids: Vec<String> = serde_json::from_slice(body).map_err(|_| ObjectError::BadPins)?;
+    if ids.len() > MAX_PINNED {
+        return Err(ObjectError::BadPins);
+    }
+    ids.iter().map(|id| ScanId::parse(id).map_err(|_| ObjectError::BadPins)).collect()
 }
 
 async fn get_pack(state: State<Arc<App>>, path: Path<(String, String)>, headers: HeaderMap) -> Answer {
@@ -356,6 +386,9 @@ async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) -> R
 /// The metric's label: a closed list, whatever the path holds.
 fn operation(method: &str, path: &str) -> &'static str {
     let kind = path.rsplit('/').nth(1).unwrap_or_default();
+    if method == "PUT" && path.ends_with("/pinned") {
+        return "put_pinned";
+    }
     match (method, kind, path.ends_with("/snapshots")) {
         ("GET", _, true) => "list_snapshots",
         ("GET", "snapshots", _) => "get_manifest",

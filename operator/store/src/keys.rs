@@ -144,6 +144,11 @@ impl Home {
         self.below(RETIRED, id.as_str())
     }
 
+    /// Key of the list of snapshots that the collector spares.
+    pub(crate) fn pinned(&self) -> Path {
+        Path::from(format!("{}/{PINNED}", self.0))
+    }
+
     /// Prefix of all visible manifests.
     pub(crate) fn snapshots(&self) -> Path {
         Path::from(format!("{}/{SNAPSHOTS}", self.0))
@@ -173,6 +178,7 @@ pub(crate) const ESTATES: &str = "estates";
 pub(crate) const PARTS: &str = "parts";
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 pub(crate) const RETIRED: &str = "retired";
+pub(crate) const PINNED: &str = "pinned.json";
 /// The store's own certificate and keys.
 pub(crate) const TLS_KEY: &str = "system/tls.json";
 

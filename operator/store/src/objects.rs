@@ -3,7 +3,7 @@
 //! Takes checked names and bytes whose digest is known; gives typed verdicts. Parts, packs and ledgers are named by
 //! their content; a manifest makes a snapshot visible and is created once. Nothing here knows of HTTP or Kubernetes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::Deserialize;
+use sv0_protocol::store::MAX_PINNED;
 use tokio::sync::RwLock;
 
 use crate::digest::sha256_hex;
@@ -47,6 +48,9 @@ pub enum ObjectError {
     /// The manifest cannot be read.
     #[error("the manifest must be JSON with a list `parts` of objects with `sha256` and `bytes`")]
     BadManifest,
+    /// The list of pinned snapshots cannot be read.
+    #[error("the pinned snapshots must be a JSON list of at most two scan ids")]
+    BadPins,
     /// The home's quota is used up.
     #[error(
         "a quota is used up; raise --quota-bytes-per-instance or --quota-bytes-per-estate, or lower --keep-snapshots"
@@ -213,6 +217,45 @@ impl Objects {
         let mut ids: Vec<String> = names.filter(|n| ScanId::parse(n).is_ok()).map(str::to_owned).collect();
         ids.sort_unstable();
         Ok(ids)
+    }
+
+    /// Has `ids` kept beside the newest snapshots, in place of those that were pinned before: one small object, replaced
+    /// as a whole. What is not visible is left out, so that nobody can pin what is not there; a home without a snapshot
+    /// gets no such object. It takes no room from the instance: it is one per home, and never longer than its few ids.
+    pub async fn pin(&self, home: &Home, ids: &BTreeSet<ScanId>) -> Result<Written, ObjectError> {
+        let lock = self.lock(home);
+        // Shared with writers, never with the collector: what is visible here is so until it is pinned.
+        let _shared = lock.read().await;
+        let mut visible = BTreeSet::new();
+        for id in ids.iter().take(MAX_PINNED) {
+            match self.store.head(&home.snapshot(id)).await.map_err(ObjectError::from) {
+                Ok(_) => drop(visible.insert(id.as_str())),
+                Err(ObjectError::Missing) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let before = match self.read(&home.pinned()).await {
+            Ok(bytes) => Some(bytes),
+            Err(ObjectError::Missing) => None,
+            Err(e) => return Err(e),
+        };
+        let body = serde_json::to_vec(&visible).map_err(|_| ObjectError::BadPins)?;
+        if before.as_deref().unwrap_or(b"[]") == body.as_slice() {
+            return Ok(Written::Already);
+        }
+        self.create(&home.pinned(), body.into(), PutMode::Overwrite).await?;
+        Ok(Written::New)
+    }
+
+    /// The pinned snapshots. A list that cannot be read is an error: then nothing is known of what may be deleted.
+    pub(crate) async fn pinned(&self, home: &Home) -> Result<BTreeSet<ScanId>, ObjectError> {
+        let bytes = match self.read(&home.pinned()).await {
+            Ok(bytes) => bytes,
+            Err(ObjectError::Missing) => return Ok(BTreeSet::new()),
+            Err(e) => return Err(e),
+        };
+        let ids: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| ObjectError::BadPins)?;
+        ids.iter().map(|id| ScanId::parse(id).map_err(|_| ObjectError::BadPins)).collect()
     }
 
     /// Opens an object for reading.

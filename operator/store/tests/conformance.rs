@@ -425,6 +425,88 @@ async fn a_collector_killed_at_any_change_ends_the_same(#[values(Kind::Volume, K
     panic!("the collector never ended undisturbed");
 }
 
+fn ids(scans: &[u64]) -> BTreeSet<ScanId> {
+    scans.iter().map(|n| id(*n)).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn pinned_snapshots_stay_until_others_are_pinned(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
+    let Some(bench) = Bench::new(kind).await else { return };
+    // Full to the last byte: what the quota refuses to scans, it does not refuse to a pin.
+    let bounds = Bounds { quota_bytes: 9 * LEAST, ..BOUNDS };
+    let objects = Objects::new(Arc::clone(&bench.store), bounds);
+    let home = home(1);
+    assert_eq!(objects.pin(&home, &ids(&[1])).await.unwrap(), Written::Already, "nothing is there to pin");
+    assert!(all_keys(&*bench.store).await.is_empty(), "and nothing is left of the attempt");
+    for scan in 1..=4 {
+        put_snapshot(&objects, &home, scan, &["shared", &format!("only {scan}")]).await;
+    }
+    assert!(matches!(put(&objects, &home, "more").await, Err(ObjectError::Quota)));
+    assert_eq!(objects.pin(&home, &ids(&[1, 99])).await.unwrap(), Written::New);
+    assert_eq!(objects.pin(&home, &ids(&[1])).await.unwrap(), Written::Already, "what is not there is left out");
+    let now = SystemTime::now();
+    for hours in 0..6 {
+        collect_instance(&objects, &home, RETENTION, now + hours * HOUR).await.unwrap();
+    }
+    assert_eq!(objects.list_snapshots(&home).await.unwrap(), [1, 3, 4].map(|n| id(n).as_str().to_owned()));
+    assert!(has_part(&objects, &home, "only 1").await && has_part(&objects, &home, "shared").await);
+    assert!(!has_part(&objects, &home, "only 2").await);
+    // Another baseline is accepted: the old one goes the way of all others.
+    assert_eq!(objects.pin(&home, &ids(&[3])).await.unwrap(), Written::New);
+    for hours in 6..12 {
+        collect_instance(&objects, &home, RETENTION, now + hours * HOUR).await.unwrap();
+    }
+    assert_eq!(objects.list_snapshots(&home).await.unwrap(), [3, 4].map(|n| id(n).as_str().to_owned()));
+    assert!(!has_part(&objects, &home, "only 1").await);
+    // A list that cannot be read keeps everything, and the next pin mends it.
+    let key = object_store::path::Path::from(format!("{}/pinned.json", home.prefix()));
+    object_store::ObjectStoreExt::put(&*bench.store, &key, "{".into()).await.unwrap();
+    let keys = all_keys(&*bench.store).await;
+    let once = Retention { snapshots: 1, ..RETENTION };
+    assert!(collect_instance(&objects, &home, once, now + 20 * HOUR).await.is_err());
+    assert_eq!(all_keys(&*bench.store).await, keys);
+    assert_eq!(objects.pin(&home, &ids(&[3])).await.unwrap(), Written::New);
+    collect_instance(&objects, &home, once, now + 20 * HOUR).await.unwrap();
+    assert_eq!(objects.list_snapshots(&home).await.unwrap(), [3, 4].map(|n| id(n).as_str().to_owned()));
+}
+
+/// The pin may come at any moment of a pass that was killed: what is visible then stays whole.
+#[rstest]
+#[tokio::test]
+async fn a_pin_between_two_killed_passes_keeps_what_it_names(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
+    let mut kept = 0;
+    for changes in 0..20 {
+        let Some(bench) = Bench::new(kind).await else { return };
+        let home = home(1);
+        let objects = Objects::new(Arc::clone(&bench.store), BOUNDS);
+        for scan in 1..=4 {
+            put_snapshot(&objects, &home, scan, &["shared", &format!("only {scan}")]).await;
+        }
+        let doomed = Objects::new(Faulty::new(Arc::clone(&bench.store), Fault::Killed, changes), BOUNDS);
+        let now = SystemTime::now();
+        let killed = collect_instance(&doomed, &home, RETENTION, now).await.is_err();
+        let visible = objects.list_snapshots(&home).await.unwrap().contains(&id(2).as_str().to_owned());
+        // Killed while it pins: the list before stands, and the same request is made again.
+        let cut = Objects::new(Faulty::new(Arc::clone(&bench.store), Fault::Killed, 0), BOUNDS);
+        assert_eq!(cut.pin(&home, &ids(&[2])).await.is_err(), visible, "nothing is written for what is gone");
+        let pinned = objects.pin(&home, &ids(&[2])).await.unwrap();
+        assert_eq!(pinned == Written::New, visible);
+        for hours in [2, 4, 6] {
+            collect_instance(&objects, &home, RETENTION, now + hours * HOUR).await.unwrap();
+        }
+        let there = objects.list_snapshots(&home).await.unwrap().contains(&id(2).as_str().to_owned());
+        assert_eq!(there, visible, "after {changes} changes");
+        assert_eq!(has_part(&objects, &home, "only 2").await, visible, "after {changes} changes");
+        kept += usize::from(visible);
+        if !killed {
+            assert!(kept > 0);
+            return;
+        }
+    }
+    panic!("the collector never ended undisturbed");
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_full_disk_is_told_apart_and_leaves_nothing(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {

@@ -1,6 +1,7 @@
 //! The whole service on loopback: TLS, tokens, paths, limits; driven by the client and by raw requests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are tests too")]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -169,6 +170,30 @@ async fn a_scan_writes_and_an_evaluation_reads_and_writes() {
     assert_eq!(reader.get_pack("team-a", &pack).await.unwrap(), "a pack");
     let refused = reader.put_pack("team-a", Bytes::from_static(b"forged")).await;
     assert!(matches!(refused, Err(ClientError::Refused { status: 401, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn only_the_evaluation_of_the_estate_pins_its_snapshots() {
+    let service = Service::start().await;
+    let pins = BTreeSet::from([SCAN_ID.to_owned()]);
+    let evaluate = service.client(&evaluate_token("team-a"));
+    evaluate.pin("team-a", UID, &pins).await.unwrap();
+    service.client(&scan_token()).put_manifest(&target(), SCAN_ID, manifest(&[])).await.unwrap();
+    for _ in 0..2 {
+        evaluate.pin("team-a", UID, &pins).await.unwrap();
+    }
+    let reader = format!("system:reader-team-a|{}", store::reader_audience("team-a"));
+    for stranger in [reader, scan_token(), evaluate_token("team-b")] {
+        let refused = service.client(&stranger).pin("team-a", UID, &pins).await;
+        assert!(matches!(refused, Err(ClientError::Refused { status: 401 | 403, .. })), "{refused:?}");
+    }
+    let three = ["1", "2", "3"].map(|n| format!("0000000000000{n}-0000abcd"));
+    for bad in [BTreeSet::from(["../../x".to_owned()]), BTreeSet::from(three)] {
+        let refused = evaluate.pin("team-a", UID, &bad).await;
+        assert!(matches!(refused, Err(ClientError::Refused { status: 400, .. })), "{refused:?}");
+    }
+    let refused = evaluate.pin("team-a", "not-a-uid", &pins).await;
+    assert!(matches!(refused, Err(ClientError::Refused { status: 400, .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod apply;
 mod cluster;
 mod common;
 mod convert;
+mod drift;
 mod estate;
 mod fold;
 mod large;

@@ -1,6 +1,6 @@
 //! Store and API server in memory, with a fuse: after so many writes both are gone, as if the program had been killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub(crate) struct World {
     /// Ledgers and packs by digest.
     pub(crate) ledgers: BTreeMap<String, Bytes>,
     pub(crate) packs: BTreeMap<String, Bytes>,
+    /// What the store was told to keep, by instance UID.
+    pub(crate) pins: BTreeMap<String, BTreeSet<String>>,
     /// The store does not answer.
     pub(crate) store_down: bool,
     version: u64,
@@ -148,6 +150,15 @@ impl Vault for Memory {
 
     async fn put_pack(&self, bytes: Bytes) -> Result<(), FetchError> {
         self.put("pack", |world| drop(world.packs.insert(digest(&bytes), bytes)))
+    }
+
+    async fn pin(&self, instance_uid: &str, snapshots: &BTreeSet<String>) -> Result<(), FetchError> {
+        let mut world = self.0.lock().unwrap();
+        if world.store_down {
+            return Err(FetchError::Unavailable("the store does not answer".into()));
+        }
+        world.pins.insert(instance_uid.to_owned(), snapshots.clone());
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ mod cred_006;
 mod cred_010;
 mod dorm_001;
 mod dorm_006;
+mod drift_007;
 mod orph_001;
 mod orph_002;
 mod orph_005;
@@ -34,6 +35,7 @@ pub const RULES: &[Rule] = &[
     cred_010::RULE,
     dorm_001::RULE,
     dorm_006::RULE,
+    drift_007::RULE,
     orph_001::RULE,
     orph_002::RULE,
     orph_005::RULE,

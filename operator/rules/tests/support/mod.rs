@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use sv0_graph::testing::{SnapshotBuilder, text};
 use sv0_graph::{CoverageState, EdgeKind, EdgeRow, EdgeState, Graph, NodeId, NodeKind, Value, attr};
-use sv0_rules::{RuleConfig, RuleFinding, RuleOutput};
+use sv0_rules::{Baseline, RuleConfig, RuleFinding, RuleOutput};
 
 pub(crate) const TENANT: &str = "aaaaaaaa-0000-4000-8000-000000000001";
 pub(crate) const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
@@ -289,6 +289,22 @@ impl World {
     pub(crate) fn run(&self) -> RuleOutput {
         let graph = Graph::build(vec![self.b.build()]).unwrap();
         sv0_rules::run(&graph, &self.config, as_of(), 1)
+    }
+
+    /// What the rules say with `before` as the baseline.
+    pub(crate) fn since(&self, before: &Self) -> RuleOutput {
+        let then = Graph::build(vec![before.b.build()]).unwrap();
+        let baselines = [Baseline::of(&then, &self.config).unwrap()];
+        let graph = Graph::build(vec![self.b.build()]).unwrap();
+        sv0_rules::run_since(&graph, &baselines, &self.config, as_of(), 1)
+    }
+
+    /// The finding of the drift rule `rule` about the usual subject.
+    pub(crate) fn drift(&self, before: &Self, rule: &str) -> Option<RuleFinding> {
+        let mut found = self.since(before).findings.into_iter().filter(|finding| finding.rule.id == rule);
+        let first = found.next();
+        assert!(found.next().is_none(), "one finding per rule and identity");
+        first
     }
 
     /// The finding of `rule` about the usual subject.

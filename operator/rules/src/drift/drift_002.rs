@@ -1,0 +1,128 @@
+//! DRIFT-002: an identity holds a directory role over the whole tenant that it held over a part of it before.
+//!
+//! Scopes are compared by id. The whole tenant contains every administrative unit and every object; whether one of these
+//! contains another is not known, so that nothing is said of it. A role that it held over the whole tenant in any form
+//! before (eligible, say) is not wider now.
+
+use std::collections::BTreeMap;
+
+use sv0_graph::{Edge, EdgeState, NodeKind};
+
+use super::baseline::{Before, Grant, held};
+use super::compare::{At, Comparison};
+use super::{Drift, DriftRule};
+use crate::authority::{COLLECTIONS, MEMBERS};
+use crate::evidence::{self, Proof};
+use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
+use crate::identity::{Home, Identity};
+use crate::rule::{Draft, Meta, Scope};
+use crate::severity::Exposure;
+use crate::text::display_name;
+use crate::tiers;
+
+/// The scope that contains all others.
+const TENANT: &str = "/";
+
+pub(super) const RULE: DriftRule = DriftRule {
+    meta: Meta {
+        id: "DRIFT-002",
+        version: "1.0.0",
+        family: Family::ScopeDrift,
+        category: "ScopeWidened",
+        title: "An identity holds a role over more than in the accepted snapshot",
+        narrower: Some("An identity holds another role over the whole tenant in place of one over a part of it"),
+        why: "What was meant for a part now reaches everything, past the decision that limited it.",
+        remediation: &[
+            "Assign the role over the earlier scope again; it is named with its id.",
+            "Remove the assignment over the whole tenant, or accept a newer snapshot as the baseline.",
+        ],
+        standards: &["OWASP NHI5", "ATT&CK T1098.003", "CIS v8.1 6.8", "NIST 800-53 AC-2(7)", "NIST 800-53 AC-6(7)"],
+        requires: &["servicePrincipals", "applications", COLLECTIONS[0], COLLECTIONS[1], MEMBERS],
+        evidence: &[EvidenceClass::Direct, EvidenceClass::Temporal],
+        scope: Scope::Core,
+        story: "A role over one department's accounts became a role over everybody's.",
+    },
+    check,
+};
+
+fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>) -> Option<Drift> {
+    if identity.home == Home::Microsoft {
+        return None;
+    }
+    let compared = compare.authority(identity)?;
+    let gained = gained(compare, before, identity);
+    let widened = gained.iter().find(|(role, _)| bounded(before, role).is_some());
+    let (role, edge) = widened.or_else(|| gained.iter().next())?;
+    let day = compare.day(COLLECTIONS[0]);
+    let label = label(role);
+    let (claim, title, was, narrowed) = if let Some(was) = bounded(before, role) {
+        let scope = display_name(was.scope.as_deref().unwrap_or_default());
+        let title = format!("\"{}\" holds {label} over the whole tenant; on {day} over {scope}", identity.name);
+        (Claim::Full, title, was, Vec::new())
+    } else {
+        let was = lost(compare, before, identity)?;
+        let title = format!("\"{}\" holds {label} over the whole tenant, which it did not on {day}", identity.name);
+        let earlier = self::label(was.role.as_deref().unwrap_or_default());
+        let narrowed = Narrowed {
+            claim: "That one role was widened".to_owned(),
+            reason: format!("The role changed too: {earlier}, over a part of the tenant, is not held any more."),
+        };
+        (Claim::Narrower, title, was, vec![narrowed])
+    };
+    let says = format!("It holds {label} over the whole tenant.");
+    let now = evidence::of_edge(compare.context.graph, edge, EvidenceClass::Direct, says);
+    let proofs = [Some(now), then(compare, identity, was)].into_iter().flatten().collect();
+    let draft = Draft { claim, exposure: Exposure::X1, title, proofs, narrowed, entry: None, reach: None };
+    Some(Drift { draft, compared })
+}
+
+fn then(compare: &Comparison<'_, '_>, identity: &Identity<'_>, was: &Grant) -> Option<Proof> {
+    let (role, scope) = (was.role.as_deref().unwrap_or_default(), was.scope.as_deref().unwrap_or_default());
+    let claim = format!("It held {} over {}", label(role), display_name(scope));
+    let object = identity.node.id.vendor_id();
+    compare.was(&At { collection: COLLECTIONS[0], object, field: "directoryScopeId" }, scope, &claim)
+}
+
+/// Roles that it holds over the whole tenant now and did not in any form before, each with its assignment.
+fn gained<'g>(compare: &Comparison<'_, 'g>, before: &Before, identity: &Identity<'_>) -> BTreeMap<&'g str, &'g Edge> {
+    let graph = compare.context.graph;
+    let mut gained = BTreeMap::new();
+    for (member, edge) in held(graph, identity.ix) {
+        let (Some(role), true) = (edge.role.as_deref(), graph.node(edge.to).kind == NodeKind::System) else { continue };
+        let as_of = compare.context.as_of;
+        let stands = |edge: &Edge| {
+            edge.state == EdgeState::Active && edge.condition.is_none() && edge.until.is_none_or(|until| until > as_of)
+        };
+        let had = |grant: &Grant| grant.directory && grant.role.as_deref() == Some(role) && !narrow(grant);
+        let now = edge.scope.as_deref() == Some(TENANT) && stands(edge) && member.is_none_or(stands);
+        if now && !before.grants.iter().any(had) {
+            gained.entry(role).or_insert(edge);
+        }
+    }
+    gained
+}
+
+/// Over a part of the tenant, as far as its scope was read.
+fn narrow(grant: &Grant) -> bool {
+    grant.scope.as_deref().is_some_and(|scope| scope != TENANT)
+}
+
+/// How `role` was held over a part of the tenant.
+fn bounded<'b>(before: &'b Before, role: &str) -> Option<&'b Grant> {
+    before
+        .grants
+        .iter()
+        .find(|grant| grant.directory && grant.stands && narrow(grant) && grant.role.as_deref() == Some(role))
+}
+
+/// A role that was held over a part of the tenant and is not held at all now.
+fn lost<'b>(compare: &Comparison<'_, '_>, before: &'b Before, identity: &Identity<'_>) -> Option<&'b Grant> {
+    let graph = compare.context.graph;
+    let holds = |role: &str| held(graph, identity.ix).any(|(_, edge)| edge.role.as_deref() == Some(role));
+    let gone = |grant: &&Grant| grant.role.as_deref().is_some_and(|role| !holds(role));
+    before.grants.iter().filter(|grant| grant.directory && grant.stands && narrow(grant)).find(gone)
+}
+
+fn label(role: &str) -> String {
+    tiers::directory_role(role).map_or_else(|| format!("role {}", display_name(role)), |known| known.name.to_owned())
+}

@@ -1,0 +1,200 @@
+//! DRIFT-003: a privileged identity can be signed in with something that was not there in the baseline.
+//!
+//! A rotation adds one credential and removes another, or adds one before another ends: that is told as hygiene only. A
+//! key that moved between an application and its service principal is no new one, nor is a certificate that was recorded
+//! twice, nor a trust in the same workload that was made anew. What has ended already signs nobody in.
+
+use sv0_graph::{Edge, EdgeKind, Graph, attr};
+
+use super::baseline::{Before, Key, Trust, key_id};
+use super::compare::{At, Comparison, OBJECTS};
+use super::{Drift, DriftRule};
+use crate::evidence::{self, Proof};
+use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
+use crate::identity::{Credential, CredentialType, Home, Identity, Until};
+use crate::rule::{Context, Draft, Meta, Scope};
+use crate::severity::{Exposure, Tier};
+use crate::shared;
+use crate::text::{counted, days_after, display_name};
+use crate::tiers;
+
+/// Where federated trusts are read.
+const TRUSTS: &str = "federatedCredentials";
+
+pub(super) const RULE: DriftRule = DriftRule {
+    meta: Meta {
+        id: "DRIFT-003",
+        version: "1.0.0",
+        family: Family::ScopeDrift,
+        category: "NewAuthenticator",
+        title: "A privileged identity can sign in with something that it had not in the accepted snapshot",
+        narrower: Some("A credential was added to a privileged identity that may sign it in"),
+        why: "Whoever adds a credential to a privileged identity can act as it from then on.",
+        remediation: &[
+            "Ask the owner, and look in the directory's audit log, who added the named key id or trust.",
+            "Remove it when nobody claims it; else accept a newer snapshot as the baseline.",
+        ],
+        standards: &["OWASP NHI1", "OWASP NHI7", "ATT&CK T1098.001", "CIS v8.1 5.1", "NIST 800-53 AC-2(4)"],
+        requires: &["servicePrincipals", "applications", TRUSTS],
+        evidence: &[EvidenceClass::Direct, EvidenceClass::Temporal],
+        scope: Scope::Core,
+        story: "Somebody who was in for an hour left a secret of his own behind.",
+    },
+    check,
+};
+
+fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>) -> Option<Drift> {
+    if identity.home == Home::Microsoft || identity.authority.tier > Tier::P1 {
+        return None;
+    }
+    let objects = compare.all(&OBJECTS)?;
+    let keys = keys(compare.context, before, identity);
+    let (sure, unsure): (Vec<&Credential>, Vec<_>) = keys.into_iter().partition(|held| !held.client_auth.is_unknown());
+    let trusts = if compare.comparable(TRUSTS) { trusts(compare.context.graph, before, identity) } else { Vec::new() };
+    let proven = !sure.is_empty() || !trusts.is_empty();
+    let told = if proven { &sure } else { &unsure };
+    if told.is_empty() && trusts.is_empty() {
+        return None;
+    }
+    let claim = if proven { Claim::Full } else { Claim::Narrower };
+    let rotated = trusts.is_empty() && rotated(compare.context, before, identity, told);
+    let exposure = exposure(compare.context, rotated, &trusts);
+    let day = compare.day(OBJECTS[0]);
+    let title = title(identity, claim, (told.len(), trusts.len()), rotated, &day);
+    let proofs = proofs(compare, before, identity, told, &trusts);
+    let narrowed = if proven { Vec::new() } else { not_known() };
+    let draft = Draft { claim, exposure, title, proofs, narrowed, entry: None, reach: None };
+    let mut compared = objects;
+    compared.extend((!trusts.is_empty()).then_some(TRUSTS));
+    Some(Drift { draft, compared })
+}
+
+/// Credentials that were not there before, may sign it in and have not ended.
+fn keys<'a>(context: &Context<'_>, before: &Before, identity: &'a Identity<'_>) -> Vec<&'a Credential> {
+    let ended = |held: &Credential| matches!(held.until, Until::At(end) if end <= context.as_of);
+    let there = |held: &Credential| before.credentials.iter().any(|key| is(context.graph, held, key));
+    let new = |held: &&Credential| !held.client_auth.is_false() && !ended(held) && !there(held);
+    identity.credentials.iter().filter(new).collect()
+}
+
+/// Whether a credential is one of the baseline: by thumbprint where there is one, since a key id can be chosen.
+fn is(graph: &Graph, held: &Credential, key: &Key) -> bool {
+    match (shared::thumbprint(graph, held.ix), key.thumbprint.as_deref()) {
+        (Some(now), Some(then)) => now.eq_ignore_ascii_case(then),
+        _ => key_id(graph, held.ix) == key.id,
+    }
+}
+
+fn trusts<'g>(graph: &Graph, before: &Before, identity: &Identity<'g>) -> Vec<&'g Edge> {
+    let new = |edge: &&Edge| {
+        let now = Trust::of(graph, edge);
+        !before.trusts.iter().any(|then| now.same(then))
+    };
+    identity.federations.iter().copied().filter(new).collect()
+}
+
+/// Whether for each new credential another one of its type is gone, or is about to end.
+fn rotated(context: &Context<'_>, before: &Before, identity: &Identity<'_>, new: &[&Credential]) -> bool {
+    let graph = context.graph;
+    let soon = days_after(context.as_of, context.config.expiry_warn_days);
+    [CredentialType::Secret, CredentialType::Certificate, CredentialType::Other].into_iter().all(|kind| {
+        let of_kind = |held: &&&Credential| held.kind == kind;
+        let added = new.iter().filter(of_kind).count();
+        let replaced = before.credentials.iter().filter(|key| key.kind == kind).filter(|key| {
+            let kept = identity.credentials.iter().find(|held| is(graph, held, key));
+            kept.is_none_or(|held| matches!((held.until, soon), (Until::At(end), Some(soon)) if end <= soon))
+        });
+        added <= replaced.count()
+    })
+}
+
+/// A trust whose issuer serves anybody, or is another directory, lets somebody outside in.
+fn exposure(context: &Context<'_>, rotated: bool, trusts: &[&Edge]) -> Exposure {
+    let outside = |edge: &&&Edge| {
+        let node = context.graph.node(edge.from);
+        let Some(issuer) = node.text(attr::ISSUER) else { return false };
+        let trusted = context.config.trusted_tenants.iter().any(|known| names(issuer, known));
+        let own = names(issuer, node.id.tenant());
+        tiers::multi_tenant_issuer(issuer).is_some() || (is_directory(issuer) && !own && !trusted)
+    };
+    match (rotated, trusts.iter().find(outside)) {
+        (_, Some(_)) => Exposure::X0,
+        (true, None) => Exposure::X3,
+        (false, None) => Exposure::X1,
+    }
+}
+
+/// Issuers of Entra's own tokens, in every cloud.
+fn is_directory(issuer: &str) -> bool {
+    const HOSTS: [&str; 4] = [
+        "login.microsoftonline.com",
+        "login.microsoftonline.us",
+        "login.partner.microsoftonline.cn",
+        "sts.windows.net",
+    ];
+    let host = issuer.strip_prefix("https://").and_then(|rest| rest.split('/').next());
+    host.is_some_and(|host| HOSTS.iter().any(|known| host.eq_ignore_ascii_case(known)))
+}
+
+/// Whether one part of the issuer's path is `tenant`.
+fn names(issuer: &str, tenant: &str) -> bool {
+    issuer.split('/').any(|part| part.eq_ignore_ascii_case(tenant))
+}
+
+fn title(identity: &Identity<'_>, claim: Claim, counts: (usize, usize), rotated: bool, day: &str) -> String {
+    let (keys, trusts) = counts;
+    let name = &identity.name;
+    let keys = (keys > 0).then(|| counted(keys, "credential", "credentials"));
+    let trusts = (trusts > 0).then(|| counted(trusts, "federated trust", "federated trusts"));
+    let what = keys.into_iter().chain(trusts).collect::<Vec<_>>().join(" and ");
+    match (claim, rotated) {
+        (Claim::Narrower, _) => format!("{what} that may sign in \"{name}\" came since {day}"),
+        (Claim::Full, true) => format!("{what} of \"{name}\" came since {day}, as in a rotation"),
+        (Claim::Full, false) => format!("{what} that can sign in \"{name}\" came since {day}"),
+    }
+}
+
+fn not_known() -> Vec<Narrowed> {
+    vec![Narrowed {
+        claim: "That it signs the identity in".to_owned(),
+        reason: "What the key is for was not read.".to_owned(),
+    }]
+}
+
+fn proofs(
+    compare: &Comparison<'_, '_>,
+    before: &Before,
+    identity: &Identity<'_>,
+    keys: &[&Credential],
+    trusts: &[&Edge],
+) -> Vec<Proof> {
+    let graph = compare.context.graph;
+    let of_key = |held: &&Credential| {
+        // Edges are in the order of their ends: one holder may have so many that each is not searched for among all.
+        let all = graph.out(held.holder, EdgeKind::HoldsCredential);
+        let holds = all.get(all.partition_point(|edge| edge.to < held.ix)).filter(|edge| edge.to == held.ix)?;
+        let says = format!("It has the {}.", held.label(graph));
+        Some(evidence::of_edge(graph, holds, EvidenceClass::Direct, says))
+    };
+    let of_trust = |edge: &&Edge| {
+        let node = graph.node(edge.from);
+        let text = node.text(attr::SUBJECT).or_else(|| node.text(attr::MATCHING_EXPRESSION));
+        let subject = display_name(text.unwrap_or_else(|| node.id.vendor_id()));
+        let issuer = display_name(node.text(attr::ISSUER).unwrap_or_default());
+        let says = format!("It accepts tokens of {issuer} for \"{subject}\".");
+        evidence::of_edge(graph, edge, EvidenceClass::Direct, says)
+    };
+    let object = identity.node.id.vendor_id();
+    let labels: Vec<&str> = before.credentials.iter().map(|key| key.label.as_str()).collect();
+    let value = if labels.is_empty() { "none".to_owned() } else { labels.join(", ") };
+    let says = format!("It had {}", counted(labels.len(), "credential", "credentials"));
+    let had_keys =
+        compare.was(&At { collection: OBJECTS[0], object, field: "keyId" }, &value, &says).filter(|_| !keys.is_empty());
+    let count = before.trusts.len();
+    let says = format!("It had {}", counted(count, "federated trust", "federated trusts"));
+    let had_trusts = compare
+        .was(&At { collection: TRUSTS, object, field: "subject" }, &count.to_string(), &says)
+        .filter(|_| !trusts.is_empty());
+    let first = keys.iter().filter_map(of_key).chain(trusts.iter().map(of_trust));
+    first.chain(had_keys).chain(had_trusts).collect()
+}
