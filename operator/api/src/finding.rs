@@ -12,6 +12,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Acceptance;
+
 /// Label: rule id in lower case.
 pub const LABEL_RULE: &str = "securityv0.com/rule";
 /// Label: family.
@@ -128,8 +130,11 @@ pub struct FindingSpec {
     /// `as_of` of the evaluation that proved it gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Time>,
-    /// SHA-256, in hex, of the canonical JSON of this spec without `contentDigest`, `firstObserved`, `state` and
-    /// `resolvedAt`.
+    /// Who accepts the risk, when `state` is `Accepted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acceptance: Option<Acceptance>,
+    /// SHA-256, in hex, of the canonical JSON of this spec without `contentDigest`, `firstObserved`, `state`,
+    /// `resolvedAt` and `acceptance`.
     #[schemars(length(max = MAX_WORD))]
     pub content_digest: String,
 }
@@ -240,6 +245,13 @@ pub struct Subject {
     /// That instance's UID.
     #[schemars(length(max = MAX_WORD))]
     pub instance_uid: String,
+}
+
+impl Subject {
+    /// `<system>:<tenant>:<kind>:<id>`.
+    pub fn identity(&self) -> String {
+        format!("{}:{}:{}:{}", self.system, self.tenant, self.kind, self.id)
+    }
 }
 
 /// Who answers for the subject.
@@ -392,6 +404,6 @@ pub enum FindingState {
     Open,
     /// A complete scan proved that it is gone.
     Resolved,
-    /// It holds and its risk is accepted.
+    /// It holds, and a FindingException accepts its risk until a day.
     Accepted,
 }
