@@ -91,6 +91,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         state: _,
         first_observed: _,
         resolved_at: _,
+        acceptance: _,
         content_digest: _,
     } = spec;
     let said = Said {
@@ -158,6 +159,7 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         state: FindingState::Open,
         first_observed: Time(as_of),
         resolved_at: None,
+        acceptance: None,
         // As long as the real one, so that the size is right before it is known.
         content_digest: "0".repeat(MAX_WORD),
     }

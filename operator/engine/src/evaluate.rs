@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_graph::{Graph, Snapshot, TooManyRows};
 
+use crate::accept::{Exception, ExceptionNote, accept, ends};
 use crate::gaps::{Gap, gaps};
 use crate::history::{InstanceMemory, View, observe};
 use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance};
@@ -30,6 +31,8 @@ pub struct Config {
     pub estate: EstateSpec,
     /// UIDs of live instances without a usable snapshot.
     pub waiting: Vec<String>,
+    /// The estate's accepted risks, in any order.
+    pub exceptions: Vec<Exception>,
     /// Most Findings kept as resources.
     pub max_findings: usize,
     /// Digest of the previous ledger, for the pack's header.
@@ -49,6 +52,8 @@ pub struct Evaluation {
     pub inputs: Vec<InputNote>,
     /// What could not be relied on, most serious first.
     pub gaps: Vec<Gap>,
+    /// What became of each exception, in the order of names.
+    pub exceptions: Vec<ExceptionNote>,
     /// The earliest instant at which time alone may change a finding, one day from now at the latest.
     pub next_transition: Timestamp,
     /// The next ledger.
@@ -86,11 +91,11 @@ pub struct InputNote {
 /// Findings in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Open and accepted findings by severity rank, 1 to 5.
+    /// Open findings by severity rank, 1 to 5. Those whose risk is accepted are not among them.
     pub by_rank: BTreeMap<i32, usize>,
-    /// Open and accepted findings by family.
+    /// Open findings by family.
     pub by_family: BTreeMap<String, usize>,
-    /// Findings that hold.
+    /// Findings that hold and whose risk nobody accepts.
     pub open: usize,
     /// Findings that were proven gone.
     pub resolved: usize,
@@ -142,16 +147,19 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
 
     let settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     let rules = fire::rule_majors();
-    let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, rules: &rules };
-    let merged = merge(fired.drafts, earlier, &situation);
+    let retention = retention(&config.estate);
+    let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, rules: &rules, retention };
+    let mut merged = merge(fired.drafts, earlier, &situation);
+    let instances = next_instances(views, remembered, &live, &notes);
+    let ledger = next_ledger(&merged, &instances).write()?;
+    // After the ledger, which remembers nothing of acceptance.
+    let accepted = accept(&mut merged, &config.exceptions, config.as_of);
 
     let kept = most_severe(&merged, config.max_findings);
     let mut tally = tally(&merged, kept.len());
     tally.outside_lane = fired.outside_lane;
-    let next_transition = next_transition(config.as_of, fired.next_transition, &merged);
-    let instances = next_instances(views, remembered, &live, &notes);
-    let ledger = next_ledger(&merged, &instances).write()?;
-    let pack = write_pack(config, &notes, &gaps, &merged, (&kept, &ledger.1))?;
+    let next_transition = next_transition(config, retention, fired.next_transition, &merged);
+    let pack = write_pack(config, &notes, &gaps, &merged, &accepted, (&kept, &ledger.1))?;
     let findings = merged
         .held
         .into_iter()
@@ -163,6 +171,7 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
         tally,
         inputs: notes,
         gaps,
+        exceptions: accepted.notes,
         next_transition,
         ledger: Stored { bytes: ledger.0, digest: ledger.1 },
         pack: Stored { bytes: pack.0, digest: pack.1 },
@@ -224,7 +233,7 @@ fn tally(merged: &Merged, kept: usize) -> Tally {
             FindingState::Accepted => tally.accepted += 1,
         }
         tally.unseen += usize::from(*basis == crate::merge::Basis::Unseen);
-        if spec.state != FindingState::Resolved {
+        if spec.state == FindingState::Open {
             *tally.by_rank.entry(spec.severity_rank).or_default() += 1;
             *tally.by_family.entry(convert::word(&spec.family)).or_default() += 1;
             *tally.by_rule.entry(spec.rule.id.clone()).or_default() += 1;
@@ -236,10 +245,22 @@ fn tally(merged: &Merged, kept: usize) -> Tally {
     tally
 }
 
-fn next_transition(as_of: Timestamp, rules: Option<Timestamp>, merged: &Merged) -> Timestamp {
+/// How long resolved findings stay.
+fn retention(estate: &EstateSpec) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(estate.retention.resolved_days))
+}
+
+fn next_transition(
+    config: &Config,
+    retention: SignedDuration,
+    rules: Option<Timestamp>,
+    merged: &Merged,
+) -> Timestamp {
+    let as_of = config.as_of;
     let resolved = merged.held.values().filter_map(|held| held.remembered.spec.resolved_at.as_ref());
     let backstop = as_of.checked_add(BACKSTOP).unwrap_or(Timestamp::MAX);
-    let all = resolved.map(|at| retention_ends(at.0)).chain(rules).filter(|at| *at > as_of);
+    let leaving = resolved.map(|at| retention_ends(at.0, retention));
+    let all = leaving.chain(ends(&config.exceptions)).chain(rules).filter(|at| *at > as_of);
     all.min().map_or(backstop, |at| at.min(backstop))
 }
 

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sv0_api::{EstateSpec, FindingSpec};
+use sv0_api::{EstateSpec, FindingExceptionSpec, FindingSpec};
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
+use crate::accept::{Accepted, ExceptionNote};
 use crate::evaluate::{Config, InputNote};
 use crate::fire;
 use crate::gaps::Gap;
@@ -45,6 +46,9 @@ struct PackHeader<'a> {
     next_ledger: &'a str,
     rule_pack: PackRules,
     estate_spec: &'a EstateSpec,
+    /// The accepted risks, in the order of names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exceptions: Vec<PackException<'a>>,
     max_findings: usize,
     gaps: Vec<PackGap<'a>>,
     removed: BTreeMap<&'a str, &'static str>,
@@ -87,6 +91,26 @@ struct PackGap<'a> {
     permission: Option<&'a str>,
 }
 
+/// An exception with all that decided: a replay needs nothing else of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PackException<'a> {
+    name: &'a str,
+    uid: &'a str,
+    generation: i64,
+    created_at: Timestamp,
+    spec: &'a FindingExceptionSpec,
+    standing: &'static str,
+    matched: usize,
+}
+
+/// What accepts a finding.
+#[derive(Serialize)]
+struct PackAcceptance<'a> {
+    exception: &'a str,
+    uid: &'a str,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PackFinding<'a> {
@@ -95,6 +119,9 @@ struct PackFinding<'a> {
     basis: &'static str,
     /// Whether it stands as a resource.
     kept: bool,
+    /// The exception that accepts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_by: Option<PackAcceptance<'a>>,
     /// As it stands, or would stand, as a resource.
     spec: &'a FindingSpec,
     /// With all evidence; absent when it does not fire now.
@@ -108,6 +135,7 @@ pub fn write_pack(
     inputs: &[InputNote],
     gaps: &[Gap],
     merged: &Merged,
+    accepted: &Accepted,
     kept: (&BTreeSet<String>, &str),
 ) -> Result<(Vec<u8>, String), PackError> {
     let (kept, next_ledger) = kept;
@@ -120,6 +148,7 @@ pub fn write_pack(
         next_ledger,
         rule_pack: PackRules::current()?,
         estate_spec: &config.estate,
+        exceptions: accepted.notes.iter().map(PackException::of).collect(),
         max_findings: config.max_findings,
         gaps: gaps.iter().map(PackGap::of).collect(),
         removed: merged.removed.iter().map(|(name, removal)| (name.as_str(), removal.as_str())).collect(),
@@ -132,6 +161,7 @@ pub fn write_pack(
             name,
             basis: held.basis.as_str(),
             kept: kept.contains(name),
+            accepted_by: accepted_by(&held.remembered.spec, accepted.by.get(name)),
             spec: &held.remembered.spec,
             full: held.full.as_deref(),
         };
@@ -145,6 +175,25 @@ pub fn write_pack(
 fn line<T: Serialize>(out: &mut impl std::io::Write, value: &T) -> Result<(), PackError> {
     out.write_all(&to_canonical_json(value)?)?;
     Ok(out.write_all(b"\n")?)
+}
+
+fn accepted_by<'a>(spec: &'a FindingSpec, uid: Option<&'a String>) -> Option<PackAcceptance<'a>> {
+    Some(PackAcceptance { exception: &spec.acceptance.as_ref()?.exception, uid: uid? })
+}
+
+impl<'a> PackException<'a> {
+    fn of(note: &'a ExceptionNote) -> Self {
+        let ExceptionNote { exception, standing, matched } = note;
+        Self {
+            name: &exception.name,
+            uid: &exception.uid,
+            generation: exception.generation,
+            created_at: exception.created_at,
+            spec: &exception.spec,
+            standing: standing.as_str(),
+            matched: *matched,
+        }
+    }
 }
 
 impl<'a> PackInput<'a> {

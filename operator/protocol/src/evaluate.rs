@@ -37,8 +37,59 @@ pub struct EvaluateRequest {
     /// instance alone. Named here, since it decides the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_snapshot_bytes: Option<u64>,
+    /// The FindingExceptions of the estate.
+    #[serde(default, skip_serializing_if = "EvaluateExceptions::is_empty")]
+    pub exceptions: EvaluateExceptions,
     /// The store.
     pub store: StoreAccess,
+}
+
+/// Most FindingExceptions that one order carries: those that are in force before those that have expired, and of these the
+/// oldest. The bound and that on their size keep an order inside what one environment variable can hold.
+pub const MAX_EXCEPTIONS: usize = 100;
+/// Most bytes of them as JSON: the first that would not fit, and all that follow it, are left out.
+pub const MAX_EXCEPTIONS_BYTES: usize = 32 * 1024;
+/// Most left-out FindingExceptions that an order names; all are counted.
+pub const MAX_LEFT_OUT: usize = 100;
+
+/// The accepted risks of an estate, as they stood when the evaluation was ordered. The evaluation believes only those that
+/// the API server shows it in exactly this form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvaluateExceptions {
+    /// `sha256:<hex>` over UIDs and generations of all of them, also those that are left out; empty when there is none.
+    pub digest: String,
+    /// Those that are evaluated, in the order of names.
+    pub considered: Vec<EvaluateException>,
+    /// UIDs of those that are not, for want of room or because they cannot be read; at most [`MAX_LEFT_OUT`], sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// How many are left out.
+    #[serde(default)]
+    pub left_out_total: u32,
+}
+
+impl EvaluateExceptions {
+    /// Whether the estate has none.
+    pub fn is_empty(&self) -> bool {
+        self.digest.is_empty()
+    }
+}
+
+/// One FindingException.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvaluateException {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// When it was made: how long it may last is counted from here.
+    pub created_at: Timestamp,
+    /// Its spec as JSON.
+    pub spec: serde_json::Value,
 }
 
 /// One snapshot to evaluate.
