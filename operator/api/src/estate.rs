@@ -236,7 +236,7 @@ pub struct ExceptionCounts {
     /// Those that would last longer than 366 days, and accept nothing.
     #[serde(default)]
     pub too_long: i32,
-    /// Those beyond what one evaluation takes (the oldest 100, and 32 KiB of them), and those that could not be read.
+    /// Those beyond the oldest 200, which is what one evaluation takes.
     #[serde(default)]
     pub left_out: i32,
 }

@@ -226,6 +226,7 @@ fn exception_with(pointer: &str, value: Value) -> Value {
 #[case::by_subject("a", exception_with("/match", json!({"subjects": ["entra:t:ServicePrincipal:a/b (c)", "github:o:Repository:1"]})))]
 #[case::by_all("a", exception_with("/match", json!({"findings": ["f"], "rules": ["ORPH-001", "XSYS-005"], "subjects": ["aws:1:Role:arn:aws:iam::1:role/x"], "maxSeverity": "Critical"})))]
 #[case::other_alphabet("a", exception_with("/owner", json!("Ünal Çelik, 平台团队")))]
+#[case::quotes_in_the_reason("a", exception_with("/reason", json!("the vendor says \"in March\": see C:\\risks")))]
 #[case::longest_name(&"a".repeat(63), exception())]
 fn a_good_exception_is_taken(#[case] name: &str, #[case] spec: Value) {
     let exception: FindingException = typed("FindingException", name, &spec);
@@ -242,16 +243,14 @@ fn a_good_exception_is_taken(#[case] name: &str, #[case] spec: Value) {
 #[case::narrower_claim("a", exception_with("/match/rules", json!(["CRED-002.n"])), "such as CRED-002")]
 #[case::finding_as_pattern("a", exception_with("/match", json!({"findings": ["cred-*"]})), "as kubectl get findings shows them")]
 #[case::bare_subject("a", exception_with("/match", json!({"subjects": ["0f0f0f0f-1111-2222-3333-444444444444"]})), "<system>:<tenant>:<kind>:<id>")]
-#[case::subject_with_quote("a", exception_with("/match", json!({"subjects": ["entra:t:ServicePrincipal:a\"b"]})), "without double quotes")]
-#[case::subject_with_reference("a", exception_with("/match", json!({"subjects": ["entra:t:ServicePrincipal:$(HOME)"]})), "full identities")]
+#[case::subject_of_two_lines("a", exception_with("/match", json!({"subjects": ["entra:t:ServicePrincipal:a\nb"]})), "full identities")]
 #[case::quoted_owner("a", exception_with("/owner", json!("the \"team\"")), "who accepts the risk")]
 #[case::blank_owner("a", exception_with("/owner", json!("  ")), "who accepts the risk")]
 #[case::owner_of_two_lines("a", exception_with("/owner", json!("a\nb")), "in one line")]
 #[case::owner_with_line_end("a", exception_with("/owner", json!("a\n")), "in one line")]
 #[case::blank_reason("a", exception_with("/reason", json!(" \n ")), "why the risk is accepted")]
-#[case::reason_with_backslash("a", exception_with("/reason", json!("a\\u0022b")), "without double quotes, backslashes")]
+#[case::reason_with_tab("a", exception_with("/reason", json!("a\tb")), "without tabs")]
 #[case::reason_with_control("a", exception_with("/reason", json!("a\u{1b}[31m")), "in plain text")]
-#[case::reason_with_reference("a", exception_with("/reason", json!("see $(HOME)")), "why the risk is accepted")]
 fn a_bad_exception_is_refused_with_what_to_change(#[case] name: &str, #[case] spec: Value, #[case] sentence: &str) {
     let exception: FindingException = typed("FindingException", name, &spec);
     let said = sentences(validate_cel(&exception));

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use sv0_api::{Acceptance, FindingExceptionSpec, FindingSpec, FindingState};
+use sv0_api::{Acceptance, FindingExceptionSpec, FindingSpec, FindingState, MAX_OWNER};
 
+use crate::convert::fit;
 use crate::merge::Merged;
 
 /// Most bytes of the owner that a Finding shows: with the longest name it fills what every Finding keeps free for this.
@@ -82,7 +83,11 @@ pub struct Accepted {
 pub fn accept(merged: &mut Merged, exceptions: &[Exception], as_of: Timestamp) -> Accepted {
     let mut notes: Vec<ExceptionNote> = exceptions
         .iter()
-        .map(|exception| ExceptionNote { standing: standing(exception, as_of), exception: exception.clone(), matched: 0 })
+        .map(|exception| ExceptionNote {
+            standing: standing(exception, as_of),
+            exception: exception.clone(),
+            matched: 0,
+        })
         .collect();
     notes.sort_by_key(|note| (Reverse(note.exception.spec.ends()), note.exception.name.clone()));
     let mut by = BTreeMap::new();
@@ -125,7 +130,7 @@ fn mark(finding: &mut FindingSpec, exception: &Exception) {
     finding.state = FindingState::Accepted;
     finding.acceptance = Some(Acceptance {
         exception: exception.name.clone(),
-        owner: shortened(&exception.spec.owner),
+        owner: shortened(&fit(&exception.spec.owner, MAX_OWNER)),
         until: Time(exception.spec.ends()),
     });
 }

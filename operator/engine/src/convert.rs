@@ -296,7 +296,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// A text without control and formatting characters and of at most `most` characters; what is cut ends in `…`.
-fn fit(text: &str, most: usize) -> String {
+pub(crate) fn fit(text: &str, most: usize) -> String {
     let clean = |c: char| if is_unsafe(c) { ' ' } else { c };
     if text.chars().count() <= most {
         return text.chars().map(clean).collect();

@@ -250,12 +250,7 @@ fn retention(estate: &EstateSpec) -> SignedDuration {
     SignedDuration::from_hours(24 * i64::from(estate.retention.resolved_days))
 }
 
-fn next_transition(
-    config: &Config,
-    retention: SignedDuration,
-    rules: Option<Timestamp>,
-    merged: &Merged,
-) -> Timestamp {
+fn next_transition(config: &Config, retention: SignedDuration, rules: Option<Timestamp>, merged: &Merged) -> Timestamp {
     let as_of = config.as_of;
     let resolved = merged.held.values().filter_map(|held| held.remembered.spec.resolved_at.as_ref());
     let backstop = as_of.checked_add(BACKSTOP).unwrap_or(Timestamp::MAX);

@@ -44,16 +44,12 @@ pub struct EvaluateRequest {
     pub store: StoreAccess,
 }
 
-/// Most FindingExceptions that one order carries: those that are in force before those that have expired, and of these the
-/// oldest. The bound and that on their size keep an order inside what one environment variable can hold.
-pub const MAX_EXCEPTIONS: usize = 100;
-/// Most bytes of them as JSON: the first that would not fit, and all that follow it, are left out.
-pub const MAX_EXCEPTIONS_BYTES: usize = 32 * 1024;
+/// Most FindingExceptions that one order names, the oldest of them: an order must fit into one environment variable.
+pub const MAX_EXCEPTIONS: usize = 200;
 /// Most left-out FindingExceptions that an order names; all are counted.
 pub const MAX_LEFT_OUT: usize = 100;
 
-/// The accepted risks of an estate, as they stood when the evaluation was ordered. The evaluation believes only those that
-/// the API server shows it in exactly this form.
+/// The accepted risks of an estate, as they stood when the evaluation was ordered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EvaluateExceptions {
@@ -61,7 +57,7 @@ pub struct EvaluateExceptions {
     pub digest: String,
     /// Those that are evaluated, in the order of names.
     pub considered: Vec<EvaluateException>,
-    /// UIDs of those that are not, for want of room or because they cannot be read; at most [`MAX_LEFT_OUT`], sorted.
+    /// UIDs of those that are not, for want of room; at most [`MAX_LEFT_OUT`], sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
     /// How many are left out.
@@ -76,7 +72,9 @@ impl EvaluateExceptions {
     }
 }
 
-/// One FindingException.
+/// One FindingException. UID and generation stand for exactly one spec, so that a retry evaluates the same: the evaluation
+/// reads what it says from the API server, and ignores one that stands there in another generation by now. The manager,
+/// which may not accept a risk, can thus neither make one up nor change one, and sees nothing of a source system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EvaluateException {
@@ -86,10 +84,6 @@ pub struct EvaluateException {
     pub uid: String,
     /// Its generation.
     pub generation: i64,
-    /// When it was made: how long it may last is counted from here.
-    pub created_at: Timestamp,
-    /// Its spec as JSON.
-    pub spec: serde_json::Value,
 }
 
 /// One snapshot to evaluate.

@@ -7,6 +7,7 @@ mod cluster;
 mod common;
 mod convert;
 mod estate;
+mod exceptions;
 mod large;
 mod life;
 mod load;

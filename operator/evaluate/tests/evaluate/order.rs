@@ -13,13 +13,13 @@ use sv0_evaluate::report::{EvaluateReport, RunError};
 use sv0_evaluate::run::run;
 use sv0_evaluate::sink::SinkError;
 use sv0_protocol::names::exit;
-use sv0_protocol::{EvaluateInput, EvaluateRequest, Reason, StoreAccess};
+use sv0_protocol::{EvaluateExceptions, EvaluateInput, EvaluateRequest, Reason, StoreAccess};
 
 use crate::common::day;
 use crate::estate::{SCAN_1, SCAN_2, remove, scan};
 use crate::world::Memory;
 
-fn order(inputs: Vec<EvaluateInput>, as_of: Timestamp, status: &EstateStatus) -> EvaluateRequest {
+pub(crate) fn order(inputs: Vec<EvaluateInput>, as_of: Timestamp, status: &EstateStatus) -> EvaluateRequest {
     EvaluateRequest {
         namespace: "team-a".into(),
         as_of,
@@ -30,19 +30,20 @@ fn order(inputs: Vec<EvaluateInput>, as_of: Timestamp, status: &EstateStatus) ->
         estate_generation: 3,
         max_findings: 1000,
         max_snapshot_bytes: None,
+        exceptions: EvaluateExceptions::default(),
         store: StoreAccess { url: "https://store".into(), ca_pem: String::new() },
     }
 }
 
-async fn carry_out(world: &Memory, order: &EvaluateRequest) -> Result<EvaluateReport, RunError> {
+pub(crate) async fn carry_out(world: &Memory, order: &EvaluateRequest) -> Result<EvaluateReport, RunError> {
     run(order, world, world, &Pace::unbounded(), 2).await
 }
 
-fn status(world: &Memory) -> EstateStatus {
+pub(crate) fn status(world: &Memory) -> EstateStatus {
     world.0.lock().unwrap().estate.clone()
 }
 
-fn condition(world: &Memory, type_: &str) -> (String, String, String) {
+pub(crate) fn condition(world: &Memory, type_: &str) -> (String, String, String) {
     let status = status(world);
     let condition = find(&status.conditions, type_).unwrap();
     (condition.status.clone(), condition.reason.clone(), condition.message.clone())
