@@ -106,7 +106,7 @@ impl FindingMatch {
             && among(&self.findings, name)
             && among(&self.rules, &finding.rule.id)
             && self.max_severity.is_none_or(|most| finding.severity <= most)
-            && (self.subjects.is_empty() || among(&self.subjects, &finding.subject.identity()))
+            && (self.subjects.is_empty() || self.subjects.iter().any(|identity| finding.subject.is(identity)))
     }
 }
 

@@ -63,7 +63,13 @@ pub async fn run(client: Client, config: Config, metrics: Metrics, identity: Str
     // An exception has no controller: its estate looks at the whole set.
     let exceptions = exceptions_seen.take_until(async move { stop.cancelled().await }).for_each(move |seen| {
         match seen {
-            Ok(exception) => d.wake_estate(exception.metadata.namespace.as_deref().unwrap_or_default()),
+            Ok(exception) => {
+                let namespace = exception.metadata.namespace.as_deref().unwrap_or_default();
+                // Elsewhere there is no estate to look at it.
+                if d.config.is_estate(namespace) {
+                    d.wake_estate(namespace);
+                }
+            }
             Err(error) => tracing::warn!(kind = "FindingException", %error, "watch"),
         }
         future::ready(())
