@@ -237,9 +237,8 @@ fn accepting_a_risk_is_a_right_of_its_own() -> Result<()> {
 #[test]
 fn each_bad_exception_is_told_what_to_change() -> Result<()> {
     let world = World::clean()?;
-    let create = |manifest: &Value| {
-        world.kubectl.run_with(&["create", "--dry-run=server", "-f", "-"], &manifest.to_string())
-    };
+    let create =
+        |manifest: &Value| world.kubectl.run_with(&["create", "--dry-run=server", "-f", "-"], &manifest.to_string());
     let good = exception(world.ns, SignedDuration::from_hours(1));
     create(&good)?;
     let with = |pointer: &str, value: Value| {

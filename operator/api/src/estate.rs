@@ -146,7 +146,7 @@ pub struct EstateStatus {
     /// Findings in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<FindingCounts>,
-    /// The FindingExceptions that were evaluated, in numbers; absent without any.
+    /// The `FindingExceptions` that were evaluated, in numbers; absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exceptions: Option<ExceptionCounts>,
     /// What the evaluation could not see, at most 32.
@@ -218,7 +218,7 @@ pub struct StateCounts {
     pub accepted: i32,
 }
 
-/// FindingExceptions in numbers. Each one's own status says more.
+/// `FindingExceptions` in numbers. Each one's own status says more.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExceptionCounts {

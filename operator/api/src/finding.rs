@@ -251,7 +251,8 @@ impl Subject {
     /// Whether `identity` is this subject's, `<system>:<tenant>:<kind>:<id>`.
     pub fn is(&self, identity: &str) -> bool {
         let parts = [&self.system, &self.tenant, &self.kind];
-        let rest = parts.into_iter().try_fold(identity, |rest, part| rest.strip_prefix(part.as_str())?.strip_prefix(':'));
+        let rest =
+            parts.into_iter().try_fold(identity, |rest, part| rest.strip_prefix(part.as_str())?.strip_prefix(':'));
         rest == Some(self.id.as_str())
     }
 }

@@ -1,4 +1,4 @@
-//! Accepted risks: takes what holds and the estate's FindingExceptions, marks what they accept, and says of each exception
+//! Accepted risks: takes what holds and the estate's `FindingExceptions`, marks what they accept, and says of each one
 //! how it stands.
 //!
 //! Runs after the ledger is written: what is remembered of a finding knows nothing of acceptance, so that an exception

@@ -159,7 +159,7 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let mut tally = tally(&merged, kept.len());
     tally.outside_lane = fired.outside_lane;
     let next_transition = next_transition(config, retention, fired.next_transition, &merged);
-    let pack = write_pack(config, &notes, &gaps, &merged, &accepted, (&kept, &ledger.1))?;
+    let pack = write_pack(config, &notes, &gaps, (&merged, &accepted), (&kept, &ledger.1))?;
     let findings = merged
         .held
         .into_iter()

@@ -93,7 +93,11 @@ mod tests {
             expiry_warn_days: 17,
             never_used_grace_days: -1,
         };
-        let config = rule_config(&EstateSpec { thresholds, trusted_tenants: vec!["b".to_owned(), "a".to_owned()] });
+        let config = rule_config(&EstateSpec {
+            thresholds,
+            trusted_tenants: vec!["b".to_owned(), "a".to_owned()],
+            ..EstateSpec::default()
+        });
         let expected = RuleConfig {
             rotate_days: 11,
             max_secret_lifetime_days: 12,

@@ -134,11 +134,10 @@ pub fn write_pack(
     config: &Config,
     inputs: &[InputNote],
     gaps: &[Gap],
-    merged: &Merged,
-    accepted: &Accepted,
+    concluded: (&Merged, &Accepted),
     kept: (&BTreeSet<String>, &str),
 ) -> Result<(Vec<u8>, String), PackError> {
-    let (kept, next_ledger) = kept;
+    let ((merged, accepted), (kept, next_ledger)) = (concluded, kept);
     let header = PackHeader {
         format: PACK_FORMAT,
         as_of: config.as_of,

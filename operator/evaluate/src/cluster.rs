@@ -1,7 +1,7 @@
-//! The API server as a [`FindingSink`], and the status of the Estate and of FindingExceptions.
+//! The API server as a [`FindingSink`], and the status of the Estate and of `FindingExceptions`.
 //!
-//! Reads and writes exactly three kinds in one namespace: Findings, and the status of the other two. The client repeats requests
-//! that the server is too busy for; what is left here is translated into [`SinkError`].
+//! Reads and writes exactly three kinds in one namespace: Findings, and the status of the other two. The client repeats
+//! requests that the server is too busy for; what is left here is translated into [`SinkError`].
 
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,

@@ -1,4 +1,4 @@
-//! FindingExceptions around the evaluation: which of the ordered ones count, and what their status says afterwards.
+//! `FindingExceptions` around the evaluation: which of the ordered ones count, and what their status says afterwards.
 //!
 //! An order comes from the manager, which may not accept a risk: it names exceptions by UID and generation, and what they
 //! say is read here, from the API server. One that was changed or deleted since counts in the evaluation that follows. The

@@ -1,7 +1,7 @@
 //! One evaluation from order to status: reads, computes, then writes in an order that may be cut anywhere.
 //!
-//! Pack, ledger, Findings, the status of exceptions, Estate status. The Estate's comes last and names the ledger, so a run that died before it is
-//! repeated from the same ledger with the same order, and ends in the same state.
+//! Pack, ledger, Findings, the status of exceptions, Estate status. The Estate's comes last and names the ledger, so a run
+//! that died before it is repeated from the same ledger with the same order, and ends in the same state.
 
 use bytes::Bytes;
 use serde::Deserialize as _;

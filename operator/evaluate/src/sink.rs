@@ -96,7 +96,7 @@ pub trait EstateSink: Sync {
     fn write_estate_status(&self, status: &EstateStatus) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
 
-/// Reads the FindingExceptions of the estate and writes their status.
+/// Reads the `FindingExceptions` of the estate and writes their status.
 pub trait ExceptionSink: Sync {
     /// All that can be read, in any order.
     fn list_exceptions(&self) -> impl Future<Output = Result<Vec<FindingException>, SinkError>> + Send;

@@ -103,7 +103,7 @@ fn evaluated(
     (reason, sentences.join(" "))
 }
 
-/// FindingExceptions that somebody should look at.
+/// `FindingExceptions` that somebody should look at.
 fn accepting_nothing(counts: &ExceptionCounts) -> Option<String> {
     let all = [
         (counts.idle, "idle"),

@@ -271,7 +271,7 @@ impl Context {
         all.into_iter().filter(|i| here(i) && i.meta().deletion_timestamp.is_none()).collect()
     }
 
-    /// The namespace's FindingExceptions, as an order names them.
+    /// The namespace's `FindingExceptions`, as an order names them.
     pub fn exceptions_of(&self, namespace: &str) -> EvaluateExceptions {
         let all = self.caches.exceptions.state();
         let here = all.iter().map(|exception| &exception.metadata);

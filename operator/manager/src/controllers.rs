@@ -44,7 +44,7 @@ pub async fn run(client: Client, config: Config, metrics: Metrics, identity: Str
     let (schedules, schedules_filled, schedule_controller) = watched::<ScanSchedule>(&client, schedules_rx, &stop);
     let (exceptions, writer) = reflector::store();
     let (fill, exceptions_filled) = watch::channel(false);
-    let exceptions_seen = exceptions_of_all(&client, writer, fill);
+    let exceptions_seen = exceptions_of_all(&client, writer, fill).boxed();
     let filled = [instances_filled, estates_filled, schedules_filled, exceptions_filled];
     let caches = Caches { instances, estates, schedules, exceptions, filled };
     let ctx = Arc::new(Context::new(client, config, recorder, metrics, wake, caches));
@@ -77,7 +77,7 @@ pub async fn run(client: Client, config: Config, metrics: Metrics, identity: Str
     future::join4(instances, estates, schedules, exceptions).await;
 }
 
-/// The FindingExceptions of all namespaces that came, changed or went, and their cache. Only which there are: what they
+/// The `FindingExceptions` of all namespaces that came, changed or went, and their cache. Only which there are: what they
 /// say is for evaluations to read.
 fn exceptions_of_all(
     client: &Client,

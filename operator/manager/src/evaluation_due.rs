@@ -66,7 +66,7 @@ pub struct EvaluationFacts<'a> {
     pub status: Option<&'a EstateStatus>,
     /// Live instances.
     pub instances: &'a [Instance],
-    /// The present FindingExceptions.
+    /// The present `FindingExceptions`.
     pub exceptions: &'a EvaluateExceptions,
     /// Version of the rules in this build.
     pub rule_pack: &'a str,

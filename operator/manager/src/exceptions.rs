@@ -1,12 +1,13 @@
-//! Which FindingExceptions an evaluation's order names, and what tells one set of them from another.
+//! Which `FindingExceptions` an evaluation's order names, and what tells one set of them from another.
 //!
 //! Pure: what the cache knows in, the order's part out. The manager sees only which exceptions there are. What they say,
 //! subjects of source systems among it, is read by the evaluation: a UID with a generation stands for exactly one spec.
 
 use jiff::Timestamp;
 use kube::core::ObjectMeta;
-use sha2::{Digest as _, Sha256};
 use sv0_protocol::{EvaluateException, EvaluateExceptions, MAX_EXCEPTIONS, MAX_LEFT_OUT};
+
+use crate::pod;
 
 /// The order's part for the exceptions with this metadata, in any order. Those that are being deleted are gone.
 pub fn order<'a>(all: impl IntoIterator<Item = &'a ObjectMeta>) -> EvaluateExceptions {
@@ -43,9 +44,7 @@ fn exception(metadata: &ObjectMeta) -> Option<(Timestamp, EvaluateException)> {
 fn digest(all: &[EvaluateException]) -> String {
     let mut lines: Vec<String> = all.iter().map(|one| format!("{} {}\n", one.uid, one.generation)).collect();
     lines.sort();
-    let hash = Sha256::digest(lines.concat());
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", pod::short_hash(&[&lines.concat()], 64))
 }
 
 #[cfg(test)]

@@ -37,16 +37,16 @@ pub struct EvaluateRequest {
     /// instance alone. Named here, since it decides the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_snapshot_bytes: Option<u64>,
-    /// The FindingExceptions of the estate.
+    /// The `FindingExceptions` of the estate.
     #[serde(default, skip_serializing_if = "EvaluateExceptions::is_empty")]
     pub exceptions: EvaluateExceptions,
     /// The store.
     pub store: StoreAccess,
 }
 
-/// Most FindingExceptions that one order names, the oldest of them: an order must fit into one environment variable.
+/// Most `FindingExceptions` that one order names, the oldest of them: an order must fit into one environment variable.
 pub const MAX_EXCEPTIONS: usize = 200;
-/// Most left-out FindingExceptions that an order names; all are counted.
+/// Most left-out `FindingExceptions` that an order names; all are counted.
 pub const MAX_LEFT_OUT: usize = 100;
 
 /// The accepted risks of an estate, as they stood when the evaluation was ordered.

@@ -19,7 +19,7 @@ pub(crate) type Meddler = fn(&mut BTreeMap<String, Stored>);
 pub(crate) struct World {
     pub(crate) objects: BTreeMap<String, Stored>,
     pub(crate) estate: EstateStatus,
-    /// FindingExceptions by name, and how often one was asked for.
+    /// `FindingExceptions` by name, and how often one was asked for.
     pub(crate) exceptions: BTreeMap<String, FindingException>,
     pub(crate) exception_reads: usize,
     /// Changes them once, before the next write of a status.
