@@ -64,7 +64,8 @@ pub struct FindingExceptionSpec {
     pub expires_at: Time,
 }
 
-/// Which Findings. At least one of `findings`, `rules` and `subjects` must be given.
+/// Which Findings. At least one of `findings`, `rules` and `subjects` must be given. What a Finding consists of
+/// (`spec.consistsOf`) is accepted with it, and not apart from it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[x_kube(validation = Rule::new("(has(self.findings) && self.findings.size() > 0) || (has(self.rules) && self.rules.size() > 0) || (has(self.subjects) && self.subjects.size() > 0)")
     .message("spec.match needs findings, rules or subjects: an exception that names none of them would accept everything"))]

@@ -35,7 +35,7 @@ pub struct Exception {
 
 /// How an exception stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum Outcome {
     /// It matches something that holds.
     Active,
     /// It matches nothing that holds.
@@ -46,7 +46,7 @@ pub enum Standing {
     TooLong,
 }
 
-impl Standing {
+impl Outcome {
     /// The word, as it stands in packs and conditions.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ pub struct ExceptionNote {
     /// The exception.
     pub exception: Exception,
     /// How it stands.
-    pub standing: Standing,
+    pub outcome: Outcome,
     /// Findings that hold and match, those too that another exception accepts for longer. Zero unless it is in force.
     pub matched: usize,
 }
@@ -80,24 +80,28 @@ pub struct Accepted {
 
 /// Marks every open finding that an exception in force matches. Of several exceptions the one that ends last accepts it;
 /// of those that end together, the one whose name sorts first.
-pub fn accept(merged: &mut Merged, exceptions: &[Exception], as_of: Timestamp) -> Accepted {
+///
+/// A finding that another one tells inside it is accepted with that one: it does not stand for itself, so nobody could see
+/// that it alone is accepted.
+pub fn accept(
+    merged: &mut Merged,
+    folded: &BTreeMap<String, String>,
+    exceptions: &[Exception],
+    as_of: Timestamp,
+) -> Accepted {
     let mut notes: Vec<ExceptionNote> = exceptions
         .iter()
-        .map(|exception| ExceptionNote {
-            standing: standing(exception, as_of),
-            exception: exception.clone(),
-            matched: 0,
-        })
+        .map(|exception| ExceptionNote { outcome: outcome(exception, as_of), exception: exception.clone(), matched: 0 })
         .collect();
     notes.sort_by_key(|note| (Reverse(note.exception.spec.ends()), note.exception.name.clone()));
     let mut by = BTreeMap::new();
     for (name, held) in &mut merged.held {
         let finding = &mut held.remembered.spec;
-        if finding.state != FindingState::Open {
+        if finding.state != FindingState::Open || folded.contains_key(name) {
             continue;
         }
         let mut first = None;
-        for note in notes.iter_mut().filter(|note| note.standing == Standing::Idle) {
+        for note in notes.iter_mut().filter(|note| note.outcome == Outcome::Idle) {
             if note.exception.spec.matching.matches(name, finding) {
                 note.matched += 1;
                 first = first.or(Some(&note.exception));
@@ -109,20 +113,20 @@ pub fn accept(merged: &mut Merged, exceptions: &[Exception], as_of: Timestamp) -
         }
     }
     for note in notes.iter_mut().filter(|note| note.matched > 0) {
-        note.standing = Standing::Active;
+        note.outcome = Outcome::Active;
     }
     notes.sort_by(|a, b| a.exception.name.cmp(&b.exception.name));
     Accepted { notes, by }
 }
 
 /// Before it is known whether anything matches: `Idle` stands for "in force".
-fn standing(exception: &Exception, as_of: Timestamp) -> Standing {
+fn outcome(exception: &Exception, as_of: Timestamp) -> Outcome {
     if exception.spec.ends() <= as_of {
-        Standing::Expired
+        Outcome::Expired
     } else if exception.spec.is_too_long(exception.created_at) {
-        Standing::TooLong
+        Outcome::TooLong
     } else {
-        Standing::Idle
+        Outcome::Idle
     }
 }
 

@@ -10,6 +10,7 @@ pub mod accept;
 pub mod convert;
 pub mod evaluate;
 pub mod fire;
+pub mod fold;
 pub mod gaps;
 pub mod history;
 pub mod ledger;

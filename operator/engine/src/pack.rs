@@ -13,7 +13,7 @@ use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
 use crate::accept::{Accepted, ExceptionNote};
-use crate::evaluate::{Config, InputNote};
+use crate::evaluate::{Config, InputNote, Standing};
 use crate::fire;
 use crate::gaps::Gap;
 use crate::merge::Merged;
@@ -100,7 +100,7 @@ struct PackException<'a> {
     generation: i64,
     created_at: Timestamp,
     spec: &'a FindingExceptionSpec,
-    standing: &'static str,
+    outcome: &'static str,
     matched: usize,
 }
 
@@ -119,6 +119,9 @@ struct PackFinding<'a> {
     basis: &'static str,
     /// Whether it stands as a resource.
     kept: bool,
+    /// The finding that tells it, when it does not stand for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folded_under: Option<&'a str>,
     /// The exception that accepts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted_by: Option<PackAcceptance<'a>>,
@@ -134,10 +137,9 @@ pub fn write_pack(
     config: &Config,
     inputs: &[InputNote],
     gaps: &[Gap],
-    concluded: (&Merged, &Accepted),
-    kept: (&BTreeSet<String>, &str),
+    (merged, accepted): (&Merged, &Accepted),
+    (standing, next_ledger): (&Standing, &str),
 ) -> Result<(Vec<u8>, String), PackError> {
-    let ((merged, accepted), (kept, next_ledger)) = (concluded, kept);
     let header = PackHeader {
         format: PACK_FORMAT,
         as_of: config.as_of,
@@ -159,7 +161,8 @@ pub fn write_pack(
         let finding = PackFinding {
             name,
             basis: held.basis.as_str(),
-            kept: kept.contains(name),
+            kept: standing.kept.contains(name),
+            folded_under: standing.folded.get(name).map(String::as_str),
             accepted_by: accepted_by(&held.remembered.spec, accepted.by.get(name)),
             spec: &held.remembered.spec,
             full: held.full.as_deref(),
@@ -182,14 +185,14 @@ fn accepted_by<'a>(spec: &'a FindingSpec, uid: Option<&'a String>) -> Option<Pac
 
 impl<'a> PackException<'a> {
     fn of(note: &'a ExceptionNote) -> Self {
-        let ExceptionNote { exception, standing, matched } = note;
+        let ExceptionNote { exception, outcome, matched } = note;
         Self {
             name: &exception.name,
             uid: &exception.uid,
             generation: exception.generation,
             created_at: exception.created_at,
             spec: &exception.spec,
-            standing: standing.as_str(),
+            outcome: outcome.as_str(),
             matched: *matched,
         }
     }

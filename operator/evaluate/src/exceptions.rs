@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::conditions::{ACTIVE, FALSE, Observed, TRUE, condition, set};
 use sv0_api::{FindingException, FindingExceptionSpec, FindingExceptionStatus, MAX_ACCEPTANCE_DAYS};
-use sv0_engine::accept::{Exception, ExceptionNote, Standing};
+use sv0_engine::accept::{Exception, ExceptionNote, Outcome};
 use sv0_engine::evaluate::{Evaluation, whole_seconds};
 use sv0_protocol::{EvaluateException, EvaluateExceptions, MAX_EXCEPTIONS};
 
@@ -123,9 +123,9 @@ pub fn evaluated(
     status.matched_findings = i32::try_from(note.matched).unwrap_or(i32::MAX);
     status.last_matched_at = if note.matched > 0 { Some(now.clone()) } else { last };
     let observed = Observed { generation: status.observed_generation, at: now };
-    let word = if note.standing == Standing::Active { TRUE } else { FALSE };
+    let word = if note.outcome == Outcome::Active { TRUE } else { FALSE };
     let message = sentence(note);
-    set(&mut status.conditions, condition(ACTIVE, word, note.standing.as_str(), &message, &observed));
+    set(&mut status.conditions, condition(ACTIVE, word, note.outcome.as_str(), &message, &observed));
     status
 }
 
@@ -137,7 +137,7 @@ pub fn not_evaluated(seen: &FindingException, as_of: Timestamp) -> FindingExcept
     status.matched_findings = 0;
     let observed = Observed { generation: status.observed_generation, at: Time(now) };
     let (reason, message) = if seen.spec.ends() <= now {
-        (Standing::Expired.as_str(), expired(&seen.spec))
+        (Outcome::Expired.as_str(), expired(&seen.spec))
     } else {
         ("LimitReached", limit_reached())
     };
@@ -147,14 +147,14 @@ pub fn not_evaluated(seen: &FindingException, as_of: Timestamp) -> FindingExcept
 
 fn sentence(note: &ExceptionNote) -> String {
     let spec = &note.exception.spec;
-    match note.standing {
-        Standing::Active => {
+    match note.outcome {
+        Outcome::Active => {
             let what = if note.matched == 1 { "1 finding".to_owned() } else { format!("{} findings", note.matched) };
             format!("Matches {what} that would be open; their risk is accepted until {}.", spec.ends())
         }
-        Standing::Idle => "In force, but no finding that holds matches: compare spec.match with kubectl get findings, or delete this exception when what it accepted is mended.".to_owned(),
-        Standing::Expired => expired(spec),
-        Standing::TooLong => {
+        Outcome::Idle => "In force, but no finding that holds matches: compare spec.match with kubectl get findings, or delete this exception when what it accepted is mended. A finding that another one consists of is accepted with that one.".to_owned(),
+        Outcome::Expired => expired(spec),
+        Outcome::TooLong => {
             let most = SignedDuration::from_hours(24 * MAX_ACCEPTANCE_DAYS);
             let latest = note.exception.created_at.checked_add(most).unwrap_or(Timestamp::MAX);
             format!("Accepts nothing: spec.expiresAt is more than {MAX_ACCEPTANCE_DAYS} days after this object was made. Set it to {latest} or earlier.")

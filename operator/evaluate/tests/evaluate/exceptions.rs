@@ -9,7 +9,7 @@ use rstest::rstest;
 use serde_json::json;
 use sv0_api::conditions::{ACTIVE, EVALUATED, find};
 use sv0_api::{ExceptionCounts, FindingException, FindingSpec, FindingState, Severity};
-use sv0_engine::accept::{Exception, Standing, accept};
+use sv0_engine::accept::{Exception, Outcome, accept};
 use sv0_engine::evaluate::{Config, Evaluation, evaluate};
 use sv0_engine::ledger::Ledger;
 use sv0_engine::merge::{Basis, Held, Merged};
@@ -86,7 +86,7 @@ fn a_matching_exception_accepts_and_says_who_and_until_when() {
     let by_rank: usize = accepted.tally.by_rank.values().sum();
     assert_eq!(by_rank, accepted.tally.open, "severities count what is open");
     assert!(!accepted.tally.by_rule.contains_key("CRED-002"));
-    assert_eq!((accepted.exceptions[0].standing, accepted.exceptions[0].matched), (Standing::Active, seen));
+    assert_eq!((accepted.exceptions[0].outcome, accepted.exceptions[0].matched), (Outcome::Active, seen));
 }
 
 #[test]
@@ -126,8 +126,8 @@ fn the_end_opens_again_without_a_scan_and_the_next_transition_knows() {
     assert_eq!(after.tally.accepted, 0);
     assert_eq!(json(&after.findings), json(&evaluate_at(vec![], end).findings));
     assert!(after.next_transition > end);
-    let standings: Vec<_> = after.exceptions.iter().map(|note| (note.standing, note.matched)).collect();
-    assert_eq!(standings, [(Standing::Expired, 0), (Standing::Expired, 0)]);
+    let outcomes: Vec<_> = after.exceptions.iter().map(|note| (note.outcome, note.matched)).collect();
+    assert_eq!(outcomes, [(Outcome::Expired, 0), (Outcome::Expired, 0)]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn what_is_mended_is_resolved_and_not_accepted_and_comes_back_accepted() {
     let before = with(exceptions.clone());
     let mended = evaluate(&before, &remove(SCAN_2), day(11));
     assert!(mended.findings.values().all(|spec| spec.state == FindingState::Resolved && spec.acceptance.is_none()));
-    assert_eq!((mended.exceptions[0].standing, mended.tally.accepted), (Standing::Idle, 0));
+    assert_eq!((mended.exceptions[0].outcome, mended.tally.accepted), (Outcome::Idle, 0));
     let again = evaluate(&mended, &scan(SCAN_3), day(12));
     assert_eq!(json(&again.findings), json(&before.findings));
 }
@@ -200,18 +200,33 @@ const SUBJECT: &str = "entra:t:ServicePrincipal:entra:t:ServicePrincipal:1";
 #[case::only_a_severity(json!({"maxSeverity": "Critical"}), false)]
 fn what_matches(#[case] wanted: serde_json::Value, #[case] expected: bool) {
     let mut merged = one_finding(FindingState::Open);
-    let accepted = accept(&mut merged, &[exception("e", &wanted, JULY)], day(10));
+    let accepted = accept(&mut merged, &BTreeMap::new(), &[exception("e", &wanted, JULY)], day(10));
     assert_eq!(merged.held["f"].remembered.spec.state == FindingState::Accepted, expected);
     assert_eq!(accepted.by.get("f").map(String::as_str), expected.then_some("uid-e"));
-    assert_eq!(accepted.notes[0].standing, if expected { Standing::Active } else { Standing::Idle });
+    assert_eq!(accepted.notes[0].outcome, if expected { Outcome::Active } else { Outcome::Idle });
 }
 
 #[test]
 fn a_resolved_finding_is_not_accepted() {
     let mut merged = one_finding(FindingState::Resolved);
-    let accepted = accept(&mut merged, &[exception("e", &rule("CRED-002"), JULY)], day(10));
+    let accepted = accept(&mut merged, &BTreeMap::new(), &[exception("e", &rule("CRED-002"), JULY)], day(10));
     assert_eq!(merged, one_finding(FindingState::Resolved));
-    assert_eq!((accepted.notes[0].standing, accepted.by.len()), (Standing::Idle, 0));
+    assert_eq!((accepted.notes[0].outcome, accepted.by.len()), (Outcome::Idle, 0));
+}
+
+#[test]
+fn a_finding_that_another_one_tells_is_accepted_with_that_one() {
+    let mut merged = one_finding(FindingState::Open);
+    let told = merged.held["f"].clone();
+    merged.held.insert("g".to_owned(), told);
+    let folded = BTreeMap::from([("f".to_owned(), "g".to_owned())]);
+    let all =
+        [exception("part", &json!({"findings": ["f"]}), JULY), exception("whole", &json!({"findings": ["g"]}), JULY)];
+    let accepted = accept(&mut merged, &folded, &all, day(10));
+    assert_eq!(merged.held["f"], one_finding(FindingState::Open).held["f"]);
+    assert_eq!(accepted.by, BTreeMap::from([("g".to_owned(), "uid-whole".to_owned())]));
+    let outcomes: Vec<Outcome> = accepted.notes.iter().map(|note| note.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Idle, Outcome::Active]);
 }
 
 #[rstest]
@@ -225,10 +240,10 @@ fn of_several_the_one_that_ends_last_accepts(#[case] all: &[(&str, &str)], #[cas
     for _ in 0..all.len() {
         all.rotate_left(1);
         let mut merged = one_finding(FindingState::Open);
-        let accepted = accept(&mut merged, &all, day(10));
+        let accepted = accept(&mut merged, &BTreeMap::new(), &all, day(10));
         assert_eq!(accepted.by["f"], format!("uid-{winner}"));
         for note in &accepted.notes {
-            let in_force = matches!(note.standing, Standing::Active);
+            let in_force = matches!(note.outcome, Outcome::Active);
             assert_eq!(note.matched, usize::from(in_force), "{}", note.exception.name);
         }
     }
@@ -242,7 +257,7 @@ fn the_longest_acceptance_takes_no_more_than_is_kept_free() {
     for owner in ["o".repeat(128), "é".repeat(128), "平".repeat(128), "😀".repeat(128)] {
         long.spec.owner = owner;
         merged.held.get_mut("f").unwrap().remembered.spec.state = FindingState::Open;
-        accept(&mut merged, std::slice::from_ref(&long), day(10));
+        accept(&mut merged, &BTreeMap::new(), std::slice::from_ref(&long), day(10));
         let spec = &merged.held["f"].remembered.spec;
         let grown = serde_json::to_vec(spec).unwrap().len() - before;
         assert!(grown <= sv0_api::ACCEPTANCE_BYTES, "{grown} bytes");
