@@ -5,10 +5,14 @@
 //! gives equal bytes.
 
 pub mod canonical;
+mod components;
 mod graph;
 #[cfg(test)]
 mod graph_tests;
 mod model;
+pub mod paths;
+#[cfg(test)]
+mod paths_tests;
 mod predicate;
 mod row_store;
 pub mod snapshot;
@@ -17,6 +21,7 @@ mod snapshot_tests;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use components::Components;
 pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, TooManyRows};
 pub use model::*;
 pub use predicate::{Tri, UnknownReason};

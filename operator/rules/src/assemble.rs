@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr, canonical};
 
-use crate::authority::{Grant, Takeover};
+use crate::authority::Grant;
+use crate::composed;
 use crate::evidence::{self, Proof};
 use crate::finding::{Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef, Subject};
 use crate::identity::{Identity, Until, Way, noun};
@@ -24,6 +25,9 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     let why = why(context, identity, meta, draft.reach.as_ref());
     let proofs = proofs(context, identity, draft.proofs);
     let depends_on = dependencies(context, identity, &proofs, meta);
+    // Where the way to the tenant is what is reached, the edge to cut is named.
+    let composition = authority.composed().filter(|_| draft.reach.is_none());
+    let cut = composition.and_then(|composition| composed::cut(context.graph, composition));
     let mut narrowed = draft.narrowed;
     narrowed.extend(unproven(identity));
     RuleFinding {
@@ -40,7 +44,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         path,
         evidence: distinct(proofs),
         narrowed,
-        remediation: meta.remediation.iter().map(|step| (*step).to_owned()).collect(),
+        remediation: meta.remediation.iter().map(|step| (*step).to_owned()).chain(cut).collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
     }
@@ -52,9 +56,13 @@ fn proofs(context: &Context<'_>, identity: &Identity<'_>, deciding: Vec<Proof>) 
     let mut deciding = deciding.into_iter();
     let graph = context.graph;
     let mut grants = identity.authority.decisive.iter().flat_map(|grant| grant_proofs(graph, "It", grant));
-    let mut all: Vec<Proof> = deciding.next().into_iter().chain(grants.next()).collect();
+    let composed = identity.authority.composed();
+    let mut composition = composed.into_iter().flat_map(|composition| composed::proofs(graph, composition));
+    let owner = composed.is_some_and(|composition| composition.first_grant().is_none());
+    let mut all: Vec<Proof> = deciding.next().into_iter().collect();
+    all.extend(if owner { composition.next() } else { grants.next() });
     all.extend(deciding);
-    all.extend(identity.authority.composed().map(|takeover| takeover_proofs(graph, takeover)).into_iter().flatten());
+    all.extend(composition);
     all.extend(grants);
     all.extend(anchor_proofs(context, identity));
     all
@@ -100,7 +108,10 @@ fn holds(context: &Context<'_>, identity: &Identity<'_>) -> String {
     let domain = authority.decisive.iter().find_map(|grant| grant.sensitive);
     let reach = domain.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
     let through = authority.composed().map(|_| " by adding a credential to another application").unwrap_or_default();
-    format!("It holds {}: it {}{through}{reach}", grants.join(" and "), authority.tier.meaning())
+    let owns = authority.composed().and_then(|composition| composed::owns(graph, composition));
+    let holds = (!grants.is_empty()).then(|| format!("holds {}", grants.join(" and ")));
+    let has: Vec<String> = owns.into_iter().chain(holds).collect();
+    format!("It {}: it {}{through}{reach}", has.join(" and "), authority.tier.meaning())
 }
 
 fn runs(context: &Context<'_>, identity: &Identity<'_>) -> String {
@@ -136,19 +147,16 @@ fn path(context: &Context<'_>, identity: &Identity<'_>, entry: Option<Hop>, reac
         return path;
     }
     path.extend(identity.authority.decisive.iter().flat_map(|grant| grant_hops(graph, &itself, grant)));
-    if let Some(takeover) = identity.authority.composed() {
-        let target = label(graph, takeover.target);
-        let via = Some(takeover.by.role.clone());
-        path.push(hop(&itself, EdgeKind::CanControl, &target, via, EvidenceClass::Structural));
-        path.extend(grant_hops(graph, &target, &takeover.held));
+    if let Some(composition) = identity.authority.composed() {
+        path.extend(composed::hops(graph, &itself, composition));
     }
     path
 }
 
-fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Hop> {
+pub(crate) fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Hop> {
     let mut hops = Vec::new();
     let mut from = holder.to_owned();
-    if let Some(member) = grant.member {
+    for member in &grant.members {
         let group = label(graph, member.to);
         hops.push(hop(&from, EdgeKind::MemberOf, &group, None, EvidenceClass::Direct));
         from = group;
@@ -158,12 +166,12 @@ fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Hop> {
     hops
 }
 
-fn hop(from: &str, edge: EdgeKind, to: &str, via: Option<String>, class: EvidenceClass) -> Hop {
+pub(crate) fn hop(from: &str, edge: EdgeKind, to: &str, via: Option<String>, class: EvidenceClass) -> Hop {
     Hop { from: from.to_owned(), edge: edge.to_string(), to: to.to_owned(), via, class }
 }
 
 /// `tenant "Contoso"`.
-fn label(graph: &Graph, ix: NodeIx) -> String {
+pub(crate) fn label(graph: &Graph, ix: NodeIx) -> String {
     let node = graph.node(ix);
     let name = node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id());
     format!("{} \"{}\"", noun(node.kind), display_name(name))
@@ -205,35 +213,23 @@ pub(crate) fn federated(context: &Context<'_>, identity: &Identity<'_>, edge: &E
     hop(&from, EdgeKind::AuthenticatesAs, &to, None, EvidenceClass::Direct)
 }
 
-/// The grant; with the membership when it is a group's, as the derivation `group-membership/1`.
-fn grant_proofs(graph: &Graph, who: &str, grant: &Grant<'_>) -> Vec<Proof> {
+/// The grant; with the memberships when it is a group's, as the derivation `group-membership/1`.
+pub(crate) fn grant_proofs(graph: &Graph, who: &str, grant: &Grant<'_>) -> Vec<Proof> {
     let sentence = grant.sentence(graph);
-    let (Some(member), Some(group)) = (grant.member, grant.group(graph)) else {
+    let Some(group) = grant.group(graph) else {
         let claim = format!("{who} holds {sentence}.");
         return vec![evidence::of_edge(graph, grant.edge, EvidenceClass::Direct, claim)];
     };
     let derived = format!("{who} holds {sentence} as a member of the group \"{group}\" (group-membership/1).");
-    let belongs = format!("{who} is a member of the group \"{group}\".");
-    vec![
-        evidence::of_edge(graph, grant.edge, EvidenceClass::Structural, derived),
-        evidence::of_edge(graph, member, EvidenceClass::Direct, belongs),
-    ]
-}
-
-/// The derivation `application-credentials/1`, then its parents other than the grant that adds credentials.
-fn takeover_proofs(graph: &Graph, takeover: &Takeover<'_>) -> Vec<Proof> {
-    let target = label(graph, takeover.target);
-    let claim = format!(
-        "With {} it can add a credential to the {target} and act as it: its application does not lock them \
-         (application-credentials/1).",
-        takeover.by.role
-    );
-    let derived =
-        evidence::of_fact(graph, takeover.application, attr::CREDENTIALS_LOCKED, EvidenceClass::Structural, claim);
-    let home = format!("The application of the {target} lives in this tenant.");
-    let home = evidence::of_fact(graph, takeover.target, attr::HOME_TENANT, EvidenceClass::Direct, home);
-    let held = grant_proofs(graph, &format!("The {target}"), &takeover.held);
-    derived.into_iter().chain(held).chain(home).collect()
+    let mut proofs = vec![evidence::of_edge(graph, grant.edge, EvidenceClass::Structural, derived)];
+    let mut member = who.to_owned();
+    for edge in &grant.members {
+        let group = label(graph, edge.to);
+        let claim = format!("{member} is a member of the {group}.");
+        proofs.push(evidence::of_edge(graph, edge, EvidenceClass::Direct, claim));
+        member = format!("The {group}");
+    }
+    proofs
 }
 
 /// What shows that the identity can run unattended.

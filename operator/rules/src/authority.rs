@@ -1,17 +1,18 @@
 //! What a principal may do, as far as it is proven: its best tier and the sensitive data that it reaches.
 //!
 //! Grants count that are active, without a condition and not past their end: the principal's own, and directory roles
-//! of groups that it is a member of. A grant that is eligible, conditional or of a role that the tables do not know is
-//! kept as unproven: it is told, and raises nothing.
+//! of groups that it is a member of, through groups in groups as well. A grant that is eligible, conditional or of a role
+//! that the tables do not know is kept as unproven: it is told, and raises nothing.
 //!
-//! One composition is derived ([`Takeover`]): whoever may add a credential to any application of a tenant can act as an
-//! application that holds the whole tenant, where there is one that accepts credentials.
+//! Who can act as others has what they have: the ways to a whole tenant come from the derivations
+//! ([`Composition`]), and a proven one makes its start as strong as its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
+use crate::derive::{Composition, Routes, Through};
 use crate::severity::Tier;
 use crate::text::display_name;
 use crate::tiers::{self, Known, SensitiveDomain};
@@ -20,8 +21,8 @@ use crate::tiers::{self, Known, SensitiveDomain};
 #[derive(Clone, Debug)]
 pub(crate) struct Grant<'g> {
     pub(crate) edge: &'g Edge,
-    /// The membership through which the principal has it, when a group holds it.
-    pub(crate) member: Option<&'g Edge>,
+    /// The memberships through which the principal has it, when a group holds it: from the principal on.
+    pub(crate) members: Vec<&'g Edge>,
     /// Role or permission, for people.
     pub(crate) role: String,
     pub(crate) tier: Tier,
@@ -32,24 +33,10 @@ pub(crate) struct Grant<'g> {
     adds_credentials: bool,
 }
 
-/// By adding a credential, the holder of `by` can act as `target`, which holds the whole tenant.
-#[derive(Clone, Debug)]
-pub(crate) struct Takeover<'g> {
-    pub(crate) by: Grant<'g>,
-    /// A service principal of the same tenant.
-    pub(crate) target: NodeIx,
-    /// Its application, where the credential goes.
-    pub(crate) application: NodeIx,
-    /// What `target` holds.
-    pub(crate) held: Grant<'g>,
-    /// Whether it accepts credentials.
-    pub(crate) accepts: Tri,
-}
-
 /// All that is known of a principal's authority.
 #[derive(Clone, Debug)]
 pub(crate) struct Authority<'g> {
-    /// Tier of the best proven grant, or what a proven takeover adds to it.
+    /// Tier of the best proven grant, or what a proven composition adds to it.
     pub(crate) tier: Tier,
     /// Whether a proven grant reaches sensitive data.
     pub(crate) sensitive: Tri,
@@ -59,8 +46,8 @@ pub(crate) struct Authority<'g> {
     pub(crate) proven: Vec<Grant<'g>>,
     /// Grants that must be activated first, strongest first. They are among the unproven ones too.
     pub(crate) eligible: Vec<Grant<'g>>,
-    /// A takeover that is proven, or that would be if the target's lock were known. None when the grants say as much.
-    pub(crate) takeover: Option<Takeover<'g>>,
+    /// How it holds the whole tenant by acting as others, when its own grants do not say as much.
+    pub(crate) composition: Option<Composition<'g>>,
     /// Grants that could not be weighed, counted by why.
     pub(crate) unproven: BTreeMap<UnknownReason, usize>,
     /// The next instant at which one of these grants ends by itself.
@@ -72,6 +59,9 @@ pub(crate) const COLLECTIONS: [&str; 2] = ["directoryRoleAssignments", "appRoleA
 
 /// The collection of memberships of service principals.
 pub(crate) const MEMBERS: &str = "groupMembers";
+
+/// Groups in groups that are followed; a path has no more steps either.
+const MAX_NESTING: usize = 11;
 
 enum Weighed<'g> {
     Proven(Grant<'g>),
@@ -91,46 +81,27 @@ struct Held<'g> {
 
 /// What a tenant's authority depends on beside a principal's own grants.
 #[derive(Debug)]
-struct Tenant<'g> {
+struct Tenant {
     /// A group holds a grant: who its members are matters.
     groups_hold: bool,
     /// Best tier that a member of some group could have through it.
     group_tier: Tier,
     group_changes: Option<Timestamp>,
-    /// Service principals that hold the whole tenant and do not provably refuse credentials: first those that accept
-    /// them, then those of which it is not known, each in the order of ids.
-    targets: Vec<Target<'g>>,
 }
 
-#[derive(Debug)]
-struct Target<'g> {
-    ix: NodeIx,
-    application: NodeIx,
-    held: Grant<'g>,
-    accepts: Tri,
-}
-
-/// Every tenant's [`Tenant`], by (system, tenant).
+/// Every tenant's [`Tenant`], by (system, tenant), and the ways to each.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'g> {
-    tenants: BTreeMap<(&'g str, &'g str), Tenant<'g>>,
+    tenants: BTreeMap<(&'g str, &'g str), Tenant>,
+    routes: Routes<'g>,
 }
 
 impl<'g> Surroundings<'g> {
-    /// Looks at every principal once.
+    /// Looks at every group once.
     pub(crate) fn new(graph: &'g Graph, as_of: Timestamp) -> Self {
-        let mut around = Self { tenants: BTreeMap::new() };
-        for ix in graph.node_indexes() {
-            if let Some(target) = target(graph, ix, as_of) {
-                around.tenant(graph, ix).targets.push(target);
-            }
-        }
-        // Stable: those that surely accept credentials first, so that nobody who looks for one passes all others.
-        for tenant in around.tenants.values_mut() {
-            tenant.targets.sort_by_key(|target| !target.accepts.is_true());
-        }
+        let mut around = Self { tenants: BTreeMap::new(), routes: Routes::new(graph, as_of) };
         for ix in graph.node_indexes().filter(|ix| graph.node(*ix).kind == NodeKind::Group) {
-            let through = of(graph, ix, as_of, &around);
+            let through = of(graph, ix, as_of, (&around, Through::Roles));
             let holds = !graph.out(ix, EdgeKind::Granted).is_empty();
             let tenant = around.tenant(graph, ix);
             tenant.groups_hold |= holds;
@@ -150,48 +121,32 @@ impl<'g> Surroundings<'g> {
         self.tenants.get(&(system, tenant)).and_then(|tenant| tenant.group_changes)
     }
 
-    fn tenant(&mut self, graph: &'g Graph, ix: NodeIx) -> &mut Tenant<'g> {
+    fn tenant(&mut self, graph: &'g Graph, ix: NodeIx) -> &mut Tenant {
         let id = &graph.node(ix).id;
         self.tenants.entry((id.system(), id.tenant())).or_insert(Tenant {
             groups_hold: false,
             group_tier: Tier::P4,
             group_changes: None,
-            targets: Vec::new(),
         })
     }
 
-    fn at(&self, graph: &'g Graph, ix: NodeIx) -> Option<&Tenant<'g>> {
+    fn at(&self, graph: &'g Graph, ix: NodeIx) -> Option<&Tenant> {
         let id = &graph.node(ix).id;
         self.tenants.get(&(id.system(), id.tenant()))
     }
 }
 
-/// A service principal of the tenant's own, enabled, that holds the whole tenant. Managed identities accept no
-/// credentials; what a foreign application accepts is decided where it lives.
-fn target(graph: &Graph, ix: NodeIx, as_of: Timestamp) -> Option<Target<'_>> {
-    let node = graph.node(ix);
-    let own = node.text(attr::HOME_TENANT).is_some_and(|home| home.eq_ignore_ascii_case(node.id.tenant()));
-    let runs = node.flag(attr::ENABLED) == Some(true) && node.flag(attr::VENDOR_DISABLED) != Some(true);
-    if node.kind != NodeKind::ServicePrincipal || !own || !runs {
-        return None;
-    }
-    let held = held(graph, ix, as_of).proven.into_iter().find(|grant| grant.tier == Tier::P0)?;
-    let application = graph.incoming(ix, EdgeKind::Instantiates).next()?.from;
-    let accepts = !graph.node(application).is(attr::CREDENTIALS_LOCKED);
-    (!accepts.is_false()).then_some(Target { ix, application, held, accepts })
-}
-
-/// The authority of `principal`.
+/// The authority of `principal`, with what it has through others as far as the steps that count lead.
 pub(crate) fn of<'g>(
     graph: &'g Graph,
     principal: NodeIx,
     as_of: Timestamp,
-    around: &Surroundings<'g>,
+    (around, through): (&Surroundings<'g>, Through),
 ) -> Authority<'g> {
-    let Held { proven, eligible, unproven, changes } = held(graph, principal, as_of);
+    let Held { proven, eligible, unproven, changes } = held(graph, principal, as_of, &around.routes);
     let best = proven.first().map_or(Tier::P4, |grant| grant.tier);
-    let takeover = if best == Tier::P0 { None } else { takeover(graph, principal, &proven, around) };
-    let composed = takeover.as_ref().filter(|takeover| takeover.accepts.is_true());
+    let composition = if best == Tier::P0 { None } else { around.routes.composition(graph, principal, through) };
+    let composed = composition.as_ref().filter(|composition| composition.state.is_true());
     let reach = proven.iter().position(|grant| grant.sensitive.is_some());
     let sensitive = if reach.is_some() {
         Tri::True
@@ -199,8 +154,11 @@ pub(crate) fn of<'g>(
         let weighed = unproven.keys().next().map_or(Tri::True, |reason| Tri::Unknown(*reason));
         !seen(graph, principal, around).and(weighed)
     };
-    let mut decisive: Vec<Grant<'g>> =
-        composed.map(|takeover| takeover.by.clone()).or_else(|| proven.first().cloned()).into_iter().collect();
+    // An owner's first step is no grant: what it holds beside it decides nothing.
+    let mut decisive: Vec<Grant<'g>> = match composed {
+        Some(composition) => composition.first_grant().cloned().into_iter().collect(),
+        None => proven.first().cloned().into_iter().collect(),
+    };
     // The one that reaches data is told too, unless it stands there already.
     let reaching = reach.and_then(|at| proven.get(at));
     decisive.extend(reaching.filter(|grant| decisive.iter().all(|told| told.edge != grant.edge)).cloned());
@@ -208,10 +166,10 @@ pub(crate) fn of<'g>(
         tier: if composed.is_some() { Tier::P0 } else { best },
         sensitive,
         decisive,
-        changes: earlier(changes, takeover.as_ref().and_then(|takeover| takeover.held.ends_after(as_of))),
+        changes: earlier(changes, composition.as_ref().and_then(|composition| composition.ends)),
         proven,
         eligible,
-        takeover,
+        composition,
         unproven,
     }
 }
@@ -223,42 +181,24 @@ fn seen<'g>(graph: &'g Graph, principal: NodeIx, around: &Surroundings<'g>) -> T
     if by_group { own.and(graph.complete_for(principal, MEMBERS).0) } else { own }
 }
 
-/// A proven one before one whose lock is not known; among equals the first in the order of ids.
-fn takeover<'g>(
-    graph: &'g Graph,
-    principal: NodeIx,
-    proven: &[Grant<'g>],
-    around: &Surroundings<'g>,
-) -> Option<Takeover<'g>> {
-    let by = proven.iter().find(|grant| grant.adds_credentials && !grant.bounded)?;
-    let mut targets = around.at(graph, principal).into_iter().flat_map(|tenant| &tenant.targets);
-    let target = targets.find(|target| target.ix != principal)?;
-    Some(Takeover {
-        by: by.clone(),
-        target: target.ix,
-        application: target.application,
-        held: target.held.clone(),
-        accepts: target.accepts,
-    })
-}
-
-fn held(graph: &Graph, principal: NodeIx, as_of: Timestamp) -> Held<'_> {
-    let direct = graph.out(principal, EdgeKind::Granted).iter().map(|edge| (None, edge));
-    let through = graph
-        .out(principal, EdgeKind::MemberOf)
-        .iter()
-        .flat_map(|member| graph.out(member.to, EdgeKind::Granted).iter().map(move |edge| (Some(member), edge)));
+fn held<'g>(graph: &'g Graph, principal: NodeIx, as_of: Timestamp, routes: &Routes<'g>) -> Held<'g> {
+    let (holders, deeper) = holders(graph, principal, as_of, routes);
     let mut held = Held::default();
-    for (member, edge) in direct.chain(through) {
-        held.changes = earlier(held.changes, ends_after(member, edge, as_of));
-        match weigh(graph, member, edge, as_of) {
-            Weighed::Proven(grant) => held.proven.push(grant),
-            Weighed::Eligible(grant) => {
-                held.eligible.push(grant);
-                *held.unproven.entry(UnknownReason::DynamicValue).or_default() += 1;
+    if deeper {
+        held.unproven.insert(UnknownReason::Unsupported, 1);
+    }
+    for (members, holder) in holders {
+        for edge in graph.out(holder, EdgeKind::Granted) {
+            held.changes = earlier(held.changes, ends_after(&members, edge, as_of));
+            match weigh(graph, &members, edge, as_of) {
+                Weighed::Proven(grant) => held.proven.push(grant),
+                Weighed::Eligible(grant) => {
+                    held.eligible.push(grant);
+                    *held.unproven.entry(UnknownReason::DynamicValue).or_default() += 1;
+                }
+                Weighed::Unproven(reason) => *held.unproven.entry(reason).or_default() += 1,
+                Weighed::Nothing => {}
             }
-            Weighed::Unproven(reason) => *held.unproven.entry(reason).or_default() += 1,
-            Weighed::Nothing => {}
         }
     }
     // Stable: of equal grants the principal's own ones first, then in the order of the graph.
@@ -267,28 +207,61 @@ fn held(graph: &Graph, principal: NodeIx, as_of: Timestamp) -> Held<'_> {
     held
 }
 
-/// Ends of the grant and of the membership that are still to come.
-fn ends_after(member: Option<&Edge>, edge: &Edge, as_of: Timestamp) -> Option<Timestamp> {
-    [Some(edge), member].into_iter().flatten().filter_map(|edge| edge.until).filter(|until| *until > as_of).min()
+/// `principal` itself and the groups with grants behind them that it is in, each with the memberships that lead there;
+/// and whether there are more, nested deeper than is looked. First all that are proven, nearest first, then those to which
+/// memberships lead of which it is not known whether they hold.
+fn holders<'g>(
+    graph: &'g Graph,
+    principal: NodeIx,
+    as_of: Timestamp,
+    routes: &Routes<'g>,
+) -> (Vec<(Vec<&'g Edge>, NodeIx)>, bool) {
+    let mut seen = BTreeSet::from([principal]);
+    let mut found: Vec<(Vec<&'g Edge>, NodeIx)> = vec![(Vec::new(), principal)];
+    let mut deeper = false;
+    for proven in [true, false] {
+        let counts = |edge: &&Edge| !over(edge, as_of) && (!proven || plain(edge)) && routes.grants_behind(edge.to);
+        let mut at = 0;
+        while let Some((members, holder)) = found.get(at).cloned() {
+            at += 1;
+            for edge in graph.out(holder, EdgeKind::MemberOf).iter().filter(counts) {
+                if members.len() == MAX_NESTING {
+                    deeper |= !seen.contains(&edge.to);
+                } else if seen.insert(edge.to) {
+                    found.push((members.iter().copied().chain([edge]).collect(), edge.to));
+                }
+            }
+        }
+    }
+    (found, deeper)
 }
 
-fn weigh<'g>(graph: &'g Graph, member: Option<&'g Edge>, edge: &'g Edge, as_of: Timestamp) -> Weighed<'g> {
-    let all = || [Some(edge), member].into_iter().flatten();
-    let over = |edge: &Edge| edge.state == EdgeState::Disabled || edge.until.is_some_and(|until| until <= as_of);
-    if all().any(over) {
+/// Switched off, or past its end.
+fn over(edge: &Edge, as_of: Timestamp) -> bool {
+    edge.state == EdgeState::Disabled || edge.until.is_some_and(|until| until <= as_of)
+}
+
+/// Active, with no condition.
+fn plain(edge: &Edge) -> bool {
+    edge.state == EdgeState::Active && edge.condition.is_none()
+}
+
+/// Ends of the grant and of the memberships that are still to come.
+fn ends_after(members: &[&Edge], edge: &Edge, as_of: Timestamp) -> Option<Timestamp> {
+    let ends = members.iter().copied().chain([edge]).filter_map(|edge| edge.until);
+    ends.filter(|until| *until > as_of).min()
+}
+
+fn weigh<'g>(graph: &'g Graph, members: &[&'g Edge], edge: &'g Edge, as_of: Timestamp) -> Weighed<'g> {
+    let all = || members.iter().copied().chain([edge]);
+    if all().any(|edge| over(edge, as_of)) {
         return Weighed::Nothing;
     }
     let eligible = all().any(|edge| edge.state == EdgeState::Eligible);
-    let weighed = match edge.role.as_deref() {
-        _ if all().any(|edge| edge.condition.is_some()) => Weighed::Unproven(UnknownReason::Unparsable),
-        None => Weighed::Unproven(UnknownReason::NotCollected),
-        Some(role) => match (graph.node(edge.to).kind, member) {
-            (NodeKind::System, _) => directory_role(member, edge, role),
-            (NodeKind::ServicePrincipal, _) if role == tiers::DEFAULT_ACCESS => Weighed::Nothing,
-            (NodeKind::ServicePrincipal, None) => permission(graph, edge, role),
-            // An application permission is never a member's through its group.
-            _ => Weighed::Unproven(UnknownReason::Unsupported),
-        },
+    let weighed = if all().any(|edge| edge.condition.is_some()) {
+        Weighed::Unproven(UnknownReason::Unparsable)
+    } else {
+        meant(graph, members, edge)
     };
     match weighed {
         Weighed::Proven(grant) if eligible => Weighed::Eligible(grant),
@@ -297,13 +270,33 @@ fn weigh<'g>(graph: &'g Graph, member: Option<&'g Edge>, edge: &'g Edge, as_of: 
     }
 }
 
-fn directory_role<'g>(member: Option<&'g Edge>, edge: &'g Edge, role: &str) -> Weighed<'g> {
+/// What a grant amounts to, if it holds.
+fn meant<'g>(graph: &'g Graph, members: &[&'g Edge], edge: &'g Edge) -> Weighed<'g> {
+    let Some(role) = edge.role.as_deref() else { return Weighed::Unproven(UnknownReason::NotCollected) };
+    match graph.node(edge.to).kind {
+        NodeKind::System => directory_role(members, edge, role),
+        NodeKind::ServicePrincipal if role == tiers::DEFAULT_ACCESS => Weighed::Nothing,
+        NodeKind::ServicePrincipal if members.is_empty() => permission(graph, edge, role),
+        // An application permission is never a member's through its group.
+        _ => Weighed::Unproven(UnknownReason::Unsupported),
+    }
+}
+
+/// A grant as it reads, whether it holds or not. None when the tables do not know it.
+pub(crate) fn described<'g>(graph: &'g Graph, members: &[&'g Edge], edge: &'g Edge) -> Option<Grant<'g>> {
+    match meant(graph, members, edge) {
+        Weighed::Proven(grant) => Some(grant),
+        Weighed::Eligible(_) | Weighed::Unproven(_) | Weighed::Nothing => None,
+    }
+}
+
+fn directory_role<'g>(members: &[&'g Edge], edge: &'g Edge, role: &str) -> Weighed<'g> {
     let Some(known) = tiers::directory_role(role) else { return Weighed::Unproven(UnknownReason::Unsupported) };
     let Some(scope) = edge.scope.as_deref() else { return Weighed::Unproven(UnknownReason::NotCollected) };
     let bounded = scope != "/";
     // A role over an administrative unit or one object is not a role over the tenant.
     let tier = if bounded { known.tier.max(Tier::P2) } else { known.tier };
-    Weighed::Proven(grant(member, edge, known, tier, bounded))
+    Weighed::Proven(grant(members, edge, known, (tier, bounded)))
 }
 
 fn permission<'g>(graph: &Graph, edge: &'g Edge, role: &str) -> Weighed<'g> {
@@ -312,13 +305,13 @@ fn permission<'g>(graph: &Graph, edge: &'g Edge, role: &str) -> Weighed<'g> {
     let Some(known) = tiers::permission_of(app_id, role) else {
         return Weighed::Unproven(UnknownReason::Unsupported);
     };
-    Weighed::Proven(grant(None, edge, known, known.tier, false))
+    Weighed::Proven(grant(&[], edge, known, (known.tier, false)))
 }
 
-fn grant<'g>(member: Option<&'g Edge>, edge: &'g Edge, known: &Known, tier: Tier, bounded: bool) -> Grant<'g> {
+fn grant<'g>(members: &[&'g Edge], edge: &'g Edge, known: &Known, (tier, bounded): (Tier, bool)) -> Grant<'g> {
     Grant {
         edge,
-        member,
+        members: members.to_vec(),
         role: known.name.to_owned(),
         tier,
         sensitive: known.sensitive,
@@ -353,12 +346,8 @@ impl Grant<'_> {
 
     /// Name of the group that holds it.
     pub(crate) fn group(&self, graph: &Graph) -> Option<String> {
-        let group = graph.node(self.member?.to);
+        let group = graph.node(self.members.last()?.to);
         Some(display_name(group.text(attr::NAME).unwrap_or_else(|| group.id.vendor_id())))
-    }
-
-    fn ends_after(&self, as_of: Timestamp) -> Option<Timestamp> {
-        ends_after(self.member, self.edge, as_of)
     }
 }
 
@@ -375,8 +364,8 @@ impl<'g> Authority<'g> {
         if adds { Tier::P0 } else { self.tier }
     }
 
-    /// The takeover that its tier rests on.
-    pub(crate) fn composed(&self) -> Option<&Takeover<'g>> {
-        self.takeover.as_ref().filter(|takeover| takeover.accepts.is_true())
+    /// The composition that its tier rests on.
+    pub(crate) fn composed(&self) -> Option<&Composition<'g>> {
+        self.composition.as_ref().filter(|composition| composition.state.is_true())
     }
 }

@@ -7,6 +7,7 @@ use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, UnknownReaso
 
 use crate::activity::{self, Use};
 use crate::authority::{self, Authority, Surroundings};
+use crate::derive::Through;
 use crate::owners::{self, Owners};
 use crate::text::display_name;
 use crate::tiers;
@@ -166,7 +167,7 @@ pub(crate) fn resolve<'g>(
         last_unattended: activity::of_identity(graph, ix, attr::LAST_UNATTENDED_USE_AT, made),
         anchor,
         way,
-        authority: authority::of(graph, ix, as_of, around),
+        authority: authority::of(graph, ix, as_of, (around, Through::Anything)),
         owners: owners::of(graph, ix, application, home),
     }
 }

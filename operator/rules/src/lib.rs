@@ -7,7 +7,9 @@
 mod activity;
 mod assemble;
 mod authority;
+mod composed;
 mod composite;
+mod derive;
 mod evidence;
 mod finding;
 mod identity;
@@ -24,6 +26,7 @@ pub mod tiers;
 mod trust;
 
 pub use composite::{COMPOSITES, Composite, composite_of};
+pub use derive::{DERIVATIONS, Derivation};
 pub use finding::*;
 pub use rule::{Meta, Rule, RuleConfig, Scope};
 pub use rules::RULES;

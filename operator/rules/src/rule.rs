@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sv0_graph::{Graph, NodeIx, Tri};
 
 use crate::authority::{self, Authority, Surroundings};
+use crate::derive::Through;
 use crate::evidence::Proof;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::Identity;
@@ -160,9 +161,9 @@ impl<'g> Context<'g> {
         Self { graph, config, as_of, around: Surroundings::new(graph, as_of), shared: SharedKeys::of(graph, as_of) }
     }
 
-    /// The authority of any principal.
+    /// What any principal holds, without what it could have through what it owns.
     pub(crate) fn authority(&self, ix: NodeIx) -> Authority<'g> {
-        authority::of(self.graph, ix, self.as_of, &self.around)
+        authority::of(self.graph, ix, self.as_of, (&self.around, Through::Roles))
     }
 
     /// The best tier that a member of some group could have through it.

@@ -12,6 +12,7 @@ use sv0_graph::{EdgeKind, Graph, NodeIx, Tri, canonical};
 use crate::assemble;
 use crate::authority::earlier;
 use crate::composite;
+use crate::derive::{DERIVATIONS, Derivation};
 use crate::finding::RuleFinding;
 use crate::identity::{self, Identity};
 use crate::instants;
@@ -140,7 +141,9 @@ pub fn pack_version() -> String {
 
 fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
-    let digest = canonical::sha256_hex(format!("{} {} {tables}", rules.join(" "), composite::line()).as_bytes());
+    let derivations: Vec<String> = DERIVATIONS.iter().map(Derivation::name).collect();
+    let names = [rules.join(" "), composite::line(), derivations.join(" "), tables.to_owned()];
+    let digest = canonical::sha256_hex(names.join(" ").as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }
 

@@ -308,6 +308,9 @@ fn whether_an_owner_is_weaker_depends_on_who_is_in_groups(#[case] state: Coverag
     let mut world = World::privileged(GLOBAL_ADMINISTRATOR);
     world.group("admins", GLOBAL_ADMINISTRATOR);
     let owner = world.other("deployer", Some(false));
+    let graph = world.b.id(NodeKind::ServicePrincipal, "graph");
+    let edge = world.b.edge("appRoleAssignments", &owner, EdgeKind::Granted, &graph);
+    edge.role = Some("18a4783c-866b-4cc7-a460-3d5e5662c884".to_owned());
     world.owns_app(&owner).owners_read(1, 0).cover("groupMembers", state);
     assert_eq!(world.finding("UNB-011").unwrap().rule.claim, claim);
 }

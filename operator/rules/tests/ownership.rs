@@ -5,7 +5,7 @@ mod support;
 use rstest::rstest;
 use support::*;
 use sv0_graph::testing::text;
-use sv0_graph::{CoverageState, EdgeKind, NodeKind, Value, attr};
+use sv0_graph::{CoverageState, EdgeKind, NodeId, NodeKind, Value, attr};
 use sv0_rules::{Claim, Severity};
 
 const RULE: &str = "UNB-011";
@@ -170,10 +170,31 @@ fn an_outside_party_that_takes_over_weighs_more(#[case] home: &str, #[case] trus
     let attrs = [(attr::ENABLED, Value::Bool(true)), (attr::HOME_TENANT, text(home))];
     let vendor = world.b.node("servicePrincipals", NodeKind::ServicePrincipal, "vendor", &attrs);
     world.owns_app(&vendor);
+    manages_owned(&mut world, &vendor);
     if trusted {
         world.config.trusted_tenants.insert(OTHER_TENANT.to_owned());
     }
     assert_eq!(world.finding(RULE).unwrap().severity, expected);
+}
+
+/// Lets an identity change what it owns.
+fn manages_owned(world: &mut World, owner: &NodeId) {
+    let graph = world.b.id(NodeKind::ServicePrincipal, "graph");
+    let edge = world.b.edge("appRoleAssignments", owner, EdgeKind::Granted, &graph);
+    edge.role = Some("18a4783c-866b-4cc7-a460-3d5e5662c884".to_owned());
+}
+
+/// Signed in without a user, nobody changes an application by owning it alone.
+#[test]
+fn an_owner_that_is_no_person_needs_a_permission() {
+    let mut world = World::privileged(GLOBAL_ADMINISTRATOR);
+    let owner = world.other("deployer", Some(false));
+    world.owns_app(&owner).owners_read(1, 0);
+    let finding = world.finding(RULE).unwrap();
+    assert_eq!((finding.rule.claim, finding.severity), (Claim::Narrower, Severity::High));
+    assert!(finding.narrowed[0].reason.contains("no permission to change what it owns"), "{:?}", finding.narrowed);
+    manages_owned(&mut world, &owner);
+    assert_eq!(claim(&world), Some(Claim::Full));
 }
 
 #[test]

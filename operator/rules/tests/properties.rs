@@ -112,6 +112,10 @@ struct Extra {
     /// An agent identity of the application with these sponsors: account and whether of the blueprint.
     agent: Option<Vec<(Option<bool>, bool)>>,
     used: bool,
+    /// Owns that one: its application or its service principal, and whether it may manage what it owns.
+    owns: Option<(usize, bool, bool)>,
+    /// Administers the application of that one.
+    over: Option<usize>,
 }
 
 const SCOPES: [&str; 3] = ["Mail.ReadWrite offline_access", "Tasks.ReadWrite", "Mail.Read offline_access openid"];
@@ -131,14 +135,18 @@ fn extra() -> impl Strategy<Value = Extra> {
         prop::option::weighted(0.3, 0..EXPRESSIONS.len()),
         prop::option::weighted(0.3, prop::collection::vec((any::<Option<bool>>(), any::<bool>()), 0..3)),
         any::<bool>(),
+        prop::option::weighted(0.3, (0usize..4, any::<bool>(), prop::bool::weighted(0.8))),
+        prop::option::weighted(0.15, 0usize..4),
     )
-        .prop_map(|(member, eligible, delegated, trust, agent, used)| Extra {
+        .prop_map(|(member, eligible, delegated, trust, agent, used, owns, over)| Extra {
             member,
             eligible,
             delegated,
             trust,
             agent,
             used,
+            owns,
+            over,
         })
 }
 
@@ -154,6 +162,21 @@ fn add_extra(world: &mut World, i: usize, spec: &Spec, app: &NodeId, sp: &NodeId
         world.member(sp, &group).until = (days < 20).then(|| in_days(days));
     }
     (world.app, world.sp) = (app.clone(), sp.clone());
+    if let Some((other, of_application, permitted)) = extra.owns {
+        let (collection, kind, id) = if of_application {
+            ("applicationOwners", NodeKind::Application, format!("a{other}"))
+        } else {
+            ("servicePrincipalOwners", NodeKind::ServicePrincipal, format!("s{other}"))
+        };
+        let owned = world.b.id(kind, &id);
+        world.b.edge(collection, sp, EdgeKind::Owns, &owned);
+        if permitted {
+            world.permission("18a4783c-866b-4cc7-a460-3d5e5662c884");
+        }
+    }
+    if let Some(other) = extra.over {
+        world.role_of(sp, APPLICATION_ADMINISTRATOR, &format!("/a{other}"));
+    }
     if let Some(role) = extra.eligible {
         world.eligible(roles[role], "/");
     }
@@ -458,7 +481,7 @@ fn the_collections_that_rules_require_are_those_of_the_manifest() {
 fn the_generated_estates_reach_the_rules_about_credentials_and_use() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen = std::collections::BTreeSet::new();
-    for _ in 0..200 {
+    for _ in 0..400 {
         let specs = prop::collection::vec(spec(), 4..8).new_tree(&mut runner).unwrap().current();
         let output = run(vec![estate(&specs).build()], 1);
         seen.extend(output.findings.into_iter().map(|finding| (finding.rule.id, finding.rule.claim)));

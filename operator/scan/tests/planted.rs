@@ -158,6 +158,33 @@ async fn what_is_planted_comes_out(#[case] file: &str, #[case] secret: &str, #[c
     }
 }
 
+/// A way of several steps stands in its finding from the sign-in to the tenant, with the edge to cut, and costs no more
+/// than a finding may.
+#[tokio::test]
+async fn a_way_to_the_tenant_is_told_whole() {
+    let world = World::start(FULL).await;
+    let (request, _, kept) = scan(&world, FULL_SECRET, 2).await;
+    let evaluation = evaluated(request, &world.tenant, &kept);
+    let about = |rule: &str, name: &str| {
+        let mut all = evaluation.findings.values();
+        all.find(|spec| spec.rule.id == rule && spec.subject.name == name).cloned().unwrap()
+    };
+    let owner = about("UNB-001", "Deployer");
+    let hops: Vec<&str> = owner.path.iter().map(|hop| hop.edge.as_str()).collect();
+    assert_eq!(hops, ["AUTHENTICATES_AS", "INSTANTIATES", "OWNS", "CAN_CONTROL", "GRANTED"]);
+    let cut = "Take the service principal \"Deployer\" off the owners of the application \"Deployed\": that alone cuts the \
+               way to the tenant.";
+    assert_eq!(owner.remediation.last().map(String::as_str), Some(cut));
+    let holder = about("UNB-001", "Application factory");
+    let cut = "Take Application.ReadWrite.All from the service principal \"Application factory\": that alone cuts all 3 of the \
+               shortest ways to the tenant.";
+    assert_eq!(holder.remediation.last().map(String::as_str), Some(cut));
+    for spec in [owner, holder] {
+        assert!(serde_json::to_vec(&spec).unwrap().len() <= sv0_api::FINDING_SPEC_BYTES);
+        assert_eq!(spec.remediation.len(), 4, "nothing had to be cut");
+    }
+}
+
 /// Taking an acceptance back mends nothing, so it resolves nothing. Thumbprints are the known exception: they came with
 /// the second revision inside collections of the first, which are complete without them.
 #[tokio::test]

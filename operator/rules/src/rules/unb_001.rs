@@ -1,11 +1,13 @@
 //! UNB-001: an identity that runs unattended can take over the whole tenant.
 //!
-//! By a grant of its own, through a group, or by composition: it may add credentials to every application, and one of
-//! them holds the tenant and accepts credentials. A role over an administrative unit is none over the tenant.
+//! By a grant of its own, through a group, or by composition: it may add credentials to an application (to every one, to
+//! the one that a role is over, to those that it owns and may manage), which holds the tenant or leads on to one that
+//! does. A role over an administrative unit is none over the tenant.
 
-use sv0_graph::{EdgeKind, NodeIx, Tri, attr};
+use sv0_graph::{EdgeKind, NodeIx, Tri, UnknownReason, attr};
 
-use crate::authority::{Grant, Takeover};
+use crate::authority::Grant;
+use crate::derive::Composition;
 use crate::evidence;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::{Home, Identity, noun};
@@ -16,7 +18,7 @@ use crate::text::display_name;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "UNB-001",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::UnboundedExecutionScope,
         category: "HoldsWholeTenant",
         title: "An identity that can run unattended can take over the whole tenant",
@@ -36,6 +38,8 @@ pub(super) const RULE: Rule = Rule {
             "directoryRoleAssignments",
             "directoryRoleEligibility",
             "appRoleAssignments",
+            "applicationOwners",
+            "servicePrincipalOwners",
             "groups",
             "groupMembers",
         ],
@@ -57,7 +61,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     if let Some(grant) = authority.eligible.first().filter(|grant| grant.tier == Tier::P0) {
         return Some(eligible(context, identity, grant));
     }
-    authority.takeover.as_ref().map(|takeover| possible(context, identity, takeover))
+    authority.composition.as_ref().map(|composition| possible(context, identity, composition))
 }
 
 fn full(identity: &Identity<'_>) -> Draft {
@@ -84,18 +88,14 @@ fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -
         class: EvidenceClass::Direct,
     }];
     let claim = format!("It is eligible for {}.", grant.sentence(graph));
-    let member = grant.member.map(|edge| {
-        evidence::of_edge(
-            graph,
-            edge,
-            EvidenceClass::Direct,
-            "It is a member of the group that is eligible.".to_owned(),
-        )
+    let members = grant.members.iter().map(|edge| {
+        let claim = "It is a member of the group that is eligible.".to_owned();
+        evidence::of_edge(graph, edge, EvidenceClass::Direct, claim)
     });
     Draft {
         proofs: [evidence::of_edge(graph, grant.edge, EvidenceClass::Direct, claim)]
             .into_iter()
-            .chain(member)
+            .chain(members)
             .collect(),
         narrowed: vec![Narrowed {
             claim: "That it can activate the role without a person".to_owned(),
@@ -106,17 +106,19 @@ fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -
     }
 }
 
-fn possible(context: &Context<'_>, identity: &Identity<'_>, takeover: &Takeover<'_>) -> Draft {
-    let reason = match takeover.accepts {
-        Tri::Unknown(reason) => reason.sentence(),
-        Tri::True | Tri::False => "it is not decided",
+/// It administers credentials of others; that one of them holds the tenant and accepts one is not proven.
+fn possible(context: &Context<'_>, identity: &Identity<'_>, composition: &Composition<'_>) -> Draft {
+    let reason = match composition.state {
+        Tri::Unknown(reason) if composition.lock_unread => {
+            format!("Of the application's property lock, {}.", reason.sentence())
+        }
+        Tri::Unknown(UnknownReason::DynamicValue) => "A role on the way must be activated first.".to_owned(),
+        _ => "A role on the way has a condition, and conditions are not weighed.".to_owned(),
     };
     let title = format!("\"{}\" can run unattended and administers credentials of other applications", identity.name);
+    let last = composition.legs.last().map(|leg| target(context, leg.target)).unwrap_or_default();
     Draft {
-        narrowed: vec![Narrowed {
-            claim: format!("That it can act as {}, which {}", target(context, takeover.target), Tier::P0.meaning()),
-            reason: format!("Of the application's property lock, {reason}."),
-        }],
+        narrowed: vec![Narrowed { claim: format!("That it can act as {last}, which {}", Tier::P0.meaning()), reason }],
         ..draft(Claim::Narrower, title)
     }
 }

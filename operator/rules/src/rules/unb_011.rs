@@ -1,7 +1,8 @@
 //! UNB-011: somebody with less authority owns a privileged identity, and so can take it over by adding a credential.
 //!
 //! Owners of the application can always add one. Owners of the service principal can unless the application locks the
-//! credentials of its service principals. Managed identities accept no credentials.
+//! credentials of its service principals. Managed identities accept no credentials. An owner that is no person needs a
+//! permission to change what it owns; where none was seen, the narrower claim is made.
 //!
 //! "Less authority" is a negative: it is only proven when the roles of owners and of groups were collected too
 //! ([`OWNER_ROLES`]). Otherwise an owner may be an administrator anyway, and the narrower claim is made.
@@ -9,6 +10,7 @@
 use sv0_graph::{EdgeKind, NodeKind, Tri, UnknownReason, attr};
 
 use crate::authority::MEMBERS;
+use crate::derive;
 use crate::evidence;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::{self, Home, Identity, noun};
@@ -23,7 +25,7 @@ const OWNER_ROLES: &str = "ownerRoles";
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "UNB-011",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::UnboundedExecutionScope,
         category: "OwnerControlsPrivilegedIdentity",
         title: "An owner with less authority can take over a privileged identity",
@@ -43,6 +45,7 @@ pub(super) const RULE: Rule = Rule {
             "ownerAccounts",
             OWNER_ROLES,
             "directoryRoleAssignments",
+            "appRoleAssignments",
         ],
         evidence: &[EvidenceClass::Direct, EvidenceClass::Structural],
         scope: Scope::Core,
@@ -78,6 +81,10 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         Claim::Narrower => format!("{count} may be able to take over \"{}\"", identity.name),
     };
     let narrowed = match (claim, first.holds) {
+        (Claim::Narrower, Tri::Unknown(_)) if manages(context, first.owner).is_unknown() => vec![Narrowed {
+            claim: "That the owner can add a credential".to_owned(),
+            reason: "It is no person, and no permission to change what it owns was seen.".to_owned(),
+        }],
         (Claim::Narrower, Tri::Unknown(reason)) => vec![Narrowed {
             claim: "That an owner has less authority and that a credential can be added".to_owned(),
             reason: format!("Of the owner's roles or of the property lock, {}.", reason.sentence()),
@@ -112,6 +119,18 @@ fn control<'a, 'g>(context: &Context<'_>, identity: &Identity<'_>, owner: &'a Ow
 }
 
 fn can_add(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) -> Tri {
+    manages(context, owner).and(open(context, identity, owner))
+}
+
+/// Whether an owner may change what it owns: a person does, an identity that signs in without one needs a permission.
+fn manages(context: &Context<'_>, owner: &Owner<'_>) -> Tri {
+    let person = context.graph.node(owner.ix).kind == NodeKind::Human;
+    let permitted = || derive::manages_owned(context.graph, owner.ix, context.as_of).is_some();
+    if person || permitted() { Tri::True } else { Tri::Unknown(UnknownReason::Unsupported) }
+}
+
+/// Whether what is owned takes a credential.
+fn open(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) -> Tri {
     // The same owner may stand on both; the application's record is the one that is kept.
     if context.graph.node(owner.edge.to).kind == NodeKind::Application {
         return Tri::True;

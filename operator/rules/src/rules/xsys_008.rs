@@ -101,7 +101,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 
 /// What shows that it runs without a person: a permission of its own, or the vendor's record.
 fn unattended(context: &Context<'_>, identity: &Identity<'_>) -> Option<Proof> {
-    let Some(own) = identity.authority.proven.iter().find(|grant| grant.member.is_none()) else {
+    let Some(own) = identity.authority.proven.iter().find(|grant| grant.members.is_empty()) else {
         let claim = "The vendor recorded a sign-in of it without a user.".to_owned();
         let used = attr::LAST_UNATTENDED_USE_AT;
         return evidence::of_fact(context.graph, identity.ix, used, EvidenceClass::Temporal, claim);

@@ -1,0 +1,385 @@
+//! Path search: takes a view of the steps that authority can take, gives how far every node is from a class of targets,
+//! the shortest ways there, and the one step whose removal cuts most of them.
+//!
+//! A view has the nodes of a graph and, beyond them, nodes that stand for a class ("every application of a tenant that
+//! accepts a credential"): one node with a step in and a step out takes the place of a product. A step is as certain as
+//! its [`Tri`]; a path is as certain as its weakest step. What is disproven is never part of a view.
+//!
+//! Distances cost O(nodes + steps) for any number of targets. Of equally long paths the lesser is the one whose first
+//! different step is lesser by kind, then by node, then by tag, so that the result does not depend on the order in which
+//! steps were added. Nothing here recurses: depth is the input's to choose.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::graph::{NodeIx, TooManyRows};
+use crate::model::EdgeKind;
+use crate::predicate::Tri;
+
+/// How much is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most paths from one start.
+    pub paths: usize,
+    /// Most steps of a path.
+    pub steps: u32,
+}
+
+impl Default for Limits {
+    /// Three paths of at most twelve steps.
+    fn default() -> Self {
+        Self { paths: 3, steps: 12 }
+    }
+}
+
+/// Distance of a node from which no target is reached.
+const FAR: u32 = u32::MAX;
+
+/// A node of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot(u32);
+
+impl Spot {
+    /// As an index into tables of one entry per node of the view.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl From<NodeIx> for Spot {
+    fn from(ix: NodeIx) -> Self {
+        // A graph never has more nodes than this type counts.
+        Self(u32::try_from(ix.index()).unwrap_or(u32::MAX))
+    }
+}
+
+/// One step of authority. Ordered as ties between paths are broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Where it starts.
+    pub from: Spot,
+    /// What it says.
+    pub kind: EdgeKind,
+    /// Where it leads.
+    pub to: Spot,
+    /// What tells it from other steps between the same nodes: a position in the canonical order of whatever it stands
+    /// for (role, scope), which is its maker's to know.
+    pub tag: u32,
+    /// Whether it is proven.
+    pub state: Tri,
+}
+
+impl Step {
+    const fn key(&self) -> (Spot, EdgeKind, Spot, u32) {
+        (self.from, self.kind, self.to, self.tag)
+    }
+}
+
+/// Position of a step in [`View::steps`]; of two steps from one node the one that wins a tie has the lesser position.
+pub type StepIx = u32;
+
+/// Collects the steps of a view.
+#[derive(Debug)]
+pub struct ViewBuilder {
+    nodes: u32,
+    steps: Vec<Step>,
+}
+
+impl ViewBuilder {
+    /// For a graph of so many nodes.
+    pub fn new(nodes: usize) -> Result<Self, TooManyRows> {
+        Ok(Self { nodes: u32::try_from(nodes).map_err(|_| TooManyRows)?, steps: Vec::new() })
+    }
+
+    /// A new node that stands for a class.
+    pub fn class(&mut self) -> Result<Spot, TooManyRows> {
+        let spot = Spot(self.nodes);
+        self.nodes = self.nodes.checked_add(1).ok_or(TooManyRows)?;
+        Ok(spot)
+    }
+
+    /// Adds a step, unless it is disproven or an end of it is no node of the view.
+    pub fn add(&mut self, step: Step) {
+        let known = step.from.0 < self.nodes && step.to.0 < self.nodes;
+        if known && !step.state.is_false() {
+            self.steps.push(step);
+        }
+    }
+
+    /// The view of all that was added.
+    pub fn build(self) -> Result<View, TooManyRows> {
+        View::of(self.nodes as usize, self.steps)
+    }
+}
+
+/// Steps between the nodes of a graph and its classes, indexed in both directions.
+#[derive(Debug, Default)]
+pub struct View {
+    steps: Vec<Step>,
+    out_start: Vec<u32>,
+    in_start: Vec<u32>,
+    incoming: Vec<StepIx>,
+}
+
+impl View {
+    fn of(nodes: usize, mut steps: Vec<Step>) -> Result<Self, TooManyRows> {
+        u32::try_from(steps.len()).map_err(|_| TooManyRows)?;
+        steps.sort_unstable_by_key(Step::key);
+        // Of equal steps one is enough; the proven one says more.
+        steps.dedup_by(|later, kept| {
+            let same = later.key() == kept.key();
+            if same {
+                kept.state = kept.state.or(later.state);
+            }
+            same
+        });
+        let mut out_start = vec![0u32; nodes + 1];
+        let mut in_start = vec![0u32; nodes + 1];
+        for step in &steps {
+            out_start[step.from.index() + 1] += 1;
+            in_start[step.to.index() + 1] += 1;
+        }
+        for i in 0..nodes {
+            out_start[i + 1] += out_start[i];
+            in_start[i + 1] += in_start[i];
+        }
+        let mut next = in_start.clone();
+        let mut incoming = vec![0u32; steps.len()];
+        for (step, at) in steps.iter().zip(0u32..) {
+            let slot = &mut next[step.to.index()];
+            incoming[*slot as usize] = at;
+            *slot += 1;
+        }
+        Ok(Self { steps, out_start, in_start, incoming })
+    }
+
+    /// How many nodes it has, classes included.
+    pub fn nodes(&self) -> usize {
+        self.out_start.len().saturating_sub(1)
+    }
+
+    /// Every node, those of the graph first.
+    pub fn spots(&self) -> impl Iterator<Item = Spot> + use<> {
+        (0..u32::try_from(self.nodes()).unwrap_or(u32::MAX)).map(Spot)
+    }
+
+    /// Every step, in the order in which ties are broken.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The step at a position that this view gave.
+    pub fn step(&self, at: StepIx) -> &Step {
+        &self.steps[at as usize]
+    }
+
+    /// The steps that start at a node, with their positions.
+    pub fn out(&self, spot: Spot) -> impl Iterator<Item = (StepIx, &Step)> {
+        let range = range(&self.out_start, spot);
+        (range.start..range.end).zip(&self.steps[range.start as usize..range.end as usize])
+    }
+
+    /// For every node, the fewest steps that `admits` allows from it to any of `targets`.
+    pub fn distances(&self, targets: &[Spot], admits: impl Fn(&Step) -> bool) -> Distances {
+        let mut hops = vec![FAR; self.nodes()];
+        let mut layer: Vec<Spot> = targets.iter().copied().filter(|spot| spot.index() < hops.len()).collect();
+        for spot in &layer {
+            hops[spot.index()] = 0;
+        }
+        let mut depth = 0;
+        while !layer.is_empty() {
+            depth += 1;
+            let mut next = Vec::new();
+            for spot in layer {
+                let range = range(&self.in_start, spot);
+                for at in &self.incoming[range.start as usize..range.end as usize] {
+                    let step = self.step(*at);
+                    if hops[step.from.index()] == FAR && admits(step) {
+                        hops[step.from.index()] = depth;
+                        next.push(step.from);
+                    }
+                }
+            }
+            layer = next;
+        }
+        Distances { hops }
+    }
+
+    /// The same nodes with the steps that lead somewhere from which a target is reached: what a search has to look at.
+    #[must_use]
+    pub fn towards(&self, distances: &Distances) -> Self {
+        let near = |step: &&Step| distances.get(step.to).is_some();
+        let steps: Vec<Step> = self.steps.iter().filter(near).copied().collect();
+        // Fewer steps than before: they can be indexed.
+        Self::of(self.nodes(), steps).unwrap_or_default()
+    }
+
+    /// The shortest paths from `start` to a target, shortest first; a path visits no node twice and ends at the first
+    /// target that it meets. `distances` are those of this view, its targets and `admits`. Nothing when `start` is a
+    /// target itself.
+    pub fn shortest(
+        &self,
+        start: Spot,
+        distances: &Distances,
+        admits: impl Fn(&Step) -> bool,
+        limits: Limits,
+    ) -> Vec<Path> {
+        let cap = limits.steps;
+        let search = Search { view: self, distances, admits };
+        let mut found: Vec<Path> = Vec::new();
+        // By length, then by the first different step: positions are in that order.
+        let mut waiting: BTreeSet<(usize, Path)> = BTreeSet::new();
+        if distances.get(start) != Some(0) {
+            waiting.extend(search.from(start, &[], &[], cap).map(|path| (path.steps.len(), path)));
+        }
+        while found.len() < limits.paths {
+            let Some((_, path)) = waiting.pop_first() else { break };
+            for at in 0..path.steps.len() {
+                let kept = &path.steps[..at];
+                let taken: Vec<StepIx> = found
+                    .iter()
+                    .chain([&path])
+                    .filter(|other| other.steps.starts_with(kept))
+                    .filter_map(|other| other.steps.get(at).copied())
+                    .collect();
+                waiting.extend(search.from(start, kept, &taken, cap).map(|path| (path.steps.len(), path)));
+            }
+            found.push(path);
+        }
+        found
+    }
+
+    /// Whether each step of `path` holds, and so whether all of it does.
+    pub fn state(&self, path: &Path) -> Tri {
+        Tri::all(path.steps.iter().map(|at| self.step(*at).state))
+    }
+}
+
+fn range(starts: &[u32], spot: Spot) -> std::ops::Range<u32> {
+    match starts.get(spot.index()..spot.index() + 2) {
+        Some([start, end]) => *start..*end,
+        _ => 0..0,
+    }
+}
+
+/// For every node of a view how far it is from the targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distances {
+    hops: Vec<u32>,
+}
+
+impl Distances {
+    /// The fewest steps from `spot` to a target; none when no target is reached.
+    pub fn get(&self, spot: Spot) -> Option<u32> {
+        self.hops.get(spot.index()).copied().filter(|hops| *hops != FAR)
+    }
+}
+
+/// A way from a start to a target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path {
+    /// Positions of its steps, from the start on.
+    pub steps: Vec<StepIx>,
+}
+
+struct Search<'v, F> {
+    view: &'v View,
+    distances: &'v Distances,
+    admits: F,
+}
+
+impl<F: Fn(&Step) -> bool> Search<'_, F> {
+    /// The least of the shortest paths from `start` that begin with the steps `kept` and go on with none of `taken`.
+    fn from(&self, start: Spot, kept: &[StepIx], taken: &[StepIx], cap: u32) -> Option<Path> {
+        let spur = kept.last().map_or(start, |at| self.view.step(*at).to);
+        let used = u32::try_from(kept.len()).ok()?;
+        let least = self.distances.get(spur)?;
+        let visited: Vec<Spot> = kept.iter().map(|at| self.view.step(*at).from).collect();
+        // What is banned can only make it longer: the distances are a lower bound, and what exceeds the budget with them
+        // is not looked at.
+        for budget in least..=cap.checked_sub(used)? {
+            match self.layered(spur, &visited, taken, budget) {
+                Layers::Path(rest) => return Some(Path { steps: kept.iter().copied().chain(rest).collect() }),
+                Layers::Nothing => return None,
+                Layers::MoreBudget => {}
+            }
+        }
+        None
+    }
+
+    /// Breadth first, each layer in the order in which its nodes were met: the first target met is at the end of the
+    /// least of the shortest paths.
+    fn layered(&self, spur: Spot, visited: &[Spot], taken: &[StepIx], budget: u32) -> Layers {
+        // Looked up, never walked: its order cannot reach the result.
+        let mut by: HashMap<Spot, StepIx> = HashMap::new();
+        let mut layer = vec![spur];
+        let mut cut = false;
+        for depth in 1..=budget {
+            let mut next = Vec::new();
+            for spot in layer {
+                for (at, step) in self.view.out(spot) {
+                    let banned = step.to == spur || visited.contains(&step.to) || by.contains_key(&step.to);
+                    let refused = spot == spur && taken.contains(&at);
+                    let Some(rest) = self.distances.get(step.to) else { continue };
+                    if banned || refused || !(self.admits)(step) {
+                        continue;
+                    }
+                    if depth.saturating_add(rest) > budget {
+                        cut = true;
+                        continue;
+                    }
+                    by.insert(step.to, at);
+                    if rest == 0 {
+                        return Layers::Path(self.back(spur, step.to, &by));
+                    }
+                    next.push(step.to);
+                }
+            }
+            layer = next;
+        }
+        if cut { Layers::MoreBudget } else { Layers::Nothing }
+    }
+
+    fn back(&self, spur: Spot, target: Spot, by: &HashMap<Spot, StepIx>) -> Vec<StepIx> {
+        let mut steps = Vec::new();
+        let mut spot = target;
+        while spot != spur {
+            let Some(at) = by.get(&spot) else { break };
+            steps.push(*at);
+            spot = self.view.step(*at).from;
+        }
+        steps.reverse();
+        steps
+    }
+}
+
+enum Layers {
+    Path(Vec<StepIx>),
+    /// Something was left out that a greater budget would look at.
+    MoreBudget,
+    Nothing,
+}
+
+/// A step and how many paths go without it no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The step.
+    pub step: StepIx,
+    /// How many of the paths it is part of.
+    pub paths: usize,
+}
+
+/// Of the steps that `removable` allows, the one that most of `paths` have; of equals the one nearest to a start, then
+/// the lesser one.
+pub fn cut(paths: &[Path], removable: impl Fn(StepIx) -> bool) -> Option<Cut> {
+    let mut steps: Vec<(StepIx, usize)> = paths
+        .iter()
+        .flat_map(|path| path.steps.iter().copied().enumerate().map(|(depth, step)| (step, depth)))
+        .filter(|(step, _)| removable(*step))
+        .collect();
+    steps.sort_unstable();
+    let counted = steps.chunk_by(|a, b| a.0 == b.0).filter_map(|same| {
+        let (step, nearest) = *same.first()?;
+        Some((std::cmp::Reverse(same.len()), nearest, step))
+    });
+    counted.min().map(|(count, _, step)| Cut { step, paths: count.0 })
+}

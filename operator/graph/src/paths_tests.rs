@@ -1,0 +1,242 @@
+//! The path engine against what trying everything gives, on small graphs of any shape; and on deep and wide ones.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use crate::components::Components;
+use crate::model::EdgeKind;
+use crate::paths::{Cut, Limits, Path, Spot, Step, View, ViewBuilder, cut};
+use crate::predicate::{Tri, UnknownReason};
+
+const KINDS: [EdgeKind; 3] = [EdgeKind::MemberOf, EdgeKind::Granted, EdgeKind::CanControl];
+const STATES: [Tri; 4] =
+    [Tri::True, Tri::False, Tri::Unknown(UnknownReason::Unparsable), Tri::Unknown(UnknownReason::DynamicValue)];
+
+/// From, kind, to, tag, state.
+type Raw = (usize, usize, usize, u32, usize);
+type Key = (Spot, EdgeKind, Spot, u32);
+
+fn spots(count: usize) -> Vec<Spot> {
+    let mut builder = ViewBuilder::new(0).unwrap();
+    (0..count).map(|_| builder.class().unwrap()).collect()
+}
+
+fn view(nodes: usize, raw: &[Raw]) -> View {
+    let spots = spots(nodes);
+    let mut builder = ViewBuilder::new(nodes).unwrap();
+    for &(from, kind, to, tag, state) in raw {
+        let (from, to) = (spots[from % nodes], spots[to % nodes]);
+        builder.add(Step { from, kind: KINDS[kind], to, tag, state: STATES[state] });
+    }
+    builder.build().unwrap()
+}
+
+fn raw() -> impl Strategy<Value = (usize, Vec<Raw>)> {
+    (2usize..8).prop_flat_map(|nodes| {
+        let step = (0..nodes, 0usize..3, 0..nodes, 0u32..2, 0usize..4);
+        (Just(nodes), prop::collection::vec(step, 0..20))
+    })
+}
+
+fn key(step: &Step) -> Key {
+    (step.from, step.kind, step.to, step.tag)
+}
+
+fn keys(view: &View, paths: &[Path]) -> Vec<Vec<Key>> {
+    paths.iter().map(|path| path.steps.iter().map(|at| key(view.step(*at))).collect()).collect()
+}
+
+/// Every way without a circle from `start` to the first target, by trying all.
+fn all(view: &View, start: Spot, targets: &[Spot], admits: impl Fn(&Step) -> bool, cap: usize) -> Vec<Vec<Key>> {
+    let mut whole = Vec::new();
+    let mut begun: Vec<Vec<Key>> = if targets.contains(&start) { Vec::new() } else { vec![Vec::new()] };
+    while let Some(path) = begun.pop() {
+        let at = path.last().map_or(start, |step| step.2);
+        for step in view.steps().iter().filter(|step| step.from == at && admits(step)) {
+            let circle = step.to == start || path.iter().any(|before| before.2 == step.to);
+            if circle || path.len() == cap {
+                continue;
+            }
+            let longer = path.iter().copied().chain([key(step)]).collect();
+            if targets.contains(&step.to) { whole.push(longer) } else { begun.push(longer) }
+        }
+    }
+    whole.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+    whole
+}
+
+fn proven(step: &Step) -> bool {
+    step.state.is_true()
+}
+
+fn every(_: &Step) -> bool {
+    true
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn paths_and_distances_are_those_that_trying_everything_gives(
+        (nodes, raw) in raw(),
+        targets in prop::collection::vec(0usize..8, 1..3),
+        most in 1usize..5,
+        cap in 1u32..8,
+        certain in any::<bool>(),
+    ) {
+        let view = view(nodes, &raw);
+        let spots = spots(nodes);
+        let targets: Vec<Spot> = targets.iter().map(|at| spots[at % nodes]).collect();
+        let admits = if certain { proven } else { every };
+        let distances = view.distances(&targets, admits);
+        let narrowed = view.towards(&distances);
+        for start in &spots {
+            let expected = all(&view, *start, &targets, admits, cap as usize);
+            let found = view.shortest(*start, &distances, admits, Limits { paths: most, steps: cap });
+            prop_assert_eq!(&keys(&view, &found), &expected[..expected.len().min(most)]);
+            let shortest = all(&view, *start, &targets, admits, nodes).first().map(|path| u32::try_from(path.len()).unwrap());
+            let at_target = targets.contains(start).then_some(0);
+            prop_assert_eq!(distances.get(*start), at_target.or(shortest));
+            for path in &found {
+                let weakest = Tri::all(path.steps.iter().map(|at| view.step(*at).state));
+                prop_assert_eq!(view.state(path), weakest);
+                prop_assert!(!certain || weakest.is_true());
+            }
+            // A view of what leads there gives the same.
+            let again = narrowed.shortest(*start, &distances, admits, Limits { paths: most, steps: cap });
+            prop_assert_eq!(keys(&narrowed, &again), keys(&view, &found));
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_steps_are_added_does_not_matter((nodes, raw) in raw(), seed in any::<u64>()) {
+        let mut other = raw.clone();
+        // A permutation by the seed.
+        for at in (1..other.len()).rev() {
+            let with = usize::try_from(seed.rotate_left(u32::try_from(at).unwrap()) % (at as u64 + 1)).unwrap();
+            other.swap(at, with);
+        }
+        let (one, two) = (view(nodes, &raw), view(nodes, &other));
+        prop_assert_eq!(one.steps(), two.steps());
+        let spots = spots(nodes);
+        let target = [spots[0]];
+        let (near, far) = (one.distances(&target, every), two.distances(&target, every));
+        prop_assert_eq!(&near, &far);
+        for start in &spots {
+            let (a, b) = (one.shortest(*start, &near, every, Limits::default()), two.shortest(*start, &far, every, Limits::default()));
+            prop_assert_eq!(cut(&a, |_| true), cut(&b, |_| true));
+            prop_assert_eq!(a, b);
+        }
+    }
+
+    #[test]
+    fn the_cut_is_part_of_most_paths((nodes, raw) in raw(), kept in 0u32..4) {
+        let view = view(nodes, &raw);
+        let spots = spots(nodes);
+        let distances = view.distances(&[spots[0]], every);
+        let removable = |at: u32| at % 4 != kept;
+        for start in &spots {
+            let paths = view.shortest(*start, &distances, every, Limits::default());
+            let mut counts: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+            for path in &paths {
+                for (depth, step) in path.steps.iter().enumerate() {
+                    let entry = counts.entry(*step).or_insert((0, depth));
+                    *entry = (entry.0 + 1, entry.1.min(depth));
+                }
+            }
+            let mut best: Option<(usize, usize, u32)> = None;
+            for (step, (count, depth)) in counts.into_iter().filter(|(step, _)| removable(*step)) {
+                let better = best.is_none_or(|(most, near, _)| count > most || (count == most && depth < near));
+                best = if better { Some((count, depth, step)) } else { best };
+            }
+            let expected = best.map(|(paths, _, step)| Cut { step, paths });
+            prop_assert_eq!(cut(&paths, removable), expected);
+        }
+    }
+
+    #[test]
+    fn components_are_what_leads_to_each_other((nodes, raw) in raw()) {
+        let view = view(nodes, &raw);
+        let spots = spots(nodes);
+        let admits = |step: &Step| step.kind == EdgeKind::MemberOf;
+        let components = Components::new(&view, admits);
+        let leads: Vec<_> = spots.iter().map(|to| view.distances(&[*to], admits)).collect();
+        let leads = |from: Spot, to: Spot| leads[to.index()].get(from).is_some();
+        let reached = components.fold(&view, admits, |spot| 1u32 << spot.index(), |a, b| a | b);
+        for a in &spots {
+            let own = components.of(*a).unwrap();
+            prop_assert!(own < components.count());
+            for b in &spots {
+                prop_assert_eq!(own == components.of(*b).unwrap(), leads(*a, *b) && leads(*b, *a));
+                prop_assert_eq!(reached[own] & (1 << b.index()) != 0, leads(*a, *b));
+            }
+        }
+        for step in view.steps().iter().filter(|step| admits(step)) {
+            prop_assert!(components.of(step.to) <= components.of(step.from));
+        }
+    }
+}
+
+#[test]
+fn of_two_equal_steps_the_proven_one_stays_and_what_is_disproven_is_left_out() {
+    let view = view(2, &[(0, 1, 1, 0, 2), (0, 1, 1, 0, 0), (1, 1, 0, 0, 1)]);
+    assert_eq!(view.steps().iter().map(|step| step.state).collect::<Vec<_>>(), [Tri::True]);
+}
+
+#[test]
+fn ties_are_broken_by_kind_then_node_then_tag() {
+    // 0 → 3 by two groups, two grants each; and by a control.
+    let raw = [(0, 2, 1, 0, 0), (0, 0, 2, 0, 0), (0, 0, 1, 0, 0), (1, 1, 3, 1, 0), (1, 1, 3, 0, 0), (2, 1, 3, 0, 0)];
+    let view = view(4, &raw);
+    let distances = view.distances(&[spots(4)[3]], every);
+    let paths = view.shortest(spots(4)[0], &distances, every, Limits { paths: 9, steps: 12 });
+    let told: Vec<_> = keys(&view, &paths).iter().map(|path| (path[0].1, path[0].2.index(), path[1].3)).collect();
+    let (controls, member) = (EdgeKind::CanControl, EdgeKind::MemberOf);
+    assert_eq!(told, [(member, 1, 0), (member, 1, 1), (member, 2, 0), (controls, 1, 0), (controls, 1, 1)]);
+}
+
+/// A chain with a way back in each link, as deep as the input likes.
+#[test]
+fn depth_costs_memory_and_no_stack() {
+    let nodes = 300_000;
+    let chain: Vec<Raw> = (1..nodes).map(|at| (at - 1, 0, at, 0, 0)).collect();
+    let straight = view(nodes, &chain);
+    let components = Components::new(&straight, every);
+    assert_eq!(components.count(), nodes);
+    let all = spots(nodes);
+    let last = components.fold(&straight, every, Spot::index, |a, b| a.max(*b));
+    assert_eq!(last[components.of(all[0]).unwrap()], nodes - 1);
+    let distances = straight.distances(&[all[nodes - 1]], every);
+    assert_eq!(distances.get(all[0]), Some(u32::try_from(nodes).unwrap() - 1));
+    assert!(straight.shortest(all[0], &distances, every, Limits::default()).is_empty(), "beyond the cap");
+    assert_eq!(straight.shortest(all[nodes - 13], &distances, every, Limits::default()).len(), 1);
+    let circle: Vec<Raw> = chain.iter().copied().chain([(nodes - 1, 0, 0, 0, 0)]).collect();
+    assert_eq!(Components::new(&view(nodes, &circle), every).count(), 1);
+}
+
+/// One node that stands for a class, between many that control it and many that are of it: no product.
+#[test]
+fn a_class_is_one_node() {
+    let many = 50_000;
+    let mut builder = ViewBuilder::new(2 * many + 1).unwrap();
+    let class = builder.class().unwrap();
+    let all = spots(2 * many + 2);
+    let target = all[2 * many];
+    for at in 0..many {
+        let step = |from, kind, to| Step { from, kind, to, tag: 0, state: Tri::True };
+        builder.add(step(all[at], EdgeKind::Granted, class));
+        builder.add(step(class, EdgeKind::CanControl, all[many + at]));
+    }
+    builder.add(Step { from: all[2 * many - 1], kind: EdgeKind::Granted, to: target, tag: 0, state: Tri::True });
+    let view = builder.build().unwrap();
+    assert_eq!(view.steps().len(), 2 * many + 1);
+    let distances = view.distances(&[target], every);
+    // Of the class only the one that leads on is left to look at.
+    let narrowed = view.towards(&distances);
+    assert_eq!(narrowed.steps().len(), many + 2);
+    for start in [all[0], all[many - 1]] {
+        let paths = narrowed.shortest(start, &distances, every, Limits::default());
+        assert_eq!(paths.iter().map(|path| path.steps.len()).collect::<Vec<_>>(), [3]);
+    }
+}

@@ -1,0 +1,40 @@
+//! `application-credentials`: who may add a credential to any application of a tenant can act as each that accepts one.
+//!
+//! One node stands for all that accept: holders lead to it, it leads to them. A lock that was not read leaves the step
+//! unproven.
+
+use sv0_graph::EdgeKind;
+
+use super::{Class, Derivation, Fact, Overlay, accepts, granted, holds, unlocked};
+
+pub(super) const DERIVATION: Derivation = Derivation {
+    id: "application-credentials",
+    version: 1,
+    needs: &["applications", "servicePrincipals", "directoryRoleAssignments", "appRoleAssignments"],
+    gives: "The holder of a right over all applications can act as each enabled one of the tenant's own that does not \
+            lock its credentials.",
+    trap: "Managed identities accept no credentials; what a foreign application accepts is decided where it lives; an \
+           administrative unit holds no applications.",
+    derive,
+};
+
+fn derive(overlay: &mut Overlay<'_>) {
+    let graph = overlay.graph;
+    for edge in overlay.edges(EdgeKind::Granted) {
+        let Some((known, None)) = granted(graph, edge) else { continue };
+        if !known.adds_credentials {
+            continue;
+        }
+        let Some(applications) = overlay.class(Class::Applications, edge.from) else { continue };
+        let fact = (holds(edge, overlay.as_of), Fact::Applications(edge));
+        overlay.step(edge.from.into(), EdgeKind::Granted, applications, fact);
+    }
+    for target in graph.node_indexes().filter_map(|ix| accepts(graph, ix)) {
+        let id = &graph.node(target.principal).id;
+        // Where nobody may add to all of them, there is no class either.
+        let class = (Class::Applications, id.system(), id.tenant());
+        let Some(applications) = overlay.classes.get(&class).copied() else { continue };
+        let fact = (unlocked(graph, target), Fact::Accepts(target));
+        overlay.step(applications, EdgeKind::CanControl, target.principal.into(), fact);
+    }
+}

@@ -1,0 +1,191 @@
+//! Named derivations: takes the facts of a graph, gives steps of authority that no single fact says.
+//!
+//! Each derivation is a file: what it needs, what it gives, its trap, and the function that does it, next to each other;
+//! [`DERIVATIONS`] is the list of all. Evidence that rests on one names it (`owner-credentials/1`), and the list is part of
+//! the rule pack. Pure, one pass over what it needs each. "Controls all that accept" is one node that stands for the class,
+//! never a step for each pair. A step whose condition is not weighed, or that must be activated first, is not proven.
+
+mod application_credentials;
+mod membership;
+mod owner_credentials;
+mod routes;
+mod scoped_credentials;
+mod tenant_control;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sv0_graph::paths::{Spot, Step, ViewBuilder};
+use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
+
+pub(crate) use owner_credentials::manages_owned;
+pub(crate) use routes::{By, Composition, CutEdge, Leg, Routes, Through};
+
+use crate::tiers::{self, Known};
+
+/// A derivation: what people know of it, and the function.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Derivation {
+    /// `group-membership`.
+    pub id: &'static str,
+    /// Set anew whenever what it gives changes.
+    pub version: u16,
+    /// Collections that it reads.
+    pub needs: &'static [&'static str],
+    /// What it gives.
+    pub gives: &'static str,
+    /// What looks like it and is not.
+    pub trap: &'static str,
+    #[serde(skip)]
+    derive: for<'g> fn(&mut Overlay<'g>),
+}
+
+impl Derivation {
+    /// As evidence names it: `group-membership/1`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.id, self.version)
+    }
+}
+
+/// Every derivation, in the order in which they run.
+pub const DERIVATIONS: &[Derivation] = &[
+    membership::DERIVATION,
+    tenant_control::DERIVATION,
+    application_credentials::DERIVATION,
+    owner_credentials::DERIVATION,
+    scoped_credentials::DERIVATION,
+];
+
+/// The service principal that somebody can act as, by a credential that is added to it or to its application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Target {
+    principal: NodeIx,
+    application: NodeIx,
+}
+
+/// What a step stands for.
+#[derive(Clone, Copy, Debug)]
+enum Fact<'g> {
+    /// A membership.
+    Member(&'g Edge),
+    /// A grant that holds the whole tenant.
+    Tenant(&'g Edge),
+    /// A grant that lets its holder add a credential to any application of the tenant.
+    Applications(&'g Edge),
+    /// The application is one of those.
+    Accepts(Target),
+    /// The record of an owner, and the permission by which it manages what it owns.
+    Owner { edge: &'g Edge, permitted: &'g Edge, target: Target },
+    /// The same as `Applications` over one object.
+    Scoped { edge: &'g Edge, target: Target },
+}
+
+/// What one node stands for in place of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// All of a tenant.
+    Tenant,
+    /// Every application of a tenant that accepts a credential.
+    Applications,
+}
+
+/// Steps under construction.
+struct Overlay<'g> {
+    graph: &'g Graph,
+    as_of: Timestamp,
+    builder: ViewBuilder,
+    facts: Vec<Fact<'g>>,
+    classes: BTreeMap<(Class, &'g str, &'g str), Spot>,
+}
+
+impl<'g> Overlay<'g> {
+    /// The node that stands for a class in the tenant of `ix`; nothing when no more nodes can be counted.
+    fn class(&mut self, class: Class, ix: NodeIx) -> Option<Spot> {
+        let id = &self.graph.node(ix).id;
+        let key = (class, id.system(), id.tenant());
+        if let Some(spot) = self.classes.get(&key) {
+            return Some(*spot);
+        }
+        let spot = self.builder.class().ok()?;
+        self.classes.insert(key, spot);
+        Some(spot)
+    }
+
+    fn step(&mut self, from: Spot, kind: EdgeKind, to: Spot, (state, fact): (Tri, Fact<'g>)) {
+        // Tags are in the order of derivations, then of the graph: equal input gives equal ties.
+        let Ok(tag) = u32::try_from(self.facts.len()) else { return };
+        if !state.is_false() && from != to {
+            self.builder.add(Step { from, kind, to, tag, state });
+            self.facts.push(fact);
+        }
+    }
+
+    fn edges(&self, kind: EdgeKind) -> impl Iterator<Item = &'g Edge> + use<'g> {
+        self.graph.edges().iter().filter(move |edge| edge.kind == kind)
+    }
+}
+
+/// Whether the edge holds: over or switched off is no, with a condition or to be activated first is not known.
+fn holds(edge: &Edge, as_of: Timestamp) -> Tri {
+    if edge.state == EdgeState::Disabled || edge.until.is_some_and(|until| until <= as_of) {
+        return Tri::False;
+    }
+    if edge.condition.is_some() {
+        return Tri::Unknown(UnknownReason::Unparsable);
+    }
+    if edge.state == EdgeState::Eligible { Tri::Unknown(UnknownReason::DynamicValue) } else { Tri::True }
+}
+
+/// What a grant is of, and the vendor's scope when that is not the whole tenant. None for what the tables do not know.
+fn granted<'g>(graph: &Graph, edge: &'g Edge) -> Option<(&'static Known, Option<&'g str>)> {
+    let role = edge.role.as_deref()?;
+    match graph.node(edge.to).kind {
+        NodeKind::System => {
+            let scope = edge.scope.as_deref()?;
+            Some((tiers::directory_role(role)?, Some(scope).filter(|scope| *scope != "/")))
+        }
+        // An application permission is never a member's through its group.
+        NodeKind::ServicePrincipal if graph.node(edge.from).kind != NodeKind::Group => {
+            Some((tiers::permission_of(graph.node(edge.to).text(attr::APP_ID)?, role)?, None))
+        }
+        _ => None,
+    }
+}
+
+/// A service principal of the tenant's own, enabled, to which a credential may be added. Managed identities accept none
+/// (the platform keeps theirs); what a foreign application accepts is decided where it lives.
+fn accepts(graph: &Graph, ix: NodeIx) -> Option<Target> {
+    let node = graph.node(ix);
+    let own = node.text(attr::HOME_TENANT).is_some_and(|home| home.eq_ignore_ascii_case(node.id.tenant()));
+    let runs = node.flag(attr::ENABLED) == Some(true) && node.flag(attr::VENDOR_DISABLED) != Some(true);
+    if node.kind != NodeKind::ServicePrincipal || !own || !runs {
+        return None;
+    }
+    let application = graph.incoming(ix, EdgeKind::Instantiates).next()?.from;
+    Some(Target { principal: ix, application })
+}
+
+/// Whether the application leaves the credentials of its service principals open to change.
+fn unlocked(graph: &Graph, target: Target) -> Tri {
+    !graph.node(target.application).is(attr::CREDENTIALS_LOCKED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn derivations_have_names_of_their_own_and_say_what_they_are() {
+        let ids: BTreeSet<&str> = DERIVATIONS.iter().map(|derivation| derivation.id).collect();
+        assert_eq!(ids.len(), DERIVATIONS.len());
+        for derivation in DERIVATIONS {
+            assert!(derivation.version > 0 && !derivation.needs.is_empty(), "{}", derivation.id);
+            assert!(derivation.gives.ends_with('.') && derivation.trap.ends_with('.'), "{}", derivation.id);
+        }
+        assert_eq!(membership::DERIVATION.name(), "group-membership/1");
+    }
+}

@@ -1,0 +1,244 @@
+//! The ways to a whole tenant: takes the steps of every derivation, gives for an identity the shortest ones, what each
+//! step stands for, and the step to cut.
+//!
+//! Distances are computed once for all identities; what does not lead to a tenant is dropped before any search.
+
+use jiff::Timestamp;
+use sv0_graph::paths::{Distances, Limits, Path, Spot, Step, StepIx, View, ViewBuilder, cut};
+use sv0_graph::{Components, Edge, EdgeKind, Graph, NodeIx, Tri, UnknownReason};
+
+use super::{Class, DERIVATIONS, Fact, Overlay, Target};
+use crate::authority::{self, Grant, earlier};
+
+/// Which steps count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Through {
+    /// Roles and permissions over the whole tenant, and memberships: what somebody holds. Whether an owner gains by what it
+    /// owns is asked against this.
+    Roles,
+    /// Everything.
+    Anything,
+}
+
+/// By what somebody can act as another identity.
+#[derive(Clone, Debug)]
+pub(crate) enum By<'g> {
+    /// A right to add credentials.
+    Grant(Grant<'g>),
+    /// The record of an owner, and the permission to manage what it owns.
+    Owner { edge: &'g Edge, permitted: &'g Edge },
+}
+
+/// One identity that is acted as on the way.
+#[derive(Clone, Debug)]
+pub(crate) struct Leg<'g> {
+    pub(crate) by: By<'g>,
+    /// A service principal of the same tenant.
+    pub(crate) target: NodeIx,
+    /// Its application.
+    pub(crate) application: NodeIx,
+}
+
+/// What has to be taken away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CutEdge<'g> {
+    Member(&'g Edge),
+    Grant(&'g Edge),
+    Owner(&'g Edge),
+}
+
+/// How an identity comes to hold the whole tenant by acting as others. The shortest way of those that are known best.
+#[derive(Clone, Debug)]
+pub(crate) struct Composition<'g> {
+    /// Whom it acts as, in turn; at least one.
+    pub(crate) legs: Vec<Leg<'g>>,
+    /// What the last of them holds.
+    pub(crate) held: Grant<'g>,
+    /// Whether every step is proven.
+    pub(crate) state: Tri,
+    /// Whether the first step that is not proven is a lock that was not read. Else it is a grant or a membership.
+    pub(crate) lock_unread: bool,
+    /// The edge whose removal cuts most ways, and how many of them.
+    pub(crate) cut: Option<(CutEdge<'g>, usize)>,
+    /// How many of the shortest ways were looked at.
+    pub(crate) ways: usize,
+    /// The next instant at which a grant or membership on the way ends by itself.
+    pub(crate) ends: Option<Timestamp>,
+}
+
+impl<'g> Composition<'g> {
+    /// The grant by which the first step is taken, unless it is an owner's.
+    pub(crate) fn first_grant(&self) -> Option<&Grant<'g>> {
+        match &self.legs.first()?.by {
+            By::Grant(grant) => Some(grant),
+            By::Owner { .. } => None,
+        }
+    }
+}
+
+/// What the steps that lead to a tenant stand for, by tag, ascending. All others are forgotten.
+#[derive(Debug, Default)]
+struct Facts<'g>(Vec<(u32, Fact<'g>)>);
+
+impl<'g> Facts<'g> {
+    fn of(view: &View, all: &[Fact<'g>]) -> Self {
+        let mut kept: Vec<(u32, Fact<'g>)> =
+            view.steps().iter().filter_map(|step| Some((step.tag, *all.get(step.tag as usize)?))).collect();
+        kept.sort_unstable_by_key(|(tag, _)| *tag);
+        Self(kept)
+    }
+
+    fn find(&self, step: &Step) -> Option<&Fact<'g>> {
+        let at = self.0.binary_search_by_key(&step.tag, |(tag, _)| *tag).ok()?;
+        self.0.get(at).map(|(_, fact)| fact)
+    }
+
+    /// Whether a step is one of roles, permissions and memberships.
+    fn of_roles(&self, step: &Step) -> bool {
+        !matches!(self.find(step), Some(Fact::Owner { .. } | Fact::Scoped { .. }))
+    }
+}
+
+/// Every way to a whole tenant.
+#[derive(Debug, Default)]
+pub(crate) struct Routes<'g> {
+    view: View,
+    facts: Facts<'g>,
+    by_roles: Distances,
+    proven: Distances,
+    possible: Distances,
+    /// By node: whether it, or a group that it is in, holds any grant.
+    grants_behind: Vec<bool>,
+}
+
+impl<'g> Routes<'g> {
+    /// Runs every derivation.
+    pub(crate) fn new(graph: &'g Graph, as_of: Timestamp) -> Self {
+        // More steps than can be counted do not fit into any memory either: nothing is then said by composition.
+        Self::of(graph, as_of).unwrap_or_default()
+    }
+
+    fn of(graph: &'g Graph, as_of: Timestamp) -> Option<Self> {
+        let nodes = graph.node_indexes();
+        let builder = ViewBuilder::new(nodes.len()).ok()?;
+        let mut overlay =
+            Overlay { graph, as_of, builder, facts: Vec::new(), classes: std::collections::BTreeMap::new() };
+        for derivation in DERIVATIONS {
+            (derivation.derive)(&mut overlay);
+        }
+        let Overlay { builder, facts, classes, .. } = overlay;
+        let tenants: Vec<Spot> =
+            classes.iter().filter(|((class, ..), _)| *class == Class::Tenant).map(|(_, spot)| *spot).collect();
+        let all = builder.build().ok()?;
+        let grants_behind = grants_behind(graph, &all, &nodes.collect::<Vec<_>>());
+        let possible = all.distances(&tenants, |_| true);
+        let view = all.towards(&possible);
+        let facts = Facts::of(&view, &facts);
+        let by_roles = view.distances(&tenants, |step| step.state.is_true() && facts.of_roles(step));
+        let proven = view.distances(&tenants, |step| step.state.is_true());
+        Some(Self { view, facts, by_roles, proven, possible, grants_behind })
+    }
+
+    /// Whether a grant lies behind this node: where none does, groups need not be followed.
+    pub(crate) fn grants_behind(&self, ix: NodeIx) -> bool {
+        self.grants_behind.get(ix.index()).copied().unwrap_or(true)
+    }
+
+    /// How `principal` comes to hold the whole tenant by acting as others: a proven way, or else one of which it is proven
+    /// that `principal` takes the first step.
+    pub(crate) fn composition(&self, graph: &'g Graph, principal: NodeIx, through: Through) -> Option<Composition<'g>> {
+        let admits = |step: &Step| through == Through::Anything || self.facts.of_roles(step);
+        let certain = |step: &Step| step.state.is_true() && admits(step);
+        let distances = if through == Through::Roles { &self.by_roles } else { &self.proven };
+        let start = Spot::from(principal);
+        let mut ways = self.view.shortest(start, distances, certain, Limits::default());
+        if ways.is_empty() {
+            ways = self.view.shortest(start, &self.possible, admits, Limits::default());
+            ways.retain(|way| self.begins_proven(way));
+        }
+        let first = ways.first()?;
+        let (legs, held) = self.legs(graph, first)?;
+        let doubt = first.steps.iter().map(|at| self.view.step(*at)).find(|step| !step.state.is_true());
+        let lock = |reason| reason != UnknownReason::DynamicValue && reason != UnknownReason::Unparsable;
+        let cut = cut(&ways, |at| self.removable(at).is_some());
+        Some(Composition {
+            legs,
+            held,
+            state: self.view.state(first),
+            lock_unread: doubt.is_some_and(|step| matches!(step.state, Tri::Unknown(reason) if lock(reason))),
+            cut: cut.and_then(|cut| Some((self.removable(cut.step)?, cut.paths))),
+            ways: ways.len(),
+            ends: first.steps.iter().fold(None, |ends, at| earlier(ends, self.ends(*at))),
+        })
+    }
+
+    fn fact(&self, at: StepIx) -> Option<&Fact<'g>> {
+        self.facts.find(self.view.step(at))
+    }
+
+    /// Whether all up to the first right over others is proven: it does administer their credentials.
+    fn begins_proven(&self, way: &Path) -> bool {
+        let upto = way.steps.iter().position(|at| !matches!(self.fact(*at), Some(Fact::Member(_))));
+        let begin = upto.and_then(|upto| way.steps.get(..=upto));
+        let controls =
+            upto.and_then(|upto| self.fact(way.steps[upto])).is_some_and(|fact| !matches!(fact, Fact::Tenant(_)));
+        controls && begin.is_some_and(|steps| steps.iter().all(|at| self.view.step(*at).state.is_true()))
+    }
+
+    /// What the steps of a way stand for. None when it acts as nobody.
+    fn legs(&self, graph: &'g Graph, way: &Path) -> Option<(Vec<Leg<'g>>, Grant<'g>)> {
+        let mut legs = Vec::new();
+        let mut members: Vec<&'g Edge> = Vec::new();
+        let mut by = None;
+        for at in &way.steps {
+            match *self.fact(*at)? {
+                Fact::Member(edge) => members.push(edge),
+                Fact::Applications(edge) => by = authority::described(graph, &std::mem::take(&mut members), edge),
+                Fact::Accepts(target) => legs.push(leg(By::Grant(by.take()?), target)),
+                Fact::Owner { edge, permitted, target } => legs.push(leg(By::Owner { edge, permitted }, target)),
+                Fact::Scoped { edge, target } => {
+                    let grant = authority::described(graph, &std::mem::take(&mut members), edge)?;
+                    legs.push(leg(By::Grant(grant), target));
+                }
+                Fact::Tenant(edge) if !legs.is_empty() => {
+                    return Some((legs, authority::described(graph, &members, edge)?));
+                }
+                Fact::Tenant(_) => return None,
+            }
+        }
+        None
+    }
+
+    fn removable(&self, at: StepIx) -> Option<CutEdge<'g>> {
+        match *self.fact(at)? {
+            Fact::Member(edge) => Some(CutEdge::Member(edge)),
+            Fact::Tenant(edge) | Fact::Applications(edge) | Fact::Scoped { edge, .. } => Some(CutEdge::Grant(edge)),
+            Fact::Owner { edge, .. } => Some(CutEdge::Owner(edge)),
+            Fact::Accepts(_) => None,
+        }
+    }
+
+    fn ends(&self, at: StepIx) -> Option<Timestamp> {
+        match self.fact(at)? {
+            Fact::Member(edge) | Fact::Tenant(edge) | Fact::Applications(edge) | Fact::Scoped { edge, .. } => {
+                edge.until
+            }
+            Fact::Owner { edge, permitted, .. } => earlier(edge.until, permitted.until),
+            Fact::Accepts(_) => None,
+        }
+    }
+}
+
+const fn leg(by: By<'_>, target: Target) -> Leg<'_> {
+    Leg { by, target: target.principal, application: target.application }
+}
+
+/// By node, whether a grant stands at it or at a group that it leads to.
+fn grants_behind(graph: &Graph, view: &View, nodes: &[NodeIx]) -> Vec<bool> {
+    let member = |step: &Step| step.kind == EdgeKind::MemberOf;
+    let components = Components::new(view, member);
+    let grants = |spot: Spot| nodes.get(spot.index()).is_some_and(|ix| !graph.out(*ix, EdgeKind::Granted).is_empty());
+    let behind = components.fold(view, member, grants, |a, b| a || *b);
+    let at = |ix: &NodeIx| components.of(Spot::from(*ix)).and_then(|component| behind.get(component).copied());
+    nodes.iter().map(|ix| at(ix).unwrap_or(true)).collect()
+}
