@@ -53,7 +53,8 @@ impl World {
     }
 
     fn empty(&self, namespace: &str) -> Result<()> {
-        let wishes = "connectorinstances,scanschedules,estates.securityv0.com,resourcequotas,limitranges";
+        let wishes =
+            "connectorinstances,scanschedules,findingexceptions,estates.securityv0.com,resourcequotas,limitranges";
         self.kubectl.run(&["delete", wishes, "--all", "-n", namespace, "--wait=true", "--timeout=60s"])?;
         self.kubectl.run(&["delete", "jobs", "--all", "-n", namespace, "--wait=true", "--timeout=60s"])?;
         self.kubectl.run(&["delete", "jobs", "--all", "-n", SYSTEM, "--wait=true", "--timeout=60s"])?;

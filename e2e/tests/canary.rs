@@ -103,6 +103,7 @@ fn objects(world: &World) -> Result<Places> {
         "connectorinstances",
         "estates.securityv0.com",
         "scanschedules",
+        "findingexceptions",
         "jobs",
         "pods",
         "configmaps",

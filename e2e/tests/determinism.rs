@@ -151,7 +151,15 @@ fn shuffled(inputs: &[Input], seed: u64) -> Vec<Input> {
 }
 
 fn config(as_of: Timestamp, threads: usize) -> Config {
-    Config { as_of, estate: EstateSpec::default(), waiting: Vec::new(), max_findings: 1000, ledger: None, threads }
+    Config {
+        as_of,
+        estate: EstateSpec::default(),
+        waiting: Vec::new(),
+        exceptions: Vec::new(),
+        max_findings: 1000,
+        ledger: None,
+        threads,
+    }
 }
 
 /// The canonical bytes of every Finding's spec.

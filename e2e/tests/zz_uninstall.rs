@@ -82,7 +82,7 @@ fn uninstalling_hangs_nowhere_and_installing_goes_on() -> Result<()> {
     assert!(claim.is_some(), "the store's volume claim is gone");
 
     // The definitions stay, and with them what was found.
-    for kind in ["connectorinstances", "scanschedules", "estates", "findings"] {
+    for kind in ["connectorinstances", "scanschedules", "estates", "findings", "findingexceptions"] {
         world.kubectl.get(&["crd", &format!("{kind}.securityv0.com")])?;
     }
     assert_eq!(findings(&world, STAYING)?, kept, "findings are readable without the operator");

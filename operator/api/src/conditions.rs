@@ -26,6 +26,8 @@ pub const COLLECTION_CHANGE_PENDING: &str = "CollectionChangePending";
 pub const EVALUATED: &str = "Evaluated";
 /// On an Estate: there are more findings than are kept as resources; the evidence pack holds all.
 pub const FINDINGS_TRUNCATED: &str = "FindingsTruncated";
+/// On a FindingException: Findings are accepted because of it.
+pub const ACTIVE: &str = "Active";
 
 /// The value `True`.
 pub const TRUE: &str = "True";

@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_yaml::Value;
 
-use crate::{ConnectorInstance, Estate, Finding, ScanSchedule};
+use crate::{ConnectorInstance, Estate, Finding, FindingException, ScanSchedule};
 
 /// One generated file.
 pub struct Generated {
@@ -18,7 +18,8 @@ pub struct Generated {
 
 /// All kinds, in alphabetical order.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![ConnectorInstance::crd(), Estate::crd(), Finding::crd(), ScanSchedule::crd()];
+    let mut crds =
+        vec![ConnectorInstance::crd(), Estate::crd(), Finding::crd(), FindingException::crd(), ScanSchedule::crd()];
     for crd in &mut crds {
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {

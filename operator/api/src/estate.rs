@@ -29,6 +29,7 @@ pub const ESTATE_NAME: &str = "default";
     printcolumn(name = "High", type_ = "integer", json_path = ".status.counts.bySeverity.high"),
     printcolumn(name = "Medium", type_ = "integer", json_path = ".status.counts.bySeverity.medium"),
     printcolumn(name = "Open", type_ = "integer", json_path = ".status.counts.byState.open"),
+    printcolumn(name = "Accepted", type_ = "integer", json_path = ".status.counts.byState.accepted", priority = 1),
     printcolumn(name = "As Of", type_ = "string", json_path = ".status.asOf"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name == 'default'")
@@ -63,6 +64,10 @@ pub struct EstateSpec {
         .message("each of spec.declaredPurposes needs systems, domains or both: what the identity may reach"))]
     #[schemars(length(max = 256))]
     pub declared_purposes: Vec<DeclaredPurpose>,
+
+    /// How long what is over is kept.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 /// A snapshot that is accepted as the state that drift is measured from.
@@ -116,6 +121,21 @@ pub enum PurposeDomain {
     Conversations,
     /// Notebooks.
     Notes,
+}
+
+/// How long what is over is kept.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Retention {
+    /// A Finding that was resolved stays for this many days, then it is deleted. Evidence packs keep what they hold.
+    #[schemars(range(min = 1, max = 366))]
+    pub resolved_days: i32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { resolved_days: 30 }
+    }
 }
 
 /// Limits that rules compare with, in days.
@@ -200,6 +220,9 @@ pub struct EstateStatus {
     /// Findings in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<FindingCounts>,
+    /// The `FindingExceptions` that were evaluated, in numbers; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exceptions: Option<ExceptionCounts>,
     /// What the evaluation could not see, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -287,6 +310,29 @@ pub struct StateCounts {
     pub resolved: i32,
     /// Accepted.
     pub accepted: i32,
+}
+
+/// `FindingExceptions` in numbers. Each one's own status says more.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExceptionCounts {
+    /// `sha256:<hex>` over the UIDs and generations of all of them: another set is evaluated anew.
+    pub digest: String,
+    /// Those because of which Findings are accepted.
+    #[serde(default)]
+    pub active: i32,
+    /// Those that are in force and match nothing.
+    #[serde(default)]
+    pub idle: i32,
+    /// Those whose `expiresAt` has passed.
+    #[serde(default)]
+    pub expired: i32,
+    /// Those that would last longer than 366 days, and accept nothing.
+    #[serde(default)]
+    pub too_long: i32,
+    /// Those beyond the oldest 200, which is what one evaluation takes.
+    #[serde(default)]
+    pub left_out: i32,
 }
 
 /// A collection of an instance that the evaluation could not rely on.

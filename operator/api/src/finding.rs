@@ -12,6 +12,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Acceptance;
+
 /// Label: rule id in lower case.
 pub const LABEL_RULE: &str = "securityv0.com/rule";
 /// Label: family.
@@ -134,8 +136,11 @@ pub struct FindingSpec {
     /// `as_of` of the evaluation that proved it gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Time>,
-    /// SHA-256, in hex, of the canonical JSON of this spec without `contentDigest`, `firstObserved`, `state` and
-    /// `resolvedAt`.
+    /// Who accepts the risk, when `state` is `Accepted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acceptance: Option<Acceptance>,
+    /// SHA-256, in hex, of the canonical JSON of this spec without `contentDigest`, `firstObserved`, `state`,
+    /// `resolvedAt` and `acceptance`.
     #[schemars(length(max = MAX_WORD))]
     pub content_digest: String,
 }
@@ -262,6 +267,16 @@ pub struct Subject {
     /// That instance's UID.
     #[schemars(length(max = MAX_WORD))]
     pub instance_uid: String,
+}
+
+impl Subject {
+    /// Whether `identity` is this subject's, `<system>:<tenant>:<kind>:<id>`.
+    pub fn is(&self, identity: &str) -> bool {
+        let parts = [&self.system, &self.tenant, &self.kind];
+        let rest =
+            parts.into_iter().try_fold(identity, |rest, part| rest.strip_prefix(part.as_str())?.strip_prefix(':'));
+        rest == Some(self.id.as_str())
+    }
 }
 
 /// Who answers for the subject.
@@ -414,6 +429,6 @@ pub enum FindingState {
     Open,
     /// A complete scan proved that it is gone.
     Resolved,
-    /// It holds and its risk is accepted.
+    /// It holds, and a FindingException accepts its risk until a day.
     Accepted,
 }

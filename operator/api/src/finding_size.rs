@@ -13,6 +13,10 @@ use crate::FindingSpec;
 pub const FINDING_BYTES: usize = 3_900;
 /// Most bytes of its spec as JSON. The rest of [`FINDING_BYTES`] is metadata: names, labels, UID, managed fields.
 pub const FINDING_SPEC_BYTES: usize = 2_900;
+/// Of these, what is kept free for the acceptance of the Finding's risk: accepting must not cut what the Finding says.
+pub const ACCEPTANCE_BYTES: usize = 200;
+/// Most bytes of a spec without an acceptance.
+const CONTENT_BYTES: usize = FINDING_SPEC_BYTES - ACCEPTANCE_BYTES;
 
 /// A list of the spec that can be cut.
 #[derive(Clone, Copy)]
@@ -38,25 +42,25 @@ const ORDER: [(Part, usize); 10] = [
     (Part::Parties, 0),
 ];
 
-/// Cuts `spec` until it takes at most [`FINDING_SPEC_BYTES`] as JSON, always in the same order: accountable parties
-/// (`total` still counts them), standards, evidence from its end (`evidenceOmitted` counts what is gone, one entry always
-/// stays), hops from the middle of the path, steps of remediation, and last the explanation. Returns whether it fits.
-/// Compute `contentDigest` after this.
+/// Cuts `spec` until it takes at most [`FINDING_SPEC_BYTES`] less [`ACCEPTANCE_BYTES`] as JSON, always in the same
+/// order: accountable parties (`total` still counts them), standards, evidence from its end (`evidenceOmitted` counts
+/// what is gone, one entry always stays), hops from the middle of the path, steps of remediation, and last the
+/// explanation. Returns whether it fits. Compute `contentDigest` after this, and set an acceptance after that.
 pub fn fit(spec: &mut FindingSpec) -> bool {
     let mut size = bytes(spec);
     for (part, least) in ORDER {
-        while size > FINDING_SPEC_BYTES {
+        while size > CONTENT_BYTES {
             let Some(freed) = cut(spec, part, least) else { break };
             size = size.saturating_sub(freed);
         }
     }
-    while size > FINDING_SPEC_BYTES && !spec.why.is_empty() {
+    while size > CONTENT_BYTES && !spec.why.is_empty() {
         let before = bytes(&spec.why);
         let keep = spec.why.chars().count() / 2;
         spec.why = spec.why.chars().take(keep).collect();
         size = size.saturating_sub(before - bytes(&spec.why));
     }
-    size <= FINDING_SPEC_BYTES
+    size <= CONTENT_BYTES
 }
 
 /// Takes one entry away, unless only `least` are left. Returns how many bytes shorter the spec is now.

@@ -1,5 +1,5 @@
-//! The resources of `securityv0.com/v1alpha1`: what users write (`ConnectorInstance`, `ScanSchedule`, `Estate`) and what
-//! they get (`Finding`). Types, limits and schemas only: no client, no clock, no decisions.
+//! The resources of `securityv0.com/v1alpha1`: what users write (`ConnectorInstance`, `ScanSchedule`, `Estate`,
+//! `FindingException`) and what they get (`Finding`). Types, limits and schemas only: no client, no clock, no decisions.
 
 // `KubeSchema` repeats each struct inside a function, `pub` included.
 #![allow(unreachable_pub)]
@@ -11,6 +11,7 @@ mod connector_instance;
 mod crds;
 mod estate;
 mod finding;
+mod finding_exception;
 mod finding_size;
 mod scan_schedule;
 
@@ -18,7 +19,8 @@ pub use connector_instance::*;
 pub use crds::{Generated, crds, generated_files};
 pub use estate::*;
 pub use finding::*;
-pub use finding_size::{FINDING_BYTES, FINDING_SPEC_BYTES, fit};
+pub use finding_exception::*;
+pub use finding_size::{ACCEPTANCE_BYTES, FINDING_BYTES, FINDING_SPEC_BYTES, fit};
 pub use scan_schedule::*;
 
 /// The API group of every resource.

@@ -7,7 +7,7 @@ use kube::core::cel::{validate_cel, validate_cel_update};
 use rstest::rstest;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sv0_api::{ConnectorInstance, Estate, ScanSchedule};
+use sv0_api::{ConnectorInstance, Estate, FindingException, ScanSchedule};
 
 const TENANT: &str = "0f0f0f0f-1111-2222-3333-444444444444";
 
@@ -204,4 +204,70 @@ fn there_is_one_estate_per_namespace() {
     let odd = json!({"trustedTenants": ["a b"]});
     let said = sentences(validate_cel(&typed::<Estate>("Estate", "default", &odd)));
     assert!(said.contains("trustedTenants holds tenant ids"), "{said}");
+}
+
+fn exception() -> Value {
+    json!({
+        "match": {"rules": ["CRED-002"], "maxSeverity": "Medium"}, "owner": "identity-team@example.com",
+        "reason": "Rotated by the vendor in March; until then the network keeps it apart.\nSee the risk register, R-17.",
+        "expiresAt": "2027-03-31T00:00:00Z"
+    })
+}
+
+fn exception_with(pointer: &str, value: Value) -> Value {
+    let mut spec = exception();
+    *spec.pointer_mut(pointer).expect("a field") = value;
+    spec
+}
+
+#[rstest]
+#[case::by_rule("a", exception())]
+#[case::by_finding("a", exception_with("/match", json!({"findings": ["cred-002-0123456789abcdef"]})))]
+#[case::by_subject("a", exception_with("/match", json!({"subjects": ["entra:t:ServicePrincipal:a/b (c)", "github:o:Repository:1"]})))]
+#[case::by_all("a", exception_with("/match", json!({"findings": ["f"], "rules": ["ORPH-001", "XSYS-005"], "subjects": ["aws:1:Role:arn:aws:iam::1:role/x"], "maxSeverity": "Critical"})))]
+#[case::other_alphabet("a", exception_with("/owner", json!("Ünal Çelik, 平台团队")))]
+#[case::quotes_in_the_reason("a", exception_with("/reason", json!("the vendor says \"in March\": see C:\\risks")))]
+#[case::longest_name(&"a".repeat(63), exception())]
+fn a_good_exception_is_taken(#[case] name: &str, #[case] spec: Value) {
+    let exception: FindingException = typed("FindingException", name, &spec);
+    assert_eq!(sentences(validate_cel(&exception)), "");
+}
+
+#[rstest]
+#[case::long_name(&"a".repeat(64), exception(), "at most 63 characters")]
+#[case::empty_match("a", exception_with("/match", json!({})), "would accept everything")]
+#[case::empty_lists("a", exception_with("/match", json!({"rules": [], "findings": [], "subjects": []})), "would accept everything")]
+#[case::severity_alone("a", exception_with("/match", json!({"maxSeverity": "Low"})), "would accept everything")]
+#[case::rule_as_pattern("a", exception_with("/match/rules", json!(["CRED-*"])), "such as CRED-002")]
+#[case::rule_in_lower_case("a", exception_with("/match/rules", json!(["CRED-001", "cred-002"])), "such as CRED-002")]
+#[case::narrower_claim("a", exception_with("/match/rules", json!(["CRED-002.n"])), "such as CRED-002")]
+#[case::finding_as_pattern("a", exception_with("/match", json!({"findings": ["cred-*"]})), "as kubectl get findings shows them")]
+#[case::bare_subject("a", exception_with("/match", json!({"subjects": ["0f0f0f0f-1111-2222-3333-444444444444"]})), "<system>:<tenant>:<kind>:<id>")]
+#[case::subject_of_two_lines("a", exception_with("/match", json!({"subjects": ["entra:t:ServicePrincipal:a\nb"]})), "full identities")]
+#[case::quoted_owner("a", exception_with("/owner", json!("the \"team\"")), "who accepts the risk")]
+#[case::blank_owner("a", exception_with("/owner", json!("  ")), "who accepts the risk")]
+#[case::owner_of_two_lines("a", exception_with("/owner", json!("a\nb")), "in one line")]
+#[case::owner_with_line_end("a", exception_with("/owner", json!("a\n")), "in one line")]
+#[case::blank_reason("a", exception_with("/reason", json!(" \n ")), "why the risk is accepted")]
+#[case::reason_with_tab("a", exception_with("/reason", json!("a\tb")), "without tabs")]
+#[case::reason_with_control("a", exception_with("/reason", json!("a\u{1b}[31m")), "in plain text")]
+fn a_bad_exception_is_refused_with_what_to_change(#[case] name: &str, #[case] spec: Value, #[case] sentence: &str) {
+    let exception: FindingException = typed("FindingException", name, &spec);
+    let said = sentences(validate_cel(&exception));
+    assert!(said.contains(sentence), "expected \"{sentence}\", got: {said}");
+}
+
+#[rstest]
+#[case("owner")]
+#[case("reason")]
+#[case("expiresAt")]
+#[case("match")]
+fn an_exception_without_owner_reason_end_or_match_is_none(#[case] field: &str) {
+    let mut spec = exception();
+    spec.as_object_mut().expect("an object").remove(field);
+    assert!(serde_json::from_value::<sv0_api::FindingExceptionSpec>(spec).is_err());
+    let crd = sv0_api::crds().into_iter().find(|crd| crd.spec.names.kind == "FindingException").expect("the kind");
+    let crd = serde_json::to_value(crd).expect("JSON");
+    let required = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"];
+    assert!(required.as_array().expect("a list").contains(&json!(field)), "{required}");
 }

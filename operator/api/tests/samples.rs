@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::core::cel::validate_cel;
-use sv0_api::{ConnectorInstance, Estate, ScanSchedule};
+use sv0_api::{ConnectorInstance, Estate, FindingException, ScanSchedule};
 
 fn samples() -> BTreeMap<String, serde_yaml::Value> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/samples"));
@@ -40,6 +40,10 @@ fn every_sample_is_accepted() {
                 assert!(validate_cel(&object).is_ok(), "{file}: {:?}", validate_cel(&object));
                 assert_eq!(object.spec, sv0_api::EstateSpec::default(), "{file} says that it shows the defaults");
             }
+            "FindingException" => {
+                let object: FindingException = serde_yaml::from_value(yaml).expect("readable");
+                assert!(validate_cel(&object).is_ok(), "{file}: {:?}", validate_cel(&object));
+            }
             "ServiceAccount" => {
                 let object: ServiceAccount = serde_yaml::from_value(yaml).expect("readable");
                 assert_eq!(object.metadata.labels.unwrap()["securityv0.com/scan"], "true");
@@ -55,5 +59,5 @@ fn every_sample_is_accepted() {
         }
         *kinds.entry(kind).or_default() += 1;
     }
-    assert_eq!(kinds.values().sum::<usize>(), 9, "{kinds:?}");
+    assert_eq!(kinds.values().sum::<usize>(), 10, "{kinds:?}");
 }

@@ -6,7 +6,9 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use rstest::rstest;
 use serde_json::{Value, json};
-use sv0_api::{ConnectorInstanceSpec, EstateSpec, FindingSpec, ScanScheduleSpec, crds, generated_files};
+use sv0_api::{
+    ConnectorInstanceSpec, EstateSpec, FindingExceptionSpec, FindingSpec, ScanScheduleSpec, crds, generated_files,
+};
 
 fn crd(kind: &str) -> Value {
     let found = crds().into_iter().find(|crd: &CustomResourceDefinition| crd.spec.names.kind == kind);
@@ -40,6 +42,7 @@ fn schemas(kind: &str) -> Vec<(String, Value)> {
 #[case("ConnectorInstance")]
 #[case("Estate")]
 #[case("Finding")]
+#[case("FindingException")]
 #[case("ScanSchedule")]
 fn a_definition_is_small_and_plain(#[case] kind: &str) {
     let crd = crd(kind);
@@ -83,6 +86,7 @@ fn ways_to_sign_in_are_one_union_and_the_status_says_what_is_granted() {
 #[case("ConnectorInstance")]
 #[case("Estate")]
 #[case("Finding")]
+#[case("FindingException")]
 #[case("ScanSchedule")]
 fn every_column_and_selectable_field_exists(#[case] kind: &str) {
     let version = crd(kind)["spec"]["versions"][0].clone();
@@ -114,6 +118,7 @@ fn a_finding_has_an_atomic_spec_no_status_and_selectable_fields() {
 #[rstest]
 #[case("ConnectorInstance")]
 #[case("Estate")]
+#[case("FindingException")]
 #[case("ScanSchedule")]
 fn the_others_have_a_status_whose_conditions_merge_by_type(#[case] kind: &str) {
     let version = crd(kind)["spec"]["versions"][0].clone();
@@ -170,7 +175,12 @@ fn defaults_are_idempotent() {
             "unusedCredentialDays": 90, "rareUseDays": 30, "expiryWarnDays": 30, "neverUsedGraceDays": 30
         })
     );
+    assert_eq!(stored["retention"], json!({"resolvedDays": 30}));
     round::<EstateSpec>("Estate", json!({"thresholds": {"rotateDays": 30}}));
+    let accepted = json!({
+        "match": {"rules": ["CRED-002"]}, "owner": "o", "reason": "r", "expiresAt": "2027-01-01T00:00:00Z"
+    });
+    assert_eq!(round::<FindingExceptionSpec>("FindingException", accepted.clone()), accepted, "nothing is filled in");
     round::<FindingSpec>("Finding", sample_finding());
 }
 

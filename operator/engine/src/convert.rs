@@ -98,6 +98,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         state: _,
         first_observed: _,
         resolved_at: _,
+        acceptance: _,
         content_digest: _,
     } = spec;
     let said = Said {
@@ -168,6 +169,7 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         state: FindingState::Open,
         first_observed: Time(as_of),
         resolved_at: None,
+        acceptance: None,
         // As long as the real one, so that the size is right before it is known.
         content_digest: "0".repeat(MAX_WORD),
     }
@@ -304,7 +306,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// A text without control and formatting characters and of at most `most` characters; what is cut ends in `…`.
-fn fit(text: &str, most: usize) -> String {
+pub(crate) fn fit(text: &str, most: usize) -> String {
     let clean = |c: char| if is_unsafe(c) { ' ' } else { c };
     if text.chars().count() <= most {
         return text.chars().map(clean).collect();

@@ -12,6 +12,7 @@ use sv0_graph::{Graph, Snapshot, TooManyRows};
 use sv0_protocol::EvaluateInput;
 use sv0_rules::Baseline;
 
+use crate::accept::{Exception, ExceptionNote, accept, ends};
 use crate::baseline::{self, BaselineNote};
 use crate::fold::fold;
 use crate::gaps::{Gap, Seen, gaps};
@@ -34,6 +35,8 @@ pub struct Config {
     pub estate: EstateSpec,
     /// UIDs of live instances without a usable snapshot.
     pub waiting: Vec<String>,
+    /// The estate's accepted risks, in any order.
+    pub exceptions: Vec<Exception>,
     /// Most Findings kept as resources.
     pub max_findings: usize,
     /// Digest of the previous ledger, for the pack's header.
@@ -73,6 +76,8 @@ pub struct Evaluation {
     pub baselines: Vec<BaselineNote>,
     /// What could not be relied on, most serious first.
     pub gaps: Vec<Gap>,
+    /// What became of each exception, in the order of names.
+    pub exceptions: Vec<ExceptionNote>,
     /// The earliest instant at which time alone may change a finding, one day from now at the latest.
     pub next_transition: Timestamp,
     /// The next ledger.
@@ -128,13 +133,13 @@ pub struct InputNote {
 /// Findings in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Open and accepted findings by severity rank, 1 to 5.
+    /// Open findings by severity rank, 1 to 5. Those whose risk is accepted are not among them.
     pub by_rank: BTreeMap<i32, usize>,
     /// Those of them that stand as resources.
     pub kept_by_rank: BTreeMap<i32, usize>,
-    /// Open and accepted findings by family.
+    /// Open findings by family.
     pub by_family: BTreeMap<String, usize>,
-    /// Findings that hold.
+    /// Findings that hold and whose risk nobody accepts.
     pub open: usize,
     /// Findings that were proven gone.
     pub resolved: usize,
@@ -197,18 +202,21 @@ pub fn evaluate(sources: impl Into<Sources>, previous: Ledger, config: &Config) 
     drop(graph);
 
     let rules = fire::rule_majors();
-    let situation =
-        Situation { as_of: config.as_of, live: &live, settled: &settled, revisions: &revisions, rules: &rules };
+    let retention = retention(&config.estate);
+    let (revisions, rules) = (&revisions, &rules);
+    let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, revisions, rules, retention };
     let mut merged = merge(fired.drafts, earlier, &situation);
 
     let folded = fold(&mut merged)?;
     let standing = Standing { kept: most_severe(&merged, &folded, config.max_findings), folded };
-    let mut tally = tally(&merged, &standing);
-    tally.outside_lane = fired.outside_lane;
-    let next_transition = next_transition(config.as_of, fired.next_transition, &merged);
     let instances = next_instances((views, firsts), remembered, &live, &notes);
     let ledger = next_ledger(&merged, &instances).write()?;
-    let pack = write_pack(config, (&notes, &judged.notes), &gaps, &merged, (&standing, &ledger.1))?;
+    // After the ledger, which remembers nothing of acceptance.
+    let accepted = accept(&mut merged, &standing.folded, &config.exceptions, config.as_of);
+    let mut tally = tally(&merged, &standing);
+    tally.outside_lane = fired.outside_lane;
+    let next_transition = next_transition(config, retention, fired.next_transition, &merged);
+    let pack = write_pack(config, (&notes, &judged.notes), &gaps, (&merged, &accepted), (&standing, &ledger.1))?;
     let mut findings = BTreeMap::new();
     let mut folded = BTreeMap::new();
     for (name, held) in merged.held {
@@ -225,6 +233,7 @@ pub fn evaluate(sources: impl Into<Sources>, previous: Ledger, config: &Config) 
         inputs: notes,
         baselines: judged.notes,
         gaps,
+        exceptions: accepted.notes,
         next_transition,
         ledger: Stored { bytes: ledger.0, digest: ledger.1 },
         pack: Stored { bytes: pack.0, digest: pack.1 },
@@ -304,7 +313,7 @@ fn tally(merged: &Merged, standing: &Standing) -> Tally {
             FindingState::Accepted => tally.accepted += 1,
         }
         tally.unseen += usize::from(*basis == crate::merge::Basis::Unseen);
-        if spec.state != FindingState::Resolved {
+        if spec.state == FindingState::Open {
             *tally.by_rank.entry(spec.severity_rank).or_default() += 1;
             *tally.kept_by_rank.entry(spec.severity_rank).or_default() += usize::from(standing.kept.contains(name));
             *tally.by_family.entry(convert::word(&spec.family)).or_default() += 1;
@@ -317,10 +326,17 @@ fn tally(merged: &Merged, standing: &Standing) -> Tally {
     tally
 }
 
-fn next_transition(as_of: Timestamp, rules: Option<Timestamp>, merged: &Merged) -> Timestamp {
+/// How long resolved findings stay.
+fn retention(estate: &EstateSpec) -> SignedDuration {
+    SignedDuration::from_hours(24 * i64::from(estate.retention.resolved_days))
+}
+
+fn next_transition(config: &Config, retention: SignedDuration, rules: Option<Timestamp>, merged: &Merged) -> Timestamp {
+    let as_of = config.as_of;
     let resolved = merged.held.values().filter_map(|held| held.remembered.spec.resolved_at.as_ref());
     let backstop = as_of.checked_add(BACKSTOP).unwrap_or(Timestamp::MAX);
-    let all = resolved.map(|at| retention_ends(at.0)).chain(rules).filter(|at| *at > as_of);
+    let leaving = resolved.map(|at| retention_ends(at.0, retention));
+    let all = leaving.chain(ends(&config.exceptions)).chain(rules).filter(|at| *at > as_of);
     all.min().map_or(backstop, |at| at.min(backstop))
 }
 

@@ -14,9 +14,6 @@ use sv0_rules::RuleFinding;
 
 use crate::ledger::{Dependency, Remembered};
 
-/// How long a resolved finding stays, counted from its `resolvedAt`.
-pub const RESOLVED_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
-
 /// A finding as the rules gave it, converted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
@@ -43,6 +40,8 @@ pub struct Situation<'a> {
     pub revisions: &'a BTreeMap<String, u32>,
     /// Ids of this version's rules with their major versions.
     pub rules: &'a BTreeMap<String, String>,
+    /// How long a resolved finding stays, counted from its `resolvedAt`.
+    pub retention: SignedDuration,
 }
 
 impl Situation<'_> {
@@ -170,7 +169,7 @@ fn absent(mut earlier: Remembered, now: &Situation<'_>) -> Result<Held, Removal>
         return Err(Removal::RuleRetired);
     }
     if let Some(Time(resolved_at)) = earlier.spec.resolved_at {
-        return if retention_ends(resolved_at) <= now.as_of {
+        return if retention_ends(resolved_at, now.retention) <= now.as_of {
             Err(Removal::RetentionOver)
         } else {
             Ok(Held { remembered: earlier, basis: Basis::Gone, full: None })
@@ -186,8 +185,8 @@ fn absent(mut earlier: Remembered, now: &Situation<'_>) -> Result<Held, Removal>
 }
 
 /// When a finding that was resolved at `resolved_at` leaves.
-pub fn retention_ends(resolved_at: Timestamp) -> Timestamp {
-    resolved_at.checked_add(RESOLVED_RETENTION).unwrap_or(Timestamp::MAX)
+pub fn retention_ends(resolved_at: Timestamp, retention: SignedDuration) -> Timestamp {
+    resolved_at.checked_add(retention).unwrap_or(Timestamp::MAX)
 }
 
 /// The part of a version before the first dot: what the name of a finding depends on.

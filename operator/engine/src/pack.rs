@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sv0_api::{EstateSpec, FindingSpec};
+use sv0_api::{EstateSpec, FindingExceptionSpec, FindingSpec};
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
+use crate::accept::{Accepted, ExceptionNote};
 use crate::baseline::{BaselineNote, Trouble};
 use crate::evaluate::{Config, InputNote, Standing};
 use crate::fire;
@@ -46,6 +47,9 @@ struct PackHeader<'a> {
     next_ledger: &'a str,
     rule_pack: PackRules,
     estate_spec: &'a EstateSpec,
+    /// The accepted risks, in the order of names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exceptions: Vec<PackException<'a>>,
     max_findings: usize,
     gaps: Vec<PackGap<'a>>,
     removed: BTreeMap<&'a str, &'static str>,
@@ -103,6 +107,26 @@ struct PackGap<'a> {
     permission: Option<&'a str>,
 }
 
+/// An exception with all that decided: a replay needs nothing else of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PackException<'a> {
+    name: &'a str,
+    uid: &'a str,
+    generation: i64,
+    created_at: Timestamp,
+    spec: &'a FindingExceptionSpec,
+    outcome: &'static str,
+    matched: usize,
+}
+
+/// What accepts a finding.
+#[derive(Serialize)]
+struct PackAcceptance<'a> {
+    exception: &'a str,
+    uid: &'a str,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PackFinding<'a> {
@@ -114,6 +138,9 @@ struct PackFinding<'a> {
     /// The finding that tells it, when it does not stand for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     folded_under: Option<&'a str>,
+    /// The exception that accepts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_by: Option<PackAcceptance<'a>>,
     /// As it stands, or would stand, as a resource.
     spec: &'a FindingSpec,
     /// With all evidence; absent when it does not fire now.
@@ -126,7 +153,7 @@ pub fn write_pack(
     config: &Config,
     (inputs, baselines): (&[InputNote], &[BaselineNote]),
     gaps: &[Gap],
-    merged: &Merged,
+    (merged, accepted): (&Merged, &Accepted),
     (standing, next_ledger): (&Standing, &str),
 ) -> Result<(Vec<u8>, String), PackError> {
     let header = PackHeader {
@@ -138,6 +165,7 @@ pub fn write_pack(
         next_ledger,
         rule_pack: PackRules::current()?,
         estate_spec: &config.estate,
+        exceptions: accepted.notes.iter().map(PackException::of).collect(),
         max_findings: config.max_findings,
         gaps: gaps.iter().map(PackGap::of).collect(),
         removed: merged.removed.iter().map(|(name, removal)| (name.as_str(), removal.as_str())).collect(),
@@ -152,6 +180,7 @@ pub fn write_pack(
             basis: held.basis.as_str(),
             kept: standing.kept.contains(name),
             folded_under: standing.folded.get(name).map(String::as_str),
+            accepted_by: accepted_by(&held.remembered.spec, accepted.by.get(name)),
             spec: &held.remembered.spec,
             full: held.full.as_deref(),
         };
@@ -165,6 +194,25 @@ pub fn write_pack(
 fn line<T: Serialize>(out: &mut impl std::io::Write, value: &T) -> Result<(), PackError> {
     out.write_all(&to_canonical_json(value)?)?;
     Ok(out.write_all(b"\n")?)
+}
+
+fn accepted_by<'a>(spec: &'a FindingSpec, uid: Option<&'a String>) -> Option<PackAcceptance<'a>> {
+    Some(PackAcceptance { exception: &spec.acceptance.as_ref()?.exception, uid: uid? })
+}
+
+impl<'a> PackException<'a> {
+    fn of(note: &'a ExceptionNote) -> Self {
+        let ExceptionNote { exception, outcome, matched } = note;
+        Self {
+            name: &exception.name,
+            uid: &exception.uid,
+            generation: exception.generation,
+            created_at: exception.created_at,
+            spec: &exception.spec,
+            outcome: outcome.as_str(),
+            matched: *matched,
+        }
+    }
 }
 
 impl<'a> PackInput<'a> {

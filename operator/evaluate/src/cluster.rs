@@ -1,16 +1,17 @@
-//! The API server as a [`FindingSink`], and the status of the Estate.
+//! The API server as a [`FindingSink`], and the status of the Estate and of `FindingExceptions`.
 //!
-//! Reads and writes exactly two kinds in one namespace: Findings, and the Estate's status. The client repeats requests
-//! that the server is too busy for; what is left here is translated into [`SinkError`].
+//! Reads and writes exactly three kinds in one namespace: Findings, and the status of the other two. The client repeats
+//! requests that the server is too busy for; what is left here is translated into [`SinkError`].
 
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
 };
+use kube::core::DeserializeGuard;
 use kube::{Client, Error, ResourceExt as _};
 use serde_json::{Value, json};
-use sv0_api::{ESTATE_NAME, Estate, EstateStatus, Finding};
+use sv0_api::{ESTATE_NAME, Estate, EstateStatus, Finding, FindingException, FindingExceptionStatus};
 
-use crate::sink::{Desired, EstateSink, FindingSink, SinkError, Stored};
+use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, SinkError, Stored};
 
 /// Who writes, as it stands in `managedFields`.
 const FIELD_MANAGER: &str = "securityv0-evaluate";
@@ -21,6 +22,8 @@ const PAGE: u32 = 500;
 pub struct Cluster {
     findings: Api<DynamicObject>,
     estates: Api<Estate>,
+    /// One that cannot be read must not hide the others.
+    exceptions: Api<DeserializeGuard<FindingException>>,
     kind: ApiResource,
 }
 
@@ -30,7 +33,8 @@ impl Cluster {
         let kind = ApiResource::erase::<Finding>(&());
         Self {
             findings: Api::namespaced_with(client.clone(), namespace, &kind),
-            estates: Api::namespaced(client, namespace),
+            estates: Api::namespaced(client.clone(), namespace),
+            exceptions: Api::namespaced(client, namespace),
             kind,
         }
     }
@@ -93,6 +97,41 @@ impl EstateSink for Cluster {
         let body = json!({ "apiVersion": kind.api_version, "kind": kind.kind, "status": status });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         self.estates.patch_status(ESTATE_NAME, &params, &Patch::Apply(body)).await.map(drop).map_err(translate)
+    }
+}
+
+impl ExceptionSink for Cluster {
+    async fn list_exceptions(&self) -> Result<Vec<FindingException>, SinkError> {
+        let mut all = Vec::new();
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = self.exceptions.list(&params).await.map_err(translate)?;
+            all.extend(page.items.into_iter().filter_map(|object| object.0.ok()));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    async fn get_exception(&self, name: &str) -> Result<Option<FindingException>, SinkError> {
+        Ok(self.exceptions.get_opt(name).await.map_err(translate)?.and_then(|object| object.0.ok()))
+    }
+
+    async fn write_exception_status(
+        &self,
+        seen: &FindingException,
+        status: &FindingExceptionStatus,
+    ) -> Result<(), SinkError> {
+        let kind = ApiResource::erase::<FindingException>(&());
+        let body = json!({
+            "apiVersion": kind.api_version, "kind": kind.kind, "status": status,
+            // What was evaluated must still stand there.
+            "metadata": {"name": seen.name_any(), "resourceVersion": seen.resource_version()},
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let written = self.exceptions.patch_status(&seen.name_any(), &params, &Patch::Apply(body)).await;
+        written.map(drop).map_err(translate)
     }
 }
 

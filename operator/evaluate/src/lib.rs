@@ -6,6 +6,7 @@
 
 pub mod apply;
 pub mod cluster;
+pub mod exceptions;
 pub mod report;
 pub mod run;
 pub mod sink;

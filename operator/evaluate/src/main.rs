@@ -18,7 +18,7 @@ use sv0_store::client::StoreClient;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Evaluates one estate: reads its stored snapshots, writes its Findings and the status of its Estate.
+/// Evaluates one estate: reads its stored snapshots, writes its Findings and the status of its Estate and exceptions.
 ///
 /// Started by the manager as a Job, one at a time for each estate. The order names every input by digest and fixes the
 /// instant that stands for "now", so running the same order again gives the same bytes. Talks to the store and to the

@@ -1,11 +1,12 @@
 //! One evaluation from order to status: reads, computes, then writes in an order that may be cut anywhere.
 //!
-//! Pack, ledger, Findings, Estate status. The status comes last and names the ledger, so a run that died before it is
-//! repeated from the same ledger with the same order, and ends in the same state.
+//! Pack, ledger, Findings, the status of exceptions, Estate status. The Estate's comes last and names the ledger, so a run
+//! that died before it is repeated from the same ledger with the same order, and ends in the same state.
 
 use bytes::Bytes;
 use serde::Deserialize as _;
 use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
+use sv0_engine::accept::Exception;
 use sv0_engine::evaluate::{Config, Evaluation, Sources, evaluate};
 use sv0_engine::ledger::{Ledger, LedgerError};
 use sv0_engine::load::{FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_baselines, load_within};
@@ -13,12 +14,13 @@ use sv0_engine::{baseline, convert};
 use sv0_protocol::EvaluateRequest;
 
 use crate::apply::{Pace, Written, apply};
+use crate::exceptions;
 use crate::report::{EvaluateReport, RunError};
-use crate::sink::{Desired, EstateSink, FindingSink, SinkError};
+use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, SinkError};
 use crate::status::{self, Ordered};
 
 /// Carries out `order`. On failure the Estate's condition says so, when the API server lets it.
-pub async fn run<V: Vault, C: FindingSink + EstateSink>(
+pub async fn run<V: Vault, C: FindingSink + EstateSink + ExceptionSink>(
     order: &EvaluateRequest,
     vault: &V,
     cluster: &C,
@@ -34,14 +36,15 @@ pub async fn run<V: Vault, C: FindingSink + EstateSink>(
     result
 }
 
-async fn attempt<V: Vault, C: FindingSink + EstateSink>(
+async fn attempt<V: Vault, C: FindingSink + EstateSink + ExceptionSink>(
     order: &EvaluateRequest,
     vault: &V,
     cluster: &C,
     pace: &Pace,
     threads: usize,
 ) -> Result<EvaluateReport, RunError> {
-    let config = config(order, threads)?;
+    let live = exceptions::shown(&order.exceptions, cluster).await?;
+    let config = config(order, exceptions::current(&order.exceptions, &live), threads)?;
     let previous = read_ledger(vault, order.ledger.as_deref()).await?;
     let history_lost = previous.is_none();
     let previous = previous.unwrap_or_default();
@@ -67,9 +70,10 @@ async fn attempt<V: Vault, C: FindingSink + EstateSink>(
     let desired: Vec<Desired> = evaluation.findings.iter().map(desired).collect::<Result<_, _>>()?;
     let Written { created, replaced, deleted } = apply(cluster, &desired, pace).await?;
     tracing::info!(created, replaced, deleted, "findings written");
+    exceptions::tell(cluster, &order.exceptions, &evaluation, &live, order.as_of).await?;
     let ordered = Ordered { as_of: order.as_of, generation: order.estate_generation, history_lost };
     let before = cluster.estate_status().await?;
-    let after = status::finished(&evaluation, ordered, before.as_ref());
+    let after = status::finished(&evaluation, ordered, &order.exceptions, before.as_ref());
     write_status(cluster, before.as_ref(), &after).await?;
     Ok(EvaluateReport {
         ok: true,
@@ -79,7 +83,7 @@ async fn attempt<V: Vault, C: FindingSink + EstateSink>(
     })
 }
 
-fn config(order: &EvaluateRequest, threads: usize) -> Result<Config, RunError> {
+fn config(order: &EvaluateRequest, exceptions: Vec<Exception>, threads: usize) -> Result<Config, RunError> {
     let estate = match &order.estate_spec {
         // An Estate without a spec is one with all defaults.
         serde_json::Value::Null => EstateSpec::default(),
@@ -89,6 +93,7 @@ fn config(order: &EvaluateRequest, threads: usize) -> Result<Config, RunError> {
         as_of: order.as_of,
         estate,
         waiting: order.waiting.clone(),
+        exceptions,
         max_findings: usize::try_from(order.max_findings).unwrap_or(usize::MAX),
         ledger: order.ledger.clone(),
         threads,
@@ -148,6 +153,7 @@ fn log(evaluation: &Evaluation) {
     let tally = &evaluation.tally;
     tracing::info!(
         open = tally.open,
+        accepted = tally.accepted,
         resolved = tally.resolved,
         unseen = tally.unseen,
         truncated = tally.truncated,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use serde_json::Value;
-use sv0_api::EstateStatus;
+use sv0_api::{EstateStatus, FindingException, FindingExceptionStatus};
 
 /// A Finding as it should stand in the estate.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,4 +94,18 @@ pub trait EstateSink: Sync {
     fn estate_status(&self) -> impl Future<Output = Result<Option<EstateStatus>, SinkError>> + Send;
     /// Makes `status` the whole status.
     fn write_estate_status(&self, status: &EstateStatus) -> impl Future<Output = Result<(), SinkError>> + Send;
+}
+
+/// Reads the `FindingExceptions` of the estate and writes their status.
+pub trait ExceptionSink: Sync {
+    /// All that can be read, in any order.
+    fn list_exceptions(&self) -> impl Future<Output = Result<Vec<FindingException>, SinkError>> + Send;
+    /// One of them.
+    fn get_exception(&self, name: &str) -> impl Future<Output = Result<Option<FindingException>, SinkError>> + Send;
+    /// Makes `status` the whole status. Fails with [`SinkError::Conflict`] when `seen` is no longer what stands there.
+    fn write_exception_status(
+        &self,
+        seen: &FindingException,
+        status: &FindingExceptionStatus,
+    ) -> impl Future<Output = Result<(), SinkError>> + Send;
 }

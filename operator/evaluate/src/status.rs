@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::conditions::{EVALUATED, FALSE, FINDINGS_TRUNCATED, Observed, TRUE, condition, set};
-use sv0_api::{EstateGap, EstateStatus, EvaluatedBaseline, EvaluatedInput, FindingCounts, SeverityCounts, StateCounts};
+use sv0_api::{
+    EstateGap, EstateStatus, EvaluatedBaseline, EvaluatedInput, ExceptionCounts, FindingCounts, SeverityCounts,
+    StateCounts,
+};
+use sv0_engine::accept::Outcome;
 use sv0_engine::baseline::BaselineNote;
 use sv0_engine::evaluate::{Evaluation, InputNote, Tally, whole_seconds};
 use sv0_engine::fire;
 use sv0_engine::gaps::{Gap, GapState};
-use sv0_protocol::Reason;
+use sv0_protocol::{EvaluateExceptions, Reason};
 
 /// Most gaps that the status lists; the condition counts all.
 const MAX_GAPS: usize = 32;
@@ -37,11 +41,17 @@ impl Ordered {
     }
 }
 
-/// The status after a finished evaluation.
-pub fn finished(evaluation: &Evaluation, ordered: Ordered, before: Option<&EstateStatus>) -> EstateStatus {
+/// The status after a finished evaluation of an order with these `exceptions`.
+pub fn finished(
+    evaluation: &Evaluation,
+    ordered: Ordered,
+    exceptions: &EvaluateExceptions,
+    before: Option<&EstateStatus>,
+) -> EstateStatus {
     let mut conditions = before.map(|status| status.conditions.clone()).unwrap_or_default();
     let observed = ordered.observed();
-    let (reason, message) = evaluated(evaluation, ordered);
+    let exceptions = exception_counts(evaluation, exceptions);
+    let (reason, message) = evaluated(evaluation, exceptions.as_ref(), ordered);
     set(&mut conditions, condition(EVALUATED, TRUE, reason, &cut(&message), &observed));
     let (status, reason, message) = truncated(evaluation);
     set(&mut conditions, condition(FINDINGS_TRUNCATED, status, reason, &message, &observed));
@@ -56,6 +66,7 @@ pub fn finished(evaluation: &Evaluation, ordered: Ordered, before: Option<&Estat
         rule_pack: Some(fire::rule_pack_version()),
         next_transition: Some(Time(evaluation.next_transition)),
         counts: Some(counts(&evaluation.tally)),
+        exceptions,
         coverage_gaps: evaluation.gaps.iter().take(MAX_GAPS).map(gap).collect(),
     }
 }
@@ -69,10 +80,16 @@ pub fn failed(reason: Reason, sentence: &str, ordered: Ordered, before: Option<&
     status
 }
 
-fn evaluated(evaluation: &Evaluation, ordered: Ordered) -> (&'static str, String) {
+fn evaluated(
+    evaluation: &Evaluation,
+    exceptions: Option<&ExceptionCounts>,
+    ordered: Ordered,
+) -> (&'static str, String) {
     let quarantined: Vec<&InputNote> = evaluation.inputs.iter().filter(|note| note.quarantined.is_some()).collect();
-    let Tally { open, resolved, unseen, .. } = evaluation.tally;
-    let mut sentences = vec![format!("{} and {resolved} resolved.", counted(open, "open finding"))];
+    let Tally { open, resolved, accepted, unseen, .. } = evaluation.tally;
+    let accepted = if accepted == 0 { String::new() } else { format!(", {accepted} accepted") };
+    let mut sentences = vec![format!("{}{accepted} and {resolved} resolved.", counted(open, "open finding"))];
+    sentences.extend(exceptions.and_then(accepting_nothing));
     sentences.extend(quarantined.iter().map(|note| set_aside(note)));
     sentences.extend(evaluation.gaps.iter().filter_map(not_compared));
     if !evaluation.gaps.is_empty() {
@@ -93,6 +110,35 @@ fn evaluated(evaluation: &Evaluation, ordered: Ordered) -> (&'static str, String
         _ => "Complete",
     };
     (reason, sentences.join(" "))
+}
+
+/// `FindingExceptions` that somebody should look at.
+fn accepting_nothing(counts: &ExceptionCounts) -> Option<String> {
+    let all = [
+        (counts.idle, "idle"),
+        (counts.expired, "expired"),
+        (counts.too_long, "too long"),
+        (counts.left_out, "left out"),
+    ];
+    let some: Vec<String> = all.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    (!some.is_empty()).then(|| {
+        format!(
+            "FindingExceptions that accept nothing: {}; kubectl get findingexceptions shows which.",
+            some.join(", ")
+        )
+    })
+}
+
+fn exception_counts(evaluation: &Evaluation, ordered: &EvaluateExceptions) -> Option<ExceptionCounts> {
+    let of = |outcome| count(evaluation.exceptions.iter().filter(|note| note.outcome == outcome).count());
+    (!ordered.is_empty()).then(|| ExceptionCounts {
+        digest: ordered.digest.clone(),
+        active: of(Outcome::Active),
+        idle: of(Outcome::Idle),
+        expired: of(Outcome::Expired),
+        too_long: of(Outcome::TooLong),
+        left_out: i32::try_from(ordered.left_out_total).unwrap_or(i32::MAX),
+    })
 }
 
 fn set_aside(note: &InputNote) -> String {

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use futures::channel::mpsc::UnboundedSender;
 use jiff::Timestamp;
-use kube::core::{DeserializeGuard, ObjectMeta, Selector, SelectorExt};
+use kube::core::{DeserializeGuard, ObjectMeta, PartialObjectMeta, Selector, SelectorExt};
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
-use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, ScanSchedule};
+use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, FindingException, ScanSchedule};
+use sv0_protocol::EvaluateExceptions;
 use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::exceptions;
 use crate::fairness::{Key, Places};
 use crate::schedule::Timetable;
 use crate::telemetry::Metrics;
@@ -68,8 +70,10 @@ pub struct Caches {
     pub estates: Store<Guarded<Estate>>,
     /// Schedules of all namespaces.
     pub schedules: Store<Guarded<ScanSchedule>>,
+    /// Exceptions of all namespaces: which there are. What they say is read by evaluations.
+    pub exceptions: Store<PartialObjectMeta<FindingException>>,
     /// For each of them, whether it holds all that the API server had when this process began.
-    pub filled: [watch::Receiver<bool>; 3],
+    pub filled: [watch::Receiver<bool>; 4],
 }
 
 /// A schedule that has been read.
@@ -265,6 +269,13 @@ impl Context {
         let all = self.caches.instances.state();
         let here = |i: &Arc<Guarded<ConnectorInstance>>| i.namespace().as_deref() == Some(namespace);
         all.into_iter().filter(|i| here(i) && i.meta().deletion_timestamp.is_none()).collect()
+    }
+
+    /// The namespace's `FindingExceptions`, as an order names them.
+    pub fn exceptions_of(&self, namespace: &str) -> EvaluateExceptions {
+        let all = self.caches.exceptions.state();
+        let here = all.iter().map(|exception| &exception.metadata);
+        exceptions::order(here.filter(|metadata| metadata.namespace.as_deref() == Some(namespace)))
     }
 
     /// Whether the cache knows the estate's Estate.

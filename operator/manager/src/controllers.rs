@@ -1,4 +1,5 @@
-//! Runs the three controllers until told to stop, then lets running reconciliations end.
+//! Runs the three controllers, and the watch that wakes estates when an exception changes, until told to stop; then lets
+//! running reconciliations end.
 //!
 //! One watch for each kind, over all namespaces, and nothing else: Jobs and pods are asked for only while some are under
 //! way, so that an idle manager sends no request and keeps nothing in memory that it does not need.
@@ -8,14 +9,14 @@ use std::sync::Arc;
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use futures::{Stream, StreamExt, TryStreamExt, future};
-use kube::core::{DynamicObject, NamespaceResourceScope};
+use kube::core::{DynamicObject, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{Config as Settings, Error as RunError};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use sv0_api::{ConnectorInstance, Estate, ScanSchedule};
+use sv0_api::{ConnectorInstance, Estate, FindingException, ScanSchedule};
 use sv0_protocol::names;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -41,11 +42,14 @@ pub async fn run(client: Client, config: Config, metrics: Metrics, identity: Str
     let (instances, instances_filled, instance_controller) = watched::<ConnectorInstance>(&client, instances_rx, &stop);
     let (estates, estates_filled, estate_controller) = watched::<Estate>(&client, estates_rx, &stop);
     let (schedules, schedules_filled, schedule_controller) = watched::<ScanSchedule>(&client, schedules_rx, &stop);
-    let filled = [instances_filled, estates_filled, schedules_filled];
-    let caches = Caches { instances, estates, schedules, filled };
+    let (exceptions, writer) = reflector::store();
+    let (fill, exceptions_filled) = watch::channel(false);
+    let exceptions_seen = exceptions_of_all(&client, writer, fill).boxed();
+    let filled = [instances_filled, estates_filled, schedules_filled, exceptions_filled];
+    let caches = Caches { instances, estates, schedules, exceptions, filled };
     let ctx = Arc::new(Context::new(client, config, recorder, metrics, wake, caches));
 
-    let (a, b, c) = (ctx.clone(), ctx.clone(), ctx.clone());
+    let (a, b, c, d) = (ctx.clone(), ctx.clone(), ctx.clone(), ctx.clone());
     let instances =
         instance_controller.run(connector_instance::reconcile, connector_instance::error_policy, ctx.clone()).for_each(
             move |result| settled("ConnectorInstance", result, |ns, name| connector_instance::vanished(&a, ns, name)),
@@ -56,7 +60,45 @@ pub async fn run(client: Client, config: Config, metrics: Metrics, identity: Str
     let schedules = schedule_controller
         .run(scan_schedule::reconcile, scan_schedule::error_policy, ctx)
         .for_each(move |result| settled("ScanSchedule", result, |ns, name| scan_schedule::vanished(&c, ns, name)));
-    future::join3(instances, estates, schedules).await;
+    // An exception has no controller: its estate looks at the whole set.
+    let exceptions = exceptions_seen.take_until(async move { stop.cancelled().await }).for_each(move |seen| {
+        match seen {
+            Ok(exception) => {
+                let namespace = exception.metadata.namespace.as_deref().unwrap_or_default();
+                // Elsewhere there is no estate to look at it.
+                if d.config.is_estate(namespace) {
+                    d.wake_estate(namespace);
+                }
+            }
+            Err(error) => tracing::warn!(kind = "FindingException", %error, "watch"),
+        }
+        future::ready(())
+    });
+    future::join4(instances, estates, schedules, exceptions).await;
+}
+
+/// The `FindingExceptions` of all namespaces that came, changed or went, and their cache. Only which there are: what they
+/// say is for evaluations to read.
+fn exceptions_of_all(
+    client: &Client,
+    writer: reflector::store::Writer<PartialObjectMeta<FindingException>>,
+    fill: watch::Sender<bool>,
+) -> impl Stream<Item = watcher::Result<PartialObjectMeta<FindingException>>> + Send + use<> {
+    let api: Api<PartialObjectMeta<FindingException>> = Api::all(client.clone());
+    watcher(api, watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .modify(|exception| {
+            let metadata = &mut exception.metadata;
+            (metadata.managed_fields, metadata.annotations, metadata.labels) = (None, None, None);
+            (metadata.owner_references, metadata.finalizers) = (None, None);
+        })
+        .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                fill.send_replace(true);
+            }
+        })
+        .touched_objects()
 }
 
 /// A watch over all namespaces with its cache, whether that holds all that was there at the beginning, and the

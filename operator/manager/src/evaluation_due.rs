@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sv0_api::EstateStatus;
-use sv0_protocol::{EvaluateInput, EvaluateRequest, Reason, StoreAccess};
+use sv0_protocol::{EvaluateExceptions, EvaluateInput, EvaluateRequest, Reason, StoreAccess};
 
 use crate::scan_due::wait_after;
 
@@ -66,6 +66,8 @@ pub struct EvaluationFacts<'a> {
     pub status: Option<&'a EstateStatus>,
     /// Live instances.
     pub instances: &'a [Instance],
+    /// The present `FindingExceptions`.
+    pub exceptions: &'a EvaluateExceptions,
     /// Version of the rules in this build.
     pub rule_pack: &'a str,
     /// An evaluation by this build has succeeded: what the status says of the rules cannot become any newer. Without
@@ -84,6 +86,8 @@ pub enum Cause {
     InstanceRemoved,
     /// The Estate's spec changed.
     SpecChanged,
+    /// A FindingException came, went or says something else.
+    ExceptionsChanged,
     /// The rules changed.
     RulesChanged,
     /// Time alone may change a finding.
@@ -97,6 +101,7 @@ impl Cause {
             Self::NewSnapshot => "NewSnapshot",
             Self::InstanceRemoved => "InstanceRemoved",
             Self::SpecChanged => "SpecChanged",
+            Self::ExceptionsChanged => "ExceptionsChanged",
             Self::RulesChanged => "RulesChanged",
             Self::TimePassed => "TimePassed",
         }
@@ -150,6 +155,9 @@ fn wanted(facts: &EvaluationFacts<'_>, patience: Patience, now: Timestamp) -> Ev
     }
     if status.observed_generation != Some(facts.generation) {
         return EvaluationDue::Now(Cause::SpecChanged);
+    }
+    if status.exceptions.as_ref().map_or("", |seen| seen.digest.as_str()) != facts.exceptions.digest {
+        return EvaluationDue::Now(Cause::ExceptionsChanged);
     }
     if !facts.rules_current && status.rule_pack.as_deref() != Some(facts.rule_pack) {
         return EvaluationDue::Now(Cause::RulesChanged);
@@ -229,6 +237,7 @@ pub fn order(facts: &EvaluationFacts<'_>, context: OrderContext<'_>, now: Timest
         estate_generation: facts.generation,
         max_findings: context.max_findings,
         max_snapshot_bytes: context.max_snapshot_bytes,
+        exceptions: facts.exceptions.clone(),
         store: context.store,
     }
 }
@@ -258,9 +267,11 @@ mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use rstest::rstest;
-    use sv0_api::{EstateGap, EvaluatedInput};
+    use sv0_api::{EstateGap, EvaluatedInput, ExceptionCounts};
 
     const NOW: &str = "2026-05-05T12:00:00Z";
+    static NO_EXCEPTIONS: EvaluateExceptions =
+        EvaluateExceptions { digest: String::new(), considered: Vec::new(), left_out: Vec::new(), left_out_total: 0 };
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -323,7 +334,15 @@ mod tests {
         instances: &'a [Instance],
         failed: Option<FailedAttempt>,
     ) -> EvaluationFacts<'a> {
-        EvaluationFacts { generation: 1, status, instances, rule_pack: "1", rules_current: false, failed }
+        EvaluationFacts {
+            generation: 1,
+            status,
+            instances,
+            exceptions: &NO_EXCEPTIONS,
+            rule_pack: "1",
+            rules_current: false,
+            failed,
+        }
     }
 
     #[rstest]
@@ -387,6 +406,39 @@ mod tests {
         let instances = [instance("a", Some(("1", 90)), None)];
         let facts = EvaluationFacts { rules_current: current, ..facts(Some(&status), &instances, None) };
         assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+    }
+
+    #[rstest]
+    #[case::none(None, None, later("2026-05-06T00:00:00Z"))]
+    #[case::as_evaluated(Some("sha256:a"), Some("sha256:a"), later("2026-05-06T00:00:00Z"))]
+    #[case::the_first(None, Some("sha256:a"), EvaluationDue::Now(Cause::ExceptionsChanged))]
+    #[case::another_set(Some("sha256:a"), Some("sha256:b"), EvaluationDue::Now(Cause::ExceptionsChanged))]
+    #[case::the_last_is_gone(Some("sha256:a"), None, EvaluationDue::Now(Cause::ExceptionsChanged))]
+    fn another_set_of_exceptions_means_one_evaluation(
+        #[case] shown: Option<&str>,
+        #[case] live: Option<&str>,
+        #[case] expected: EvaluationDue,
+    ) {
+        let exceptions =
+            shown.map(|digest| ExceptionCounts { digest: digest.to_owned(), ..ExceptionCounts::default() });
+        let status = EstateStatus { exceptions, ..settled() };
+        let instances = [instance("a", Some(("1", 90)), None)];
+        let live = EvaluateExceptions { digest: live.unwrap_or_default().to_owned(), ..EvaluateExceptions::default() };
+        let facts = EvaluationFacts { exceptions: &live, ..facts(Some(&status), &instances, None) };
+        assert_eq!(decide(&facts, patience(), at(NOW)), expected);
+        let settled = !matches!(expected, EvaluationDue::Now(_));
+        assert_eq!(is_settled(&facts, patience(), at(NOW)), settled, "a lost attempt is made again for it");
+        let nothing = EvaluationFacts { status: None, instances: &[], ..facts };
+        assert_eq!(decide(&nothing, patience(), at(NOW)), EvaluationDue::OnChange, "without findings it means nothing");
+    }
+
+    #[test]
+    fn the_order_carries_the_exceptions_and_another_set_is_another_order() {
+        let a = [instance("a", Some(("1", 20)), None)];
+        let failed = ordered(&a, minutes_ago(5));
+        let mut other = ordered(&a, at(NOW));
+        other.exceptions.digest = "sha256:b".to_owned();
+        assert_eq!(same_or_new(Some(failed), other.clone()), other);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod controllers;
 pub mod error;
 mod estate;
 pub mod evaluation_due;
+pub mod exceptions;
 pub mod fairness;
 pub mod http;
 pub mod job_state;

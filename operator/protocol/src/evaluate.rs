@@ -37,8 +37,53 @@ pub struct EvaluateRequest {
     /// instance alone. Named here, since it decides the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_snapshot_bytes: Option<u64>,
+    /// The `FindingExceptions` of the estate.
+    #[serde(default, skip_serializing_if = "EvaluateExceptions::is_empty")]
+    pub exceptions: EvaluateExceptions,
     /// The store.
     pub store: StoreAccess,
+}
+
+/// Most `FindingExceptions` that one order names, the oldest of them: an order must fit into one environment variable.
+pub const MAX_EXCEPTIONS: usize = 200;
+/// Most left-out `FindingExceptions` that an order names; all are counted.
+pub const MAX_LEFT_OUT: usize = 100;
+
+/// The accepted risks of an estate, as they stood when the evaluation was ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvaluateExceptions {
+    /// `sha256:<hex>` over UIDs and generations of all of them, also those that are left out; empty when there is none.
+    pub digest: String,
+    /// Those that are evaluated, in the order of names.
+    pub considered: Vec<EvaluateException>,
+    /// UIDs of those that are not, for want of room; at most [`MAX_LEFT_OUT`], sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// How many are left out.
+    #[serde(default)]
+    pub left_out_total: u32,
+}
+
+impl EvaluateExceptions {
+    /// Whether the estate has none.
+    pub fn is_empty(&self) -> bool {
+        self.digest.is_empty()
+    }
+}
+
+/// One FindingException. UID and generation stand for exactly one spec, so that a retry evaluates the same: the evaluation
+/// reads what it says from the API server, and ignores one that stands there in another generation by now. The manager,
+/// which may not accept a risk, can thus neither make one up nor change one, and sees nothing of a source system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvaluateException {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
 }
 
 /// One snapshot to evaluate.

@@ -43,6 +43,7 @@ async fn conclude(builder: &sv0_graph::testing::SnapshotBuilder, before: Ledger,
         as_of,
         estate: sv0_api::EstateSpec::default(),
         waiting: vec![],
+        exceptions: vec![],
         max_findings: 1000,
         ledger: None,
         threads: 2,
@@ -77,7 +78,8 @@ async fn findings_and_status_on_a_real_api_server() {
 
     let before = cluster.estate_status().await.unwrap();
     let ordered = Ordered { as_of: day(10), generation: 1, history_lost: false };
-    let status = finished(&first, ordered, before.as_ref());
+    let none = sv0_protocol::EvaluateExceptions::default();
+    let status = finished(&first, ordered, &none, before.as_ref());
     cluster.write_estate_status(&status).await.unwrap();
     assert_eq!(cluster.estate_status().await.unwrap(), Some(status.clone()));
 
@@ -87,7 +89,7 @@ async fn findings_and_status_on_a_real_api_server() {
     assert_eq!(written, Written { created: 0, replaced: all.len(), deleted: 0 });
     let stored = cluster.get(&all[0].name).await.unwrap().unwrap();
     assert_eq!(stored.labels["securityv0.com/state"], "Resolved");
-    let later = finished(&resolved, Ordered { as_of: day(11), ..ordered }, Some(&status));
+    let later = finished(&resolved, Ordered { as_of: day(11), ..ordered }, &none, Some(&status));
     cluster.write_estate_status(&later).await.unwrap();
     let read = cluster.estate_status().await.unwrap().unwrap();
     assert_eq!(read, later);
@@ -146,6 +148,7 @@ async fn an_order_against_a_real_store_and_api_server() {
         estate_generation: 1,
         max_findings: 1000,
         max_snapshot_bytes: None,
+        exceptions: sv0_protocol::EvaluateExceptions::default(),
         store: access,
     };
     let report = run(&order, &vault, &cluster, &Pace::polite(), 2).await.unwrap();

@@ -61,6 +61,7 @@ pub(crate) fn spec(rule: &str, uid: &str, severity: Severity) -> FindingSpec {
         state: FindingState::Open,
         first_observed: Time(Timestamp::UNIX_EPOCH),
         resolved_at: None,
+        acceptance: None,
         content_digest: String::new(),
     };
     spec.content_digest = content_digest(&spec).unwrap();

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::common::{at, day, depends, draft, remembered, spec};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use sv0_api::{FindingState, Severity};
 use sv0_engine::ledger::Remembered;
 use sv0_engine::merge::{Basis, Draft, Merged, Removal, Situation, merge};
+
+/// Thirty days.
+const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// One finding named `f` on the tenth of January; instances `a` and `b` exist, `settled` are the settled collections
 /// of `a`.
@@ -31,7 +34,8 @@ fn step_of(
     let settled = BTreeMap::from([("a".to_owned(), settled.iter().map(|s| (*s).to_owned()).collect())]);
     let rules = BTreeMap::from([("CRED-002".to_owned(), "1".to_owned())]);
     let revisions = BTreeMap::from([("a".to_owned(), revision)]);
-    let situation = Situation { as_of, live: &live, settled: &settled, revisions: &revisions, rules: &rules };
+    let (revisions, rules) = (&revisions, &rules);
+    let situation = Situation { as_of, live: &live, settled: &settled, revisions, rules, retention: RETENTION };
     merge(fired.into_iter().collect(), before.map(|b| ("f".to_owned(), b)).into_iter().collect(), &situation)
 }
 

@@ -8,6 +8,7 @@ mod common;
 mod convert;
 mod drift;
 mod estate;
+mod exceptions;
 mod fold;
 mod large;
 mod life;

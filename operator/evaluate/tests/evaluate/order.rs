@@ -13,7 +13,7 @@ use sv0_evaluate::report::{EvaluateReport, RunError};
 use sv0_evaluate::run::run;
 use sv0_evaluate::sink::SinkError;
 use sv0_protocol::names::exit;
-use sv0_protocol::{EvaluateInput, EvaluateRequest, Reason, StoreAccess};
+use sv0_protocol::{EvaluateExceptions, EvaluateInput, EvaluateRequest, Reason, StoreAccess};
 
 use crate::common::day;
 use crate::estate::{SCAN_1, SCAN_2, remove, scan};
@@ -30,6 +30,7 @@ pub(crate) fn order(inputs: Vec<EvaluateInput>, as_of: Timestamp, status: &Estat
         estate_generation: 3,
         max_findings: 1000,
         max_snapshot_bytes: None,
+        exceptions: EvaluateExceptions::default(),
         store: StoreAccess { url: "https://store".into(), ca_pem: String::new() },
     }
 }

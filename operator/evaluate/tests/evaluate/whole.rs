@@ -33,14 +33,22 @@ pub(crate) fn input(snapshot: Snapshot) -> Input {
 }
 
 pub(crate) fn config(as_of: Timestamp) -> Config {
-    Config { as_of, estate: EstateSpec::default(), waiting: vec![], max_findings: 1000, ledger: None, threads: 1 }
+    Config {
+        as_of,
+        estate: EstateSpec::default(),
+        waiting: vec![],
+        exceptions: vec![],
+        max_findings: 1000,
+        ledger: None,
+        threads: 1,
+    }
 }
 
-fn first(builder: &SnapshotBuilder) -> Evaluation {
+pub(crate) fn first(builder: &SnapshotBuilder) -> Evaluation {
     evaluate(vec![input(builder.build())], Ledger::default(), &config(day(10))).unwrap()
 }
 
-fn next(before: &Evaluation, inputs: Vec<Input>, as_of: Timestamp) -> Evaluation {
+pub(crate) fn next(before: &Evaluation, inputs: Vec<Input>, as_of: Timestamp) -> Evaluation {
     evaluate(inputs, Ledger::read(&before.ledger.bytes).unwrap(), &config(as_of)).unwrap()
 }
 
@@ -53,7 +61,7 @@ fn states(evaluation: &Evaluation) -> Vec<(&str, FindingState)> {
     evaluation.findings.values().map(|spec| (spec.rule.id.as_str(), spec.state)).collect()
 }
 
-fn json(findings: &BTreeMap<String, FindingSpec>) -> String {
+pub(crate) fn json(findings: &BTreeMap<String, FindingSpec>) -> String {
     serde_json::to_string(findings).unwrap()
 }
 
@@ -196,7 +204,7 @@ fn the_most_severe_are_kept_and_the_rest_is_counted_and_packed() {
     assert_eq!(Ledger::read(&evaluation.ledger.bytes).unwrap().findings.len(), all.findings.len());
 }
 
-fn pack_lines(evaluation: &Evaluation) -> Vec<serde_json::Value> {
+pub(crate) fn pack_lines(evaluation: &Evaluation) -> Vec<serde_json::Value> {
     let text = zstd::decode_all(evaluation.pack.bytes.as_slice()).unwrap();
     String::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -251,6 +259,23 @@ fn resolved_findings_leave_after_their_retention_and_the_next_transition_knows()
     assert_eq!(eve.next_transition, last + SignedDuration::from_hours(1));
     let after = next(&eve, vec![input(remove(SCAN_2).build())], eve.next_transition);
     assert!(after.findings.is_empty());
+}
+
+#[test]
+fn the_estate_says_how_long_resolved_findings_stay() {
+    let mut config = config(day(11));
+    config.estate.retention.resolved_days = 2;
+    let before = first(&scan(SCAN_1));
+    let evaluate_at = |before: &Evaluation, as_of: Timestamp| {
+        let config = Config { as_of, ..config.clone() };
+        let inputs = vec![input(remove(SCAN_2).build())];
+        evaluate(inputs, Ledger::read(&before.ledger.bytes).unwrap(), &config).unwrap()
+    };
+    let mended = evaluate_at(&before, day(11));
+    let eve = evaluate_at(&mended, day(12) + SignedDuration::from_hours(23));
+    assert_eq!(eve.findings.len(), before.findings.len());
+    assert_eq!(eve.next_transition, day(13));
+    assert!(evaluate_at(&eve, day(13)).findings.is_empty());
 }
 
 #[test]

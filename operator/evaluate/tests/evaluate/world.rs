@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use sv0_api::EstateStatus;
+use sv0_api::{EstateStatus, FindingException, FindingExceptionStatus};
 use sv0_engine::load::{FetchError, Vault};
-use sv0_evaluate::sink::{Desired, EstateSink, FindingSink, SinkError, Stored};
+use sv0_evaluate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, SinkError, Stored};
 use sv0_graph::canonical::digest;
 use sv0_graph::testing::SnapshotBuilder;
 use sv0_graph::write_snapshot;
@@ -19,6 +19,11 @@ pub(crate) type Meddler = fn(&mut BTreeMap<String, Stored>);
 pub(crate) struct World {
     pub(crate) objects: BTreeMap<String, Stored>,
     pub(crate) estate: EstateStatus,
+    /// `FindingExceptions` by name, and how often one was asked for.
+    pub(crate) exceptions: BTreeMap<String, FindingException>,
+    pub(crate) exception_reads: usize,
+    /// Changes them once, before the next write of a status.
+    pub(crate) exception_meddler: Option<fn(&mut BTreeMap<String, FindingException>)>,
     /// Manifests by instance UID and snapshot id.
     pub(crate) manifests: BTreeMap<(String, String), Bytes>,
     /// Parts by SHA-256.
@@ -173,6 +178,41 @@ impl EstateSink for Memory {
             return Err(SinkError::Unreachable);
         }
         world.estate = status.clone();
+        Ok(())
+    }
+}
+
+impl ExceptionSink for Memory {
+    async fn list_exceptions(&self) -> Result<Vec<FindingException>, SinkError> {
+        let mut world = self.0.lock().unwrap();
+        world.exception_reads += 1;
+        Ok(world.exceptions.values().rev().cloned().collect())
+    }
+
+    async fn get_exception(&self, name: &str) -> Result<Option<FindingException>, SinkError> {
+        Ok(self.0.lock().unwrap().exceptions.get(name).cloned())
+    }
+
+    async fn write_exception_status(
+        &self,
+        seen: &FindingException,
+        status: &FindingExceptionStatus,
+    ) -> Result<(), SinkError> {
+        let mut world = self.0.lock().unwrap();
+        if world.burns("exception") {
+            return Err(SinkError::Unreachable);
+        }
+        if let Some(meddler) = world.exception_meddler.take() {
+            meddler(&mut world.exceptions);
+        }
+        world.version += 1;
+        let version = world.version.to_string();
+        let stored = world.exceptions.get_mut(seen.metadata.name.as_ref().unwrap()).ok_or(SinkError::NotFound)?;
+        if stored.metadata.resource_version != seen.metadata.resource_version {
+            return Err(SinkError::Conflict);
+        }
+        stored.status = Some(status.clone());
+        stored.metadata.resource_version = Some(version);
         Ok(())
     }
 }

@@ -20,7 +20,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use sv0_api::{ESTATE_NAME, Estate};
-use sv0_protocol::{RULE_PACK, Reason};
+use sv0_protocol::{EvaluateExceptions, RULE_PACK, Reason};
 
 use crate::cluster;
 use crate::conditions::sentence;
@@ -164,7 +164,8 @@ impl Scene<'_> {
         };
         // Whole milliseconds are more than any predicate needs, and they read well.
         let as_of = Timestamp::from_second(self.now.as_second()).unwrap_or(self.now);
-        let new = evaluation_due::order(&self.facts(estate, &instances, None), context, as_of);
+        let exceptions = self.ctx.exceptions_of(&self.namespace);
+        let new = evaluation_due::order(&self.facts(estate, &instances, &exceptions, None), context, as_of);
         let before = failed.as_ref().and_then(|(job, _)| build::order_of(job));
         let request = evaluation_due::same_or_new(before, new);
         let attempts = failed.as_ref().map_or(0, |(_, failure)| failure.count);
@@ -195,12 +196,14 @@ impl Scene<'_> {
 
     fn decide(&self, estate: &Estate, failed: Option<&Failure>) -> EvaluationDue {
         let instances = dereference::instances(self.ctx, &self.namespace);
-        evaluation_due::decide(&self.facts(estate, &instances, failed), self.patience(), self.now)
+        let exceptions = self.ctx.exceptions_of(&self.namespace);
+        evaluation_due::decide(&self.facts(estate, &instances, &exceptions, failed), self.patience(), self.now)
     }
 
     fn is_settled(&self, estate: &Estate) -> bool {
         let instances = dereference::instances(self.ctx, &self.namespace);
-        evaluation_due::is_settled(&self.facts(estate, &instances, None), self.patience(), self.now)
+        let exceptions = self.ctx.exceptions_of(&self.namespace);
+        evaluation_due::is_settled(&self.facts(estate, &instances, &exceptions, None), self.patience(), self.now)
     }
 
     fn patience(&self) -> Patience {
@@ -215,12 +218,14 @@ impl Scene<'_> {
         &self,
         estate: &'a Estate,
         instances: &'a [evaluation_due::Instance],
+        exceptions: &'a EvaluateExceptions,
         failed: Option<&Failure>,
     ) -> EvaluationFacts<'a> {
         EvaluationFacts {
             generation: estate.metadata.generation.unwrap_or_default(),
             status: estate.status.as_ref(),
             instances,
+            exceptions,
             rule_pack: RULE_PACK,
             rules_current: self.remembered(|r| r.rules_current),
             failed: failed.map(Failure::attempt),

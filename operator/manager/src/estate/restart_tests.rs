@@ -30,13 +30,14 @@ fn counting(requests: &Arc<AtomicUsize>) -> Client {
     Client::new(service, "default")
 }
 
-fn context(client: Client, filled: [watch::Receiver<bool>; 3]) -> Arc<Context> {
+fn context(client: Client, filled: [watch::Receiver<bool>; 4]) -> Arc<Context> {
     let wake = Wakers { instances: unbounded().0, estates: unbounded().0, schedules: unbounded().0 };
     let recorder = Recorder::new(client.clone(), Reporter { controller: "test".to_owned(), instance: None });
     let caches = Caches {
         instances: reflector::store().0,
         estates: reflector::store().0,
         schedules: reflector::store().0,
+        exceptions: reflector::store().0,
         filled,
     };
     Arc::new(Context::new(client, config(), recorder, Metrics::new().unwrap(), wake, caches))
@@ -51,7 +52,7 @@ fn estate() -> Arc<Guarded<Estate>> {
 #[tokio::test]
 async fn nothing_is_asked_or_ordered_before_every_cache_is_full() {
     let requests = Arc::new(AtomicUsize::new(0));
-    let (fill, filled): (Vec<_>, Vec<_>) = (0..3).map(|_| watch::channel(false)).unzip();
+    let (fill, filled): (Vec<_>, Vec<_>) = (0..4).map(|_| watch::channel(false)).unzip();
     let ctx = context(counting(&requests), filled.try_into().unwrap());
     let mut look = Box::pin(super::reconcile(estate(), Arc::clone(&ctx)));
     for (at, cache) in fill.iter().enumerate() {

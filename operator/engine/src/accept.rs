@@ -1,0 +1,155 @@
+//! Accepted risks: takes what holds and the estate's `FindingExceptions`, marks what they accept, and says of each one
+//! how it stands.
+//!
+//! Runs after the ledger is written: what is remembered of a finding knows nothing of acceptance, so that an exception
+//! that ends, or goes, leaves no trace. It changes a finding's state and names who accepts, and nothing else: what the
+//! finding says, its evidence and its place among those that are kept stay. Pure: no clock, no I/O.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use sv0_api::{Acceptance, FindingExceptionSpec, FindingSpec, FindingState, MAX_OWNER};
+
+use crate::convert::fit;
+use crate::merge::Merged;
+
+/// Most bytes of the owner that a Finding shows: with the longest name it fills what every Finding keeps free for this.
+const OWNER_BYTES: usize = 60;
+
+/// A FindingException.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exception {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its generation.
+    pub generation: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What it says.
+    pub spec: FindingExceptionSpec,
+}
+
+/// How an exception stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// It matches something that holds.
+    Active,
+    /// It matches nothing that holds.
+    Idle,
+    /// Its end has passed.
+    Expired,
+    /// It would last longer than anybody may accept.
+    TooLong,
+}
+
+impl Outcome {
+    /// The word, as it stands in packs and conditions.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "Active",
+            Self::Idle => "Idle",
+            Self::Expired => "Expired",
+            Self::TooLong => "TooLong",
+        }
+    }
+}
+
+/// What became of one exception.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExceptionNote {
+    /// The exception.
+    pub exception: Exception,
+    /// How it stands.
+    pub outcome: Outcome,
+    /// Findings that hold and match, those too that another exception accepts for longer. Zero unless it is in force.
+    pub matched: usize,
+}
+
+/// What was accepted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accepted {
+    /// Of each exception, in the order of names.
+    pub notes: Vec<ExceptionNote>,
+    /// By name of the finding, the UID of the exception that accepts it.
+    pub by: BTreeMap<String, String>,
+}
+
+/// Marks every open finding that an exception in force matches. Of several exceptions the one that ends last accepts it;
+/// of those that end together, the one whose name sorts first.
+///
+/// A finding that another one tells inside it is accepted with that one: it does not stand for itself, so nobody could see
+/// that it alone is accepted.
+pub fn accept(
+    merged: &mut Merged,
+    folded: &BTreeMap<String, String>,
+    exceptions: &[Exception],
+    as_of: Timestamp,
+) -> Accepted {
+    let mut notes: Vec<ExceptionNote> = exceptions
+        .iter()
+        .map(|exception| ExceptionNote { outcome: outcome(exception, as_of), exception: exception.clone(), matched: 0 })
+        .collect();
+    notes.sort_by_key(|note| (Reverse(note.exception.spec.ends()), note.exception.name.clone()));
+    let mut by = BTreeMap::new();
+    for (name, held) in &mut merged.held {
+        let finding = &mut held.remembered.spec;
+        if finding.state != FindingState::Open || folded.contains_key(name) {
+            continue;
+        }
+        let mut first = None;
+        for note in notes.iter_mut().filter(|note| note.outcome == Outcome::Idle) {
+            if note.exception.spec.matching.matches(name, finding) {
+                note.matched += 1;
+                first = first.or(Some(&note.exception));
+            }
+        }
+        if let Some(exception) = first {
+            mark(finding, exception);
+            by.insert(name.clone(), exception.uid.clone());
+        }
+    }
+    for note in notes.iter_mut().filter(|note| note.matched > 0) {
+        note.outcome = Outcome::Active;
+    }
+    notes.sort_by(|a, b| a.exception.name.cmp(&b.exception.name));
+    Accepted { notes, by }
+}
+
+/// Before it is known whether anything matches: `Idle` stands for "in force".
+fn outcome(exception: &Exception, as_of: Timestamp) -> Outcome {
+    if exception.spec.ends() <= as_of {
+        Outcome::Expired
+    } else if exception.spec.is_too_long(exception.created_at) {
+        Outcome::TooLong
+    } else {
+        Outcome::Idle
+    }
+}
+
+fn mark(finding: &mut FindingSpec, exception: &Exception) {
+    finding.state = FindingState::Accepted;
+    finding.acceptance = Some(Acceptance {
+        exception: exception.name.clone(),
+        owner: shortened(&fit(&exception.spec.owner, MAX_OWNER)),
+        until: Time(exception.spec.ends()),
+    });
+}
+
+/// At most [`OWNER_BYTES`]; what is cut ends in `…`.
+fn shortened(owner: &str) -> String {
+    if owner.len() <= OWNER_BYTES {
+        return owner.to_owned();
+    }
+    let room = OWNER_BYTES - '…'.len_utf8();
+    let end = owner.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= room).last();
+    format!("{}…", owner.get(..end.unwrap_or(0)).unwrap_or_default())
+}
+
+/// The ends that are still to come: at each of them findings may open again, and an exception's own status changes.
+pub fn ends(exceptions: &[Exception]) -> impl Iterator<Item = Timestamp> {
+    exceptions.iter().map(|exception| exception.spec.ends())
+}
