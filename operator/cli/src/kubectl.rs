@@ -93,6 +93,11 @@ impl Cluster {
         Ok(name.to_string())
     }
 
+    /// What `kubectl get` prints of these resources of a namespace, as JSON.
+    pub fn json(&self, resources: &str, namespace: &str) -> Result<Vec<u8>, KubectlError> {
+        self.run(&["get", resources, &format!("--namespace={namespace}"), "--output=json"])
+    }
+
     fn list<T: DeserializeOwned>(&self, resource: &str, namespace: Option<&str>) -> Result<Vec<T>, KubectlError> {
         #[derive(Deserialize)]
         struct List<T> {
