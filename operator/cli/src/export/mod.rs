@@ -44,7 +44,7 @@ pub enum Format {
     Sarif,
     /// OCSF 1.8.0 Detection Findings: JSON, one event a line.
     Ocsf,
-    /// An OpenReports v1alpha1 Report, as YAML.
+    /// An OpenReports v1alpha1 Report for `kubectl apply`, as JSON.
     Openreports,
     /// A table (RFC 4180) in which no cell is a formula.
     Csv,
@@ -69,7 +69,10 @@ pub fn exported(held: &Held, format: Format) -> Result<String> {
             Ok(events.concat())
         }
         Format::Openreports => {
-            serde_yaml::to_string(&openreports::report(held)).context("the report cannot be written as YAML")
+            // JSON, not YAML: a name such as `yes` or a date stays text for every reader of YAML.
+            let report =
+                serde_json::to_string_pretty(&openreports::report(held)).context("the Report cannot be written")?;
+            Ok(report + "\n")
         }
         Format::Csv => Ok(csv::table(held)),
     }

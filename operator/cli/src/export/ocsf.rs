@@ -140,7 +140,7 @@ fn graph(steps: &[Step]) -> Value {
         .map(|(at, step)| {
             let via = step.via.as_ref().map(|via| json!({ "via": clean(via), "class": step.class }));
             json!({
-                "uid": at.to_string(), "name": words::edge(&clean(&step.edge)), "relation": clean(&step.edge),
+                "uid": at.to_string(), "name": words::edge(&step.edge), "relation": clean(&step.edge),
                 "source": at.to_string(), "target": (at + 1).to_string(), "is_directed": true,
                 "data": via.unwrap_or_else(|| json!({ "class": step.class })),
             })

@@ -178,9 +178,9 @@ fn thread(steps: &[Step]) -> Vec<Value> {
     let hops = steps.iter().enumerate().map(|(at, step)| {
         let via = step.via.as_ref().map(|via| format!(" ({})", clean(via))).unwrap_or_default();
         let says = format!(
-            "{} {}{via} {}; {} evidence.",
+            "{} {} {}{via}; {} evidence.",
             clean(&step.from),
-            words::edge(&clean(&step.edge)),
+            words::edge(&step.edge),
             clean(&step.to),
             words::class(step.class).0
         );

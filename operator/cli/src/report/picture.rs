@@ -56,7 +56,7 @@ pub(super) fn phrase(step: &Step) -> String {
     match (&step.via, step.edge.as_str()) {
         (Some(via), "GRANTED") => format!("holds {} on", clean(via)),
         (Some(via), _) => format!("{} ({})", words::edge(&step.edge), clean(via)),
-        (None, _) => words::edge(&clean(&step.edge)),
+        (None, _) => words::edge(&step.edge),
     }
 }
 

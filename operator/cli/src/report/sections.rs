@@ -52,13 +52,17 @@ pub(super) fn sentences(facts: &Facts<'_>) -> Vec<String> {
         ));
     }
     if facts.narrower() > 0 {
+        let says = if facts.narrower() == 1 { "says" } else { "say" };
         said.push(format!(
-            "{} of them say less than the full rule, since a part could not be proven; the missing part is named with each.",
+            "{} of them {says} less than the full rule, since a part could not be proven; the missing part is named with each.",
             facts.narrower()
         ));
     }
     if !facts.accepted.is_empty() {
-        said.push(format!("{} more are accepted risks and are not in these numbers.", facts.accepted.len()));
+        said.push(match facts.accepted.len() {
+            1 => "1 more is an accepted risk and is not in these numbers.".to_owned(),
+            many => format!("{many} more are accepted risks and are not in these numbers."),
+        });
     }
     said.push(gap_sentence(facts));
     said.extend(facts.failed().map(|why| format!("The last evaluation did not finish. {}", clean(why))));
@@ -137,8 +141,8 @@ fn truncation(facts: &Facts<'_>) -> Vec<String> {
     let mut said = Vec::new();
     if facts.truncated() > 0 {
         said.push(format!(
-            "{} less severe findings are left out here, since the estate keeps only its most severe ones as resources; the evidence pack holds all.",
-            facts.truncated()
+            "{} left out here, since the estate keeps only its most severe ones as resources; the evidence pack holds all.",
+            is_are(usize::try_from(facts.truncated()).unwrap_or(0), "less severe finding")
         ));
     }
     match facts.not_here() {

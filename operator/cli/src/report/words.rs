@@ -93,7 +93,7 @@ pub const fn state(state: FindingState) -> (&'static str, &'static str) {
     }
 }
 
-/// What a step of a path says, between its two ends.
+/// What a step of a path says, between its two ends. Any word that is not ours is made harmless.
 pub fn edge(edge: &str) -> String {
     let phrase = match edge {
         "OWNS" => "owns",
@@ -118,7 +118,7 @@ pub fn edge(edge: &str) -> String {
         "CALLS" => "calls",
         "TRIGGERS" => "starts",
         "SAME_AS" => "is the same as",
-        other => return other.to_lowercase().replace('_', " "),
+        other => return super::text::clean(other).to_lowercase().replace('_', " "),
     };
     phrase.to_owned()
 }
