@@ -129,7 +129,23 @@ fn the_same_objects_give_the_same_bytes(#[case] format: Format, #[case] name: &s
     list["items"].as_array_mut().unwrap().reverse();
     let reversed = parse(&[list.to_string().as_bytes()], None).unwrap();
     assert_eq!(text, exported(&reversed, format).unwrap(), "the order of objects does not matter");
-    insta::assert_snapshot!(name, text.replace('\r', "\\r"));
+    insta::assert_snapshot!(name, without_the_catalogue(format, &text).replace('\r', "\\r"));
+}
+
+/// What the rules say of themselves and our version change with them, not with the export.
+fn without_the_catalogue(format: Format, text: &str) -> String {
+    let text = text.replace(&format!("\"{}\"", env!("CARGO_PKG_VERSION")), "\"VERSION\"");
+    if format != Format::Sarif {
+        return text;
+    }
+    let mut log: Value = serde_json::from_str(&text).unwrap();
+    for rule in log["runs"][0]["tool"]["driver"]["rules"].as_array_mut().unwrap() {
+        for field in ["name", "shortDescription", "fullDescription", "help"] {
+            assert!(!rule[field].is_null(), "{rule}");
+        }
+        *rule = json!({ "id": rule["id"] });
+    }
+    serde_json::to_string_pretty(&log).unwrap()
 }
 
 /// Identity, state and path of each finding arrive in each format.

@@ -33,10 +33,17 @@ fn estate(items: &mut [Value]) -> &mut Value {
 fn the_same_objects_give_the_same_bytes() {
     let page = report(SMALL);
     assert_eq!(page, changed(|items| items.reverse()), "the order of objects does not matter");
+    assert!(page.contains("Rules that need it: ") && page.contains("CRED-002"));
     // One element a line, so that a difference can be read. The style stands in its own file.
     let (head, rest) = page.split_once("<style>").unwrap();
     let (_, body) = rest.split_once("</style>").unwrap();
-    insta::assert_snapshot!("page", format!("{head}{body}").replace("><", ">\n<"));
+    let lines = format!("{head}{body}").replace("><", ">\n<");
+    // Which rules need a collection changes with the rules, not with the report.
+    let same = |line: &str| {
+        line.split_once("Rules that need it: ")
+            .map_or_else(|| line.to_owned(), |(start, _)| format!("{start}Rules that need it: …"))
+    };
+    insta::assert_snapshot!("page", lines.lines().map(same).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]

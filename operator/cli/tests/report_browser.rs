@@ -14,6 +14,7 @@ mod tenant;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -111,8 +112,13 @@ struct Axe {
     violations: Vec<String>,
 }
 
-/// The directory with the driver and its packages, and the browser.
+/// The directory with the driver and its packages, and the browser; made ready once.
 fn browser() -> Option<(PathBuf, PathBuf)> {
+    static READY: LazyLock<Option<(PathBuf, PathBuf)>> = LazyLock::new(ready);
+    READY.clone()
+}
+
+fn ready() -> Option<(PathBuf, PathBuf)> {
     let chromium = std::env::var_os(CHROMIUM).map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
     let runs = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|out| out.status.success());
     if !chromium.exists() {

@@ -100,7 +100,8 @@ pub(crate) fn changes<'a>(open: &[&'a Found], most: usize) -> Vec<Change<'a>> {
             (findings.len(), weight(&findings), readily, std::cmp::Reverse(step.clone()))
         });
         let Some(((_, step, _), cuts)) = best.filter(|(_, cuts)| !cuts.is_empty()) else { break };
-        let change = Change { step: step.clone(), cuts: cuts.values().copied().collect() };
+        let mut change = Change { step: step.clone(), cuts: cuts.values().copied().collect() };
+        change.cuts.sort_by_key(|found| (found.subject(), std::cmp::Reverse(found.spec.severity)));
         for cuts in on.values_mut() {
             cuts.retain(|name, _| change.cuts.iter().all(|cut| cut.name != *name));
         }

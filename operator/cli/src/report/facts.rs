@@ -104,11 +104,14 @@ impl<'a> Facts<'a> {
         self.status().and_then(|status| status.counts.as_ref()).map_or(0, |counts| counts.truncated)
     }
 
-    /// Open findings that the Estate counts and that stand neither here nor, by its own count, in the pack alone.
+    /// Open findings that the Estate counts more (or, below zero, fewer) than were given. Those that exist in the pack
+    /// only are no difference: how many of them are open is not told.
     pub(super) fn not_here(&self) -> i64 {
         let Some(counts) = self.status().and_then(|status| status.counts.as_ref()) else { return 0 };
         let here = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
-        i64::from(counts.by_state.open) - i64::from(counts.truncated) - here
+        let most = i64::from(counts.by_state.open);
+        let least = most - i64::from(counts.truncated);
+        if here < least { least - here } else { (most - here).min(0) }
     }
 
     /// Why the last evaluation gave nothing, when it did not.

@@ -158,6 +158,7 @@ pub fn parse(documents: &[&[u8]], wanted: Option<&str>) -> Result<Held> {
     held.findings.dedup_by(|left, right| left.name == right.name);
     if let Some(exceptions) = &mut held.exceptions {
         exceptions.sort_by(|left, right| left.name.cmp(&right.name));
+        exceptions.dedup_by(|left, right| left.name == right.name);
     }
     Ok(held)
 }

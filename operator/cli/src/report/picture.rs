@@ -12,7 +12,8 @@ const BOX_WIDTH: usize = 190;
 const BOX_HEIGHT: usize = 78;
 const GAP: usize = 150;
 const ROW: usize = 150;
-const MARGIN: usize = 4;
+/// Room at the edges: a label of four lines rises above its box.
+const MARGIN: usize = 16;
 /// Columns of the fonts that fit into a box and into a gap.
 const NAME_COLUMNS: usize = 23;
 const EDGE_COLUMNS: usize = 19;
@@ -90,7 +91,7 @@ fn arrow(index: usize, step: &Step) -> Markup {
     let (to_x, to_y) = corner(index + 1);
     let derived = step.class != sv0_api::EvidenceClass::Direct;
     let same_row = to_y == y;
-    let lines = wrapped(&phrase(step), if same_row { EDGE_COLUMNS } else { BETWEEN_COLUMNS }, 3);
+    let lines = wrapped(&phrase(step), if same_row { EDGE_COLUMNS } else { BETWEEN_COLUMNS }, 4);
     let class = if derived { "edge derived" } else { "edge" };
     let middle = y + BOX_HEIGHT / 2;
     let (line, head, text_x, text_y) = if same_row {

@@ -10,13 +10,15 @@ use super::chains::Chain;
 use super::facts::{Facts, Owned, before, scanned_at};
 use super::input::Found;
 use super::picture::{phrase, picture};
-use super::text::{clean, counted, day, listed, minute};
+use super::text::{clean, clean_to, counted, day, listed, minute};
 use super::words;
 
 /// Most chains that are drawn.
 const MAX_CHAINS: usize = 10;
 /// Most findings of a change or chain that are named one by one.
 const MAX_NAMED: usize = 12;
+/// Most characters of a name where several stand together.
+const MAX_NAME: usize = 80;
 
 fn badge(severity: Severity) -> Markup {
     let word = words::severity(severity);
@@ -42,6 +44,13 @@ pub(super) fn brief(facts: &Facts<'_>) -> Markup {
 pub(super) fn sentences(facts: &Facts<'_>) -> Vec<String> {
     let mut said = vec![open_sentence(facts)];
     said.extend(owner_sentence(facts));
+    if facts.narrower() > 0 {
+        let says = if facts.narrower() == 1 { "says" } else { "say" };
+        said.push(format!(
+            "{} of them {says} less than the full rule, since a part could not be proven; the missing part is named with each.",
+            facts.narrower()
+        ));
+    }
     if let Some(first) = facts.changes.first() {
         said.push(format!(
             "{} would break the path of {} of {}; the first alone that of {}.",
@@ -49,13 +58,6 @@ pub(super) fn sentences(facts: &Facts<'_>) -> Vec<String> {
             facts.cut(),
             counted(facts.open.len(), "open finding"),
             first.cuts.len()
-        ));
-    }
-    if facts.narrower() > 0 {
-        let says = if facts.narrower() == 1 { "says" } else { "say" };
-        said.push(format!(
-            "{} of them {says} less than the full rule, since a part could not be proven; the missing part is named with each.",
-            facts.narrower()
         ));
     }
     if !facts.accepted.is_empty() {
@@ -167,7 +169,7 @@ pub(super) fn changes(facts: &Facts<'_>) -> Markup {
         div class="wide" tabindex="0" role="region" aria-label="Changes, table" {
             table {
                 caption { (counted(facts.changes.len(), "change")) ", the one that breaks most paths first." }
-                thead { tr { th scope="col" class="num" { "No." } th scope="col" { "Change" } th scope="col" class="num" { "Findings" } th scope="col" { "Which" } } }
+                thead { tr { th scope="col" class="num" { "No." } th scope="col" { "Change" } th scope="col" class="num" { "Findings" } th scope="col" class="which" { "Which" } } }
                 tbody {
                     @for (index, change) in facts.changes.iter().enumerate() {
                         tr {
@@ -183,13 +185,23 @@ pub(super) fn changes(facts: &Facts<'_>) -> Markup {
     }
 }
 
-/// Findings by rule and subject, with a link to the list of all.
+/// Findings by subject, each with a link to the list of all.
 fn named(findings: &[&Found]) -> Markup {
+    let mut subjects: Vec<(String, Vec<&Found>)> = Vec::new();
+    for found in findings.iter().take(MAX_NAMED) {
+        match subjects.iter_mut().find(|(subject, _)| *subject == found.subject()) {
+            Some((_, list)) => list.push(found),
+            None => subjects.push((found.subject(), vec![found])),
+        }
+    }
     html! {
-        @for (index, found) in findings.iter().take(MAX_NAMED).enumerate() {
+        @for (index, (_, list)) in subjects.iter().enumerate() {
             @if index > 0 { br; }
-            (badge(found.spec.severity)) " " a href={ "#f-" (anchor(found)) } { (clean(&found.spec.rule.id)) } " "
-            (clean(&found.spec.subject.name))
+            @if let Some(first) = list.first() { (clean_to(&first.spec.subject.name, MAX_NAME)) ": " }
+            @for (index, found) in list.iter().enumerate() {
+                @if index > 0 { ", " }
+                (badge(found.spec.severity)) " " a href={ "#f-" (anchor(found)) } { (clean_to(&found.spec.rule.id, MAX_NAME)) }
+            }
         }
         @if findings.len() > MAX_NAMED { br; "and " (findings.len() - MAX_NAMED) " more" }
     }
@@ -228,8 +240,8 @@ fn one_chain(index: usize, chain: &Chain<'_>) -> Markup {
     let narrowed: BTreeSet<String> = chain
         .findings
         .iter()
-        .flat_map(|found| &found.spec.narrowed)
-        .map(|narrowed| format!("{}: {}", clean(&narrowed.claim), clean(&narrowed.reason)))
+        .flat_map(|found| found.spec.narrowed.iter().map(|narrowed| (&found.spec.rule.id, narrowed)))
+        .map(|(rule, part)| format!("{} ({}). {}", clean(&part.claim), clean(rule), clean(&part.reason)))
         .collect();
     html! {
         article {
@@ -268,9 +280,11 @@ fn answers(findings: &[&Found]) -> String {
     let more = usize::try_from(accountable.total).unwrap_or(0).saturating_sub(parties.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let reason = accountable.reason.as_deref().map(|reason| format!(" {}", clean(reason))).unwrap_or_default();
-    match parties.is_empty() {
-        true => format!("{word}. {meaning}{reason}"),
-        false => format!("{word}: {}{more}.{reason}", parties.join(", ")),
+    match (accountable.state, parties.is_empty()) {
+        (_, true) => format!("{word}. {meaning}{reason}"),
+        // Each party says of itself that it is active.
+        (AccountableState::Active, false) => format!("{}{more}.{reason}", parties.join(", ")),
+        (_, false) => format!("{word}: {}{more}.{reason}", parties.join(", ")),
     }
 }
 
