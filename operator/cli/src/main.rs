@@ -43,7 +43,7 @@ enum Command {
         /// The source system.
         system: System,
     },
-    /// Write the findings of an estate in a format of other tools: SARIF, OCSF, OpenReports or CSV.
+    /// Write the findings of an estate in a format of other tools, such as SARIF or CSV.
     Export(Box<export::Args>),
     /// Write a report about an estate: one HTML file for people who decide.
     Report(Box<report::Args>),

@@ -17,7 +17,7 @@ fn small() -> Held {
     parse(&[SMALL.as_bytes()], None).unwrap()
 }
 
-/// What is validated of one export: SARIF and OpenReports are one document, OCSF one a line.
+/// What is validated of one export: one document, but of OCSF one a line.
 fn documents(held: &Held, format: Format) -> Vec<Value> {
     let text = exported(held, format).unwrap();
     match format {

@@ -174,6 +174,19 @@ fn the_program_asks_kubectl_and_writes_one_file() {
     assert!(!run(dir.path(), &arguments).status.success(), "nothing is overwritten unless told so");
 }
 
+/// A namespace that is no estate is no estate without findings.
+#[test]
+fn a_mistyped_namespace_is_an_error() {
+    let dir = cluster(true);
+    std::fs::write(dir.path().join("list"), r#"{"apiVersion": "v1", "kind": "List", "items": []}"#).unwrap();
+    for command in [&["report", "-n", "team-x", "-o", "-"][..], &["export", "-n", "team-x", "-o", "sarif"]] {
+        let output = run(dir.path(), command);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{command:?}");
+        assert!(said.contains("no Finding and no Estate in the namespace team-x"), "{said}");
+    }
+}
+
 #[test]
 fn exceptions_that_may_not_be_read_are_told() {
     let dir = cluster(false);
@@ -186,10 +199,10 @@ fn exceptions_that_may_not_be_read_are_told() {
 #[test]
 fn files_are_read_offline_and_bad_ones_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("list.json");
+    let input = dir.path().join("list.json");
     let said = |content: &str, more: &[&str]| {
-        std::fs::write(&file, content).unwrap();
-        let arguments = [&["export", "--from", file.to_str().unwrap(), "-o", "csv"], more].concat();
+        std::fs::write(&input, content).unwrap();
+        let arguments = [&["export", "--from", input.to_str().unwrap(), "-o", "csv"], more].concat();
         let output = run(dir.path(), &arguments);
         (
             output.status.success(),
@@ -205,6 +218,8 @@ fn files_are_read_offline_and_bad_ones_refused() {
     let two = SMALL.replacen("\"team-a\"", "\"team-b\"", 1);
     let (fine, text) = said(&two, &[]);
     assert!(!fine && text.contains("2 namespaces"), "{text}");
+    let (fine, text) = said(&two, &["-n", "team-c"]);
+    assert!(!fine && text.contains("in the namespace team-c"), "{text}");
     let (fine, text) = said(&two, &["-n", "team-b"]);
     assert!(fine && text.lines().count() == 2, "{text}");
     let broken = SMALL.replacen("\"severity\": \"Critical\"", "\"severity\": \"Worst\"", 1);

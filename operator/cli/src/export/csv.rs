@@ -75,12 +75,12 @@ fn row(held: &Held, found: &Found) -> [String; COLUMNS.len()] {
 }
 
 fn path(steps: &[Step]) -> String {
-    let mut out = steps.first().map(|step| step.from.clone()).unwrap_or_default();
-    for step in steps {
+    let start = steps.first().map(|step| step.from.clone());
+    let hops = steps.iter().flat_map(|step| {
         let via = step.via.as_ref().map(|via| format!(" ({via})")).unwrap_or_default();
-        out.push_str(&format!(" > {}{via} > {}", step.edge, step.to));
-    }
-    out
+        [format!("{}{via}", step.edge), step.to.clone()]
+    });
+    start.into_iter().chain(hops).collect::<Vec<_>>().join(" > ")
 }
 
 fn line<const N: usize>(cells: &[String; N]) -> String {

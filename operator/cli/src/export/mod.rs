@@ -44,7 +44,7 @@ pub enum Format {
     Sarif,
     /// OCSF 1.8.0 Detection Findings: JSON, one event a line.
     Ocsf,
-    /// An OpenReports v1alpha1 Report for `kubectl apply`, as JSON.
+    /// A Report of openreports.io v1alpha1 for kubectl apply, as JSON.
     Openreports,
     /// A table (RFC 4180) in which no cell is a formula.
     Csv,
@@ -93,10 +93,8 @@ fn object<const N: usize>(entries: [(&str, Option<Value>); N]) -> Value {
 fn acceptance(held: &Held, found: &Found) -> Option<String> {
     let acceptance = found.acceptance.as_ref()?;
     let until = crate::report::text::day(&acceptance.until);
-    let exceptions = held.exceptions.iter().flatten();
-    let reason =
-        exceptions.filter(|exception| exception.name == acceptance.exception).map(|exception| &exception.reason);
-    let reason: String = reason.map(|reason| format!(" {}", clean(reason))).collect();
+    let reason = held.exceptions.iter().flatten().find(|exception| exception.name == acceptance.exception);
+    let reason = reason.map(|exception| format!(" {}", clean(&exception.reason))).unwrap_or_default();
     Some(format!("Accepted by {} until {until}.{reason}", clean(&acceptance.owner)))
 }
 

@@ -1,4 +1,4 @@
-//! OpenReports v1alpha1: one Report of the estate.
+//! `OpenReports` v1alpha1: one Report of the estate.
 //!
 //! | Here | There |
 //! |---|---|

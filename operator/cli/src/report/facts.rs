@@ -157,3 +157,52 @@ pub(super) fn before(earlier: Timestamp, later: Timestamp) -> Option<String> {
     };
     Some(super::text::counted(usize::try_from(count).ok()?, unit))
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::input::parse;
+
+    #[rstest]
+    #[case("01796000400000-0a1b2c3d", Some("2026-11-30T01:00:00Z"))]
+    #[case("later", None)]
+    #[case("99999999999999999999-0a1b2c3d", None)]
+    fn a_snapshots_name_tells_when_its_scan_began(#[case] id: &str, #[case] at: Option<&str>) {
+        let input = EvaluatedInput {
+            instance: "i".into(),
+            instance_uid: "u".into(),
+            snapshot_id: id.into(),
+            snapshot_digest: "d".into(),
+            quarantined: None,
+        };
+        assert_eq!(scanned_at(&input).map(|at| at.to_string()).as_deref(), at);
+    }
+
+    #[rstest]
+    #[case("2026-11-30T05:59:59Z", Some("0 minutes"))]
+    #[case("2026-11-30T05:00:00Z", Some("1 hour"))]
+    #[case("2026-11-28T07:00:00Z", Some("47 hours"))]
+    #[case("2026-11-20T06:00:00Z", Some("10 days"))]
+    #[case("2026-11-30T06:00:01Z", None)]
+    fn ages_are_whole(#[case] earlier: &str, #[case] age: Option<&str>) {
+        let as_of = "2026-11-30T06:00:00Z".parse().unwrap();
+        assert_eq!(before(earlier.parse().unwrap(), as_of).as_deref(), age);
+    }
+
+    /// Of the findings that exist in the pack only it is not told which are open, so they explain any difference.
+    #[rstest]
+    #[case(0, 0, 0)]
+    #[case(3, 0, 3)]
+    #[case(3, 2, 1)]
+    #[case(2, 3, 0)]
+    fn a_difference_is_told_only_when_it_is_one(#[case] open: i32, #[case] truncated: i32, #[case] differs: i64) {
+        let counts = json!({"byState": {"open": open}, "truncated": truncated});
+        let estate = json!({"apiVersion": "securityv0.com/v1alpha1", "kind": "Estate", "spec": {},
+            "metadata": {"name": "default", "namespace": "a"}, "status": {"counts": counts}});
+        let held = parse(&[estate.to_string().as_bytes()], None).unwrap();
+        assert_eq!(Facts::of(&held).not_here(), differs);
+    }
+}

@@ -97,24 +97,33 @@ impl Found {
     }
 }
 
-/// Reads what `from` names.
+/// Reads what `from` names. A namespace without any of our objects is an error: most likely it is mistyped, and a tool
+/// that is told of no finding takes its own for resolved.
 pub fn read(from: &From) -> Result<Held> {
     let wanted = from.namespace.as_ref().map(Namespace::as_str);
-    if let Some(path) = &from.from {
-        return parse(&[&file(path)?], wanted).with_context(|| path.display().to_string());
+    let held = match &from.from {
+        Some(path) => parse(&[&file(path)?], wanted).with_context(|| path.display().to_string())?,
+        None => cluster(&from.cluster, wanted)?,
+    };
+    if held.estate.is_none() && held.findings.is_empty() {
+        bail!("there is no Finding and no Estate in the namespace {}", held.namespace);
     }
+    Ok(held)
+}
+
+fn cluster(cluster: &Cluster, wanted: Option<&str>) -> Result<Held> {
     let namespace = match wanted {
         Some(name) => name.to_owned(),
-        None => from.cluster.default_namespace()?,
+        None => cluster.default_namespace()?,
     };
-    let findings = from.cluster.json(FINDINGS, &namespace)?;
-    let exceptions = from.cluster.json(EXCEPTIONS, &namespace).inspect_err(|error| {
-        eprintln!("warning: exceptions are left out: {error}");
-    });
-    let Ok(exceptions) = exceptions else {
-        return Ok(Held { exceptions: None, ..parse(&[&findings], Some(&namespace))? });
-    };
-    parse(&[&findings, &exceptions], Some(&namespace))
+    let findings = cluster.json(FINDINGS, &namespace)?;
+    match cluster.json(EXCEPTIONS, &namespace) {
+        Ok(exceptions) => parse(&[&findings, &exceptions], Some(&namespace)),
+        Err(error) => {
+            eprintln!("warning: exceptions are left out: {error}");
+            Ok(Held { exceptions: None, ..parse(&[&findings], Some(&namespace))? })
+        }
+    }
 }
 
 fn file(path: &Path) -> Result<Vec<u8>> {
@@ -143,7 +152,7 @@ pub fn parse(documents: &[&[u8]], wanted: Option<&str>) -> Result<Held> {
             None => items.push(value),
         }
     }
-    items.retain(|item| ours(item));
+    items.retain(ours);
     let namespace = namespace(&items, wanted)?;
     items.retain(|item| text(item, "/metadata/namespace") == namespace);
     let mut held = Held { namespace, estate: None, findings: Vec::new(), exceptions: Some(Vec::new()) };

@@ -103,7 +103,12 @@ fn arrow(index: usize, step: &Step) -> Markup {
         let (start, bottom) = (x + BOX_WIDTH / 2, y + BOX_HEIGHT);
         let (between, end, tip) = (bottom + (ROW - BOX_HEIGHT) / 2 + 14, to_x + BOX_WIDTH / 2, to_y - 2);
         let above = between - 8 - (lines.len() - 1) * 13;
-        (format!("M{start} {bottom}V{between}H{end}V{}", tip - 8), (end, tip, false), (start + end) / 2, above)
+        (
+            format!("M{start} {bottom}V{between}H{end}V{}", tip - 8),
+            (end, tip, false),
+            usize::midpoint(start, end),
+            above,
+        )
     };
     html! {
         path class=(class) d=(line) {}
