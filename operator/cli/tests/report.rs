@@ -33,15 +33,18 @@ fn estate(items: &mut [Value]) -> &mut Value {
 fn the_same_objects_give_the_same_bytes() {
     let page = report(SMALL);
     assert_eq!(page, changed(|items| items.reverse()), "the order of objects does not matter");
-    assert!(page.contains("Rules that need it: ") && page.contains("CRED-002"));
+    assert!(page.contains("Rules that need it: DORM-001"));
     // One element a line, so that a difference can be read. The style stands in its own file.
     let (head, rest) = page.split_once("<style>").unwrap();
     let (_, body) = rest.split_once("</style>").unwrap();
     let lines = format!("{head}{body}").replace("><", ">\n<");
     // Which rules need a collection changes with the rules, not with the report.
     let same = |line: &str| {
-        line.split_once("Rules that need it: ")
-            .map_or_else(|| line.to_owned(), |(start, _)| format!("{start}Rules that need it: …"))
+        let marks = ["Rules that need it: ", "Every rule needs it."];
+        marks
+            .iter()
+            .find_map(|mark| line.split_once(mark))
+            .map_or_else(|| line.to_owned(), |(start, _)| format!("{start}…"))
     };
     insta::assert_snapshot!("page", lines.lines().map(same).collect::<Vec<_>>().join("\n"));
 }
@@ -72,7 +75,7 @@ fn the_summary_counts_what_is_there() {
         "3 findings are open (1 critical and 2 high). They concern 2 identities of Microsoft Entra ID.",
         "Of these identities, for 1 everybody on record is gone and for 1 nobody was ever recorded.",
         "2 changes would break the path of 3 of 3 open findings; the first alone that of 2.",
-        "1 of them says less than the full rule",
+        "1 finding says less than the full rule",
         "1 more is an accepted risk",
         "2 collections were not seen, or not in full.",
         "1 less severe finding is left out here",

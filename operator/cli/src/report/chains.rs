@@ -112,14 +112,7 @@ pub(crate) fn changes<'a>(open: &[&'a Found], most: usize) -> Vec<Change<'a>> {
 
 /// Kind and name as a path writes them.
 fn label(spec: &FindingSpec) -> String {
-    let mut words = String::new();
-    for c in spec.subject.kind.chars() {
-        if c.is_ascii_uppercase() && !words.is_empty() {
-            words.push(' ');
-        }
-        words.push(c.to_ascii_lowercase());
-    }
-    format!("{words} \"{}\"", spec.subject.name)
+    format!("{} \"{}\"", words::kind(&spec.subject.kind), spec.subject.name)
 }
 
 /// Labels that stand for more than one subject of an instance.

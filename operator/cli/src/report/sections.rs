@@ -47,8 +47,8 @@ pub(super) fn sentences(facts: &Facts<'_>) -> Vec<String> {
     if facts.narrower() > 0 {
         let says = if facts.narrower() == 1 { "says" } else { "say" };
         said.push(format!(
-            "{} of them {says} less than the full rule, since a part could not be proven; the missing part is named with each.",
-            facts.narrower()
+            "{} {says} less than the full rule, since a part could not be proven; the missing part is named with each.",
+            counted(facts.narrower(), "finding")
         ));
     }
     if let Some(first) = facts.changes.first() {
@@ -185,7 +185,7 @@ pub(super) fn changes(facts: &Facts<'_>) -> Markup {
     }
 }
 
-/// Findings by subject, each with a link to the list of all.
+/// Findings by subject, at most [`MAX_NAMED`].
 fn named(findings: &[&Found]) -> Markup {
     let mut subjects: Vec<(String, Vec<&Found>)> = Vec::new();
     for found in findings.iter().take(MAX_NAMED) {
@@ -198,12 +198,19 @@ fn named(findings: &[&Found]) -> Markup {
         @for (index, (_, list)) in subjects.iter().enumerate() {
             @if index > 0 { br; }
             @if let Some(first) = list.first() { (clean_to(&first.spec.subject.name, MAX_NAME)) ": " }
-            @for (index, found) in list.iter().enumerate() {
-                @if index > 0 { ", " }
-                (badge(found.spec.severity)) " " a href={ "#f-" (anchor(found)) } { (clean_to(&found.spec.rule.id, MAX_NAME)) }
-            }
+            (links(list))
         }
         @if findings.len() > MAX_NAMED { br; "and " (findings.len() - MAX_NAMED) " more" }
+    }
+}
+
+/// Severity and rule of each finding, with a link to the list of all.
+fn links(findings: &[&Found]) -> Markup {
+    html! {
+        @for (index, found) in findings.iter().enumerate() {
+            @if index > 0 { ", " }
+            (badge(found.spec.severity)) " " a href={ "#f-" (anchor(found)) } { (clean_to(&found.spec.rule.id, MAX_NAME)) }
+        }
     }
 }
 
@@ -338,7 +345,7 @@ pub(super) fn owners(facts: &Facts<'_>) -> Markup {
     let active = facts.owners.get(&AccountableState::Active).map_or(0, Vec::len);
     html! {
         p {
-            "Of " (facts.subjects()) " identities with an open finding, " (active) " have an active person or team on record. "
+            "Identities with an open finding: " (facts.subjects()) ". With an active person or team on record: " (active) ". "
             "Those without stand below; each is a decision for somebody: name an owner, or switch it off."
         }
         @if listed.is_empty() { p { "There is no gap in ownership among them." } } @else {
@@ -350,9 +357,9 @@ pub(super) fn owners(facts: &Facts<'_>) -> Markup {
                         @for (owned, _) in &listed {
                             @if let Some(first) = owned.findings.first() {
                                 tr {
-                                    th scope="row" { (clean(&first.spec.subject.name)) br; span class="kind-of" { (clean(&first.spec.subject.kind)) " in " (clean(&first.spec.subject.system)) } }
+                                    th scope="row" { (clean(&first.spec.subject.name)) br; span class="kind-of" { (words::kind(&first.spec.subject.kind)) " in " (words::system(&first.spec.subject.system)) } }
                                     td { (answers(&owned.findings)) }
-                                    td { (named(&owned.findings)) }
+                                    td { (links(&owned.findings)) }
                                 }
                             }
                         }
@@ -441,6 +448,7 @@ fn one_gap(gap: &EstateGap) -> Markup {
             td {
                 @if gap.collection.is_empty() { "No rule can say anything new about this source." }
                 @else if needs.is_empty() { "No rule is silent because of it; rules that use it say the narrower claim." }
+                @else if needs.len() == sv0_rules::catalogue().count() { "Every rule needs it." }
                 @else { "Rules that need it: " (needs.join(", ")) "." }
             }
         }

@@ -159,6 +159,18 @@ pub fn gap(state: &str) -> &'static str {
     }
 }
 
+/// A kind of node in words: `ServicePrincipal` is `service principal`.
+pub fn kind(kind: &str) -> String {
+    let mut words = String::new();
+    for c in super::text::clean(kind).chars() {
+        if c.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    words
+}
+
 /// The name of a source system.
 pub fn system(word: &str) -> String {
     match word {
