@@ -346,7 +346,7 @@ pub(super) fn owners(facts: &Facts<'_>) -> Markup {
     html! {
         p {
             "Identities with an open finding: " (facts.subjects()) ". With an active person or team on record: " (active) ". "
-            "Those without stand below; each is a decision for somebody: name an owner, or switch it off."
+            @if !listed.is_empty() { "Those without stand below; each is a decision for somebody: name an owner, or switch it off." }
         }
         @if listed.is_empty() { p { "There is no gap in ownership among them." } } @else {
             div class="wide" tabindex="0" role="region" aria-label="Ownership gaps, table" {
