@@ -80,6 +80,7 @@ fn the_summary_counts_what_is_there() {
         "2 collections were not seen, or not in full.",
         "1 less severe finding is left out here",
         "As of 2026-11-30 06:00 UTC.",
+        "Tells as a whole: CRED-003 (high).",
     ] {
         assert!(page.contains(sentence), "{sentence}");
     }

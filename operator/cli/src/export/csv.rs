@@ -11,7 +11,7 @@ use crate::report::words;
 /// Most characters of a cell: a spreadsheet takes 32,767.
 const MAX_CELL: usize = 8_000;
 
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 23] = [
     "name",
     "estate",
     "state",
@@ -34,6 +34,7 @@ const COLUMNS: [&str; 22] = [
     "standards",
     "first_observed",
     "accepted_until",
+    "consists_of",
 ];
 
 /// The table with its heading.
@@ -71,6 +72,7 @@ fn row(held: &Held, found: &Found) -> [String; COLUMNS.len()] {
         spec.standards.join("; "),
         day(&spec.first_observed),
         found.acceptance.as_ref().map(|acceptance| day(&acceptance.until)).unwrap_or_default(),
+        found.told(),
     ]
 }
 

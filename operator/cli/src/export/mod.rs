@@ -103,3 +103,9 @@ fn narrowed(found: &Found) -> Vec<String> {
     let each = found.spec.narrowed.iter();
     each.map(|part| format!("Not proven: {}. {}", clean(&part.claim), clean(&part.reason))).collect()
 }
+
+/// The findings that it tells as a whole.
+fn parts(found: &Found) -> Value {
+    let part = |part: &input::Part| serde_json::json!({ "name": clean(&part.name), "rule": clean(&part.rule), "severity": part.severity });
+    found.parts.iter().map(part).collect()
+}

@@ -177,5 +177,6 @@ fn unmapped(held: &Held, found: &Found) -> Value {
         "accountable": { "state": spec.accountable.state, "parties": parties, "total": spec.accountable.total },
         "standards": spec.standards.iter().map(|text| clean(text)).collect::<Vec<_>>(),
         "evidenceOmitted": spec.evidence_omitted,
+        "consistsOf": super::parts(found),
     })
 }

@@ -145,6 +145,7 @@ fn result(held: &Held, found: &Found, index: &BTreeMap<&str, usize>) -> Value {
             Some(json!({
                 "severity": words::severity(spec.severity),
                 "claim": spec.rule.claim,
+                "consistsOf": super::parts(found),
                 "family": spec.family,
                 "accountable": spec.accountable.state,
                 "firstObserved": spec.first_observed.0.to_string(),

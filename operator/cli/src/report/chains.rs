@@ -160,7 +160,7 @@ mod tests {
             "state": "Open", "firstObserved": "2026-01-01T00:00:00Z", "contentDigest": "0"
         }))
         .unwrap();
-        Found { name: name.to_owned(), spec, acceptance: None }
+        Found { name: name.to_owned(), spec, acceptance: None, parts: Vec::new() }
     }
 
     fn cut<'a>(changes: &'a [Change<'_>]) -> Vec<(&'a str, usize)> {

@@ -10,8 +10,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sv0_api::{Estate, FindingSpec, FindingState};
+use sv0_api::{Estate, FindingSpec, FindingState, Severity};
 
+use super::text::clean;
+use super::words;
 use crate::kubectl::Cluster;
 use crate::values::{Namespace, shown};
 
@@ -56,6 +58,19 @@ pub struct Found {
     pub spec: FindingSpec,
     /// Who accepts it, when somebody does.
     pub acceptance: Option<Acceptance>,
+    /// Findings that it tells as a whole and that do not stand beside it.
+    pub parts: Vec<Part>,
+}
+
+/// A finding that another one contains.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Part {
+    /// The name that it has in the evidence pack.
+    pub name: String,
+    /// Id of its rule.
+    pub rule: String,
+    /// How severe it is by itself.
+    pub severity: Severity,
 }
 
 /// On an accepted Finding: by whom, until when.
@@ -88,6 +103,12 @@ impl Found {
     /// Whether its state is this one.
     pub fn is(&self, state: FindingState) -> bool {
         self.spec.state == state
+    }
+
+    /// Rule and severity of each finding that it tells as a whole: `CRED-002 (high), CRED-003 (high)`.
+    pub fn told(&self) -> String {
+        let part = |part: &Part| format!("{} ({})", clean(&part.rule), words::severity(part.severity).to_lowercase());
+        self.parts.iter().map(part).collect::<Vec<_>>().join(", ")
     }
 
     /// The subject's full identity, `<system>:<tenant>:<kind>:<id>`.
@@ -201,7 +222,9 @@ fn order(found: &Found) -> (i32, String, String, String) {
 
 fn found(item: &Value) -> Result<Found> {
     let acceptance = item.pointer("/spec/acceptance").is_some().then(|| typed(item, "/spec/acceptance")).transpose()?;
-    Ok(Found { name: text(item, "/metadata/name").to_owned(), spec: typed(item, "/spec")?, acceptance })
+    let parts = item.pointer("/spec/consistsOf").is_some().then(|| typed(item, "/spec/consistsOf")).transpose()?;
+    let name = text(item, "/metadata/name").to_owned();
+    Ok(Found { name, spec: typed(item, "/spec")?, acceptance, parts: parts.unwrap_or_default() })
 }
 
 fn exception(item: &Value) -> Result<Exception> {

@@ -263,6 +263,9 @@ fn one_chain(index: usize, chain: &Chain<'_>) -> Markup {
                 p { strong { "Findings on it: " } }
                 ul { @for found in chain.findings.iter().take(MAX_NAMED) { li { (badge(found.spec.severity)) " " (clean(&found.spec.rule.id)) ": " (clean(&found.spec.title)) } } }
             }
+            @for found in chain.findings.iter().filter(|found| !found.parts.is_empty()) {
+                p { strong { (clean(&found.spec.rule.id)) " tells as a whole: " } (found.told()) "." }
+            }
             @if !narrowed.is_empty() {
                 p { strong { "Not proven: " } @for text in &narrowed { (text) " " } }
             }
@@ -502,6 +505,7 @@ pub(super) fn all(facts: &Facts<'_>) -> Markup {
                             td { (badge(found.spec.severity)) }
                             th scope="row" {
                                 (clean(&found.spec.rule.id)) ": " (clean(&found.spec.title)) br;
+                                @if !found.parts.is_empty() { "Tells as a whole: " (found.told()) "." br; }
                                 span class="kind-of" { (clean(&found.name)) }
                             }
                             td { (words::accountable(found.spec.accountable.state).0) }
