@@ -19,7 +19,7 @@ pub struct File {
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// It is there already.
-    #[error("{0} exists already: remove it, choose another --out, or add --force")]
+    #[error("{0} exists already: remove it, choose another place, or add --force")]
     Exists(PathBuf),
     /// The system refused.
     #[error("{0}: {1}")]
@@ -28,29 +28,40 @@ pub enum WriteError {
 
 /// Writes all files, or none when one of them exists and `force` is not set.
 pub fn write_all(dir: &Path, files: &[File], force: bool) -> Result<(), WriteError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error| WriteError::System(path, error)
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
+    let failed = |error| WriteError::System(dir.to_owned(), error);
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
     for file in files {
-        let path = dir.join(file.name);
-        // `symlink_metadata`: a link that leads nowhere is in the way too.
-        if path.symlink_metadata().is_ok() {
-            if !force {
-                return Err(WriteError::Exists(path));
-            }
-            // A link is removed, not followed.
-            fs::remove_file(&path).map_err(failed(&path))?;
-        }
+        make_room(&dir.join(file.name), force)?;
     }
     for file in files {
-        let path = dir.join(file.name);
-        let mut open =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed(&path))?;
-        open.write_all(file.content.as_bytes()).map_err(failed(&path))?;
+        create(&dir.join(file.name), &file.content)?;
     }
     Ok(())
+}
+
+/// Writes one file at the place that the user named.
+pub fn write(path: &Path, content: &str, force: bool) -> Result<(), WriteError> {
+    make_room(path, force)?;
+    create(path, content)
+}
+
+/// Nothing is in the way, or it was removed because `force` is set.
+fn make_room(path: &Path, force: bool) -> Result<(), WriteError> {
+    // `symlink_metadata`: a link that leads nowhere is in the way too.
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    if !force {
+        return Err(WriteError::Exists(path.to_owned()));
+    }
+    // A link is removed, not followed.
+    fs::remove_file(path).map_err(|error| WriteError::System(path.to_owned(), error))
+}
+
+fn create(path: &Path, content: &str) -> Result<(), WriteError> {
+    let failed = |error| WriteError::System(path.to_owned(), error);
+    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    open.write_all(content.as_bytes()).map_err(failed)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub mod clouds;
 pub mod consent;
 pub mod document;
+pub mod export;
 pub mod files;
 pub mod generated;
 pub mod http;
@@ -15,4 +16,5 @@ pub mod kubectl;
 pub mod manifest;
 pub mod offboard;
 pub mod onboard;
+pub mod report;
 pub mod values;

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
-use sv0_cli::{consent, document, offboard, onboard};
+use sv0_cli::{consent, document, export, offboard, onboard, report};
 
 #[derive(Parser)]
 #[command(
     name = "kubectl sv0",
     bin_name = "kubectl sv0",
     version,
-    about = "Connect source systems to SecurityV0, and disconnect them again",
+    about = "Connect source systems to SecurityV0, tell of what was found, and disconnect them again",
     max_term_width = 100
 )]
 struct Cli {
@@ -43,6 +43,10 @@ enum Command {
         /// The source system.
         system: System,
     },
+    /// Write the findings of an estate in a format of other tools, such as SARIF or CSV.
+    Export(Box<export::Args>),
+    /// Write a report about an estate: one HTML file for people who decide.
+    Report(Box<report::Args>),
 }
 
 #[derive(Subcommand)]
@@ -91,5 +95,7 @@ async fn run(cli: Cli) -> Result<()> {
             print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
             Ok(())
         }
+        Command::Export(args) => export::run(&args),
+        Command::Report(args) => report::run(&args),
     }
 }

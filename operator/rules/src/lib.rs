@@ -34,4 +34,4 @@ pub use rule::{Meta, Purpose, Rule, RuleConfig, Scope};
 pub use rules::RULES;
 pub use run::{RuleOutput, Suppressed, catalogue, pack_version, required_collections, run, run_since};
 pub use severity::{Exposure, Tier, severity};
-pub use text::display_name;
+pub use text::{display_name, invisible};

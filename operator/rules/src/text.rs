@@ -39,8 +39,8 @@ pub fn display_name(raw: &str) -> String {
     if out.is_empty() { "(no name)".to_owned() } else { out }
 }
 
-/// Characters that change how others are shown, or show nothing.
-const fn invisible(c: char) -> bool {
+/// Whether a character changes how others are shown, or shows nothing.
+pub const fn invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'

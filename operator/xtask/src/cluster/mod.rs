@@ -9,7 +9,7 @@ mod built;
 mod kind;
 mod named;
 mod network;
-mod packages;
+pub(crate) mod packages;
 mod pki;
 mod process;
 mod templates;

@@ -8,10 +8,13 @@ use crate::context::note;
 use crate::sh::Sh;
 
 /// A needed program and the Debian package that has it.
-type Needed = (&'static str, &'static str);
+pub(crate) type Needed = (&'static str, &'static str);
 
 /// What the test image in a kind cluster needs.
 pub(super) const FOR_KIND: [Needed; 1] = [("busybox", "busybox-static")];
+
+/// What the test of the report in a browser needs.
+pub(crate) const FOR_REPORT: [Needed; 1] = [("chromium", "chromium")];
 
 /// What the cluster made of processes needs.
 pub(super) const FOR_BUILT: [Needed; 7] = [
@@ -25,7 +28,7 @@ pub(super) const FOR_BUILT: [Needed; 7] = [
 ];
 
 /// Makes sure that every program is there.
-pub(super) fn ensure(needed: &[Needed]) -> Result<()> {
+pub(crate) fn ensure(needed: &[Needed]) -> Result<()> {
     let mut missing: Vec<&str> =
         needed.iter().filter(|(program, _)| find(program).is_none()).map(|(_, package)| *package).collect();
     if missing.is_empty() {
@@ -45,7 +48,7 @@ pub(super) fn ensure(needed: &[Needed]) -> Result<()> {
 }
 
 /// Where `PATH` has the program. System directories count too: a user's `PATH` may lack them.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{Stage, Tally, charts};
 use crate::check;
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, packages};
 use crate::context::{Context, note};
 use crate::image::{self, Arch};
 use crate::sh::Sh;
@@ -46,6 +46,7 @@ impl<'a> Run<'a> {
                 Ok(Tally::one(self.cargo(&arguments).run().is_ok()))
             }
             Stage::Unit => {
+                browser();
                 let arguments = ["test", "--workspace", "--exclude", "sv0-e2e", "--no-fail-fast"];
                 counted(self.cargo(&arguments))
             }
@@ -116,6 +117,16 @@ impl<'a> Run<'a> {
     fn cargo(&self, arguments: &[&str]) -> Sh {
         Sh::new(env!("CARGO")).args(arguments).dir(&self.ctx.root)
     }
+}
+
+/// The browser that the report is tested in. Where it cannot be had, that test looks at nothing, and this says so.
+fn browser() {
+    let missing = match packages::ensure(&packages::FOR_REPORT) {
+        Ok(()) if packages::find("npm").is_none() => "there is no node with npm on this machine".to_owned(),
+        Ok(()) => return,
+        Err(error) => format!("{error:#}"),
+    };
+    note(&format!("LEFT OUT: the report in a real browser: {missing}"));
 }
 
 /// Runs `cargo test` and adds up what its test programs report.
