@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
-use sv0_api::ConnectorInstance;
+use serde::de::DeserializeOwned;
+use sv0_api::{ConnectorInstance, Estate, Finding};
 
-use crate::values::shown;
+use crate::values::{Namespace, ObjectName, shown};
 
 /// Which cluster.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -51,13 +52,7 @@ impl Cluster {
 
     /// Every `ConnectorInstance` of the cluster.
     pub fn instances(&self) -> Result<Vec<ConnectorInstance>, KubectlError> {
-        #[derive(Deserialize)]
-        struct List {
-            items: Vec<ConnectorInstance>,
-        }
-        let output = self.run(&["get", "connectorinstances.securityv0.com", "--all-namespaces", "--output=json"])?;
-        let list: List = serde_json::from_slice(&output).map_err(|_| KubectlError::Unexpected("get".to_owned()))?;
-        Ok(list.items)
+        self.list("connectorinstances.securityv0.com", None)
     }
 
     /// One `ConnectorInstance`.
@@ -65,6 +60,57 @@ impl Cluster {
         let namespace = format!("--namespace={namespace}");
         let output = self.run(&["get", "connectorinstances.securityv0.com", name, &namespace, "--output=json"])?;
         serde_json::from_slice(&output).map_err(|_| KubectlError::Unexpected("get".to_owned()))
+    }
+
+    /// Every `Finding` of a namespace, or of all namespaces, in the API server's order.
+    pub fn findings(&self, namespace: Option<&str>) -> Result<Vec<Finding>, KubectlError> {
+        self.list("findings.securityv0.com", namespace)
+    }
+
+    /// One `Finding`; none when there is no such object.
+    pub fn finding(&self, namespace: &str, name: &ObjectName) -> Result<Option<Finding>, KubectlError> {
+        self.one("findings.securityv0.com", namespace, name.as_str())
+    }
+
+    /// The `Estate` of a namespace; none when there is none.
+    pub fn estate(&self, namespace: &str) -> Result<Option<Estate>, KubectlError> {
+        self.one("estates.securityv0.com", namespace, "default")
+    }
+
+    /// Every `Estate` of a namespace, or of all namespaces.
+    pub fn estates(&self, namespace: Option<&str>) -> Result<Vec<Estate>, KubectlError> {
+        self.list("estates.securityv0.com", namespace)
+    }
+
+    /// The namespace that kubectl uses when it is given none.
+    pub fn default_namespace(&self) -> Result<String, KubectlError> {
+        let output = self.run(&["config", "view", "--minify", "--output=jsonpath={..namespace}"])?;
+        let unexpected = || KubectlError::Unexpected("config view".to_owned());
+        let said = String::from_utf8(output).map_err(|_| unexpected())?;
+        let name = if said.trim().is_empty() { "default" } else { said.trim() };
+        // It goes back to kubectl as a value of a flag, and into our sentences.
+        let name: Namespace = name.parse().map_err(|_| unexpected())?;
+        Ok(name.to_string())
+    }
+
+    fn list<T: DeserializeOwned>(&self, resource: &str, namespace: Option<&str>) -> Result<Vec<T>, KubectlError> {
+        #[derive(Deserialize)]
+        struct List<T> {
+            items: Vec<T>,
+        }
+        let scope = namespace.map_or_else(|| "--all-namespaces".to_owned(), |name| format!("--namespace={name}"));
+        let output = self.run(&["get", resource, &scope, "--output=json"])?;
+        let list: List<T> = serde_json::from_slice(&output).map_err(|_| KubectlError::Unexpected("get".to_owned()))?;
+        Ok(list.items)
+    }
+
+    fn one<T: DeserializeOwned>(&self, resource: &str, namespace: &str, name: &str) -> Result<Option<T>, KubectlError> {
+        let namespace = format!("--namespace={namespace}");
+        let output = self.run(&["get", resource, name, &namespace, "--ignore-not-found", "--output=json"])?;
+        if output.iter().all(u8::is_ascii_whitespace) {
+            return Ok(None);
+        }
+        serde_json::from_slice(&output).map(Some).map_err(|_| KubectlError::Unexpected("get".to_owned()))
     }
 
     /// Asks for one scan of an instance.

@@ -64,6 +64,12 @@ value!(
     |text| text != "default" && text.len() <= 253 && text.split('.').all(|label| is_label(label, 253))
 );
 value!(
+    /// The name of an object of the cluster, such as a Finding. It never begins with '-', so that it is no flag of kubectl.
+    ObjectName,
+    "must be the name of an object: at most 253 lower-case letters, digits, '-' and '.'",
+    |text| text.len() <= 253 && text.split('.').all(|label| is_label(label, 253))
+);
+value!(
     /// The name of an application, as people see it in Entra.
     DisplayName,
     "must be 1 to 90 characters without control characters",
@@ -156,6 +162,16 @@ mod tests {
     #[case("a:b", false)]
     fn accounts(#[case] text: &str, #[case] accepted: bool) {
         assert_eq!(text.parse::<AccountName>().is_ok(), accepted);
+    }
+
+    #[rstest]
+    #[case("cred-002-0123456789abcdef", true)]
+    #[case("a.b", true)]
+    #[case("--server=https://evil.example", false)]
+    #[case("a b", false)]
+    #[case("", false)]
+    fn objects(#[case] text: &str, #[case] accepted: bool) {
+        assert_eq!(text.parse::<ObjectName>().is_ok(), accepted);
     }
 
     #[rstest]
