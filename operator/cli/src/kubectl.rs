@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sv0_api::{ConnectorInstance, Estate, Finding};
 
 use crate::values::{Namespace, ObjectName, shown};
@@ -69,6 +70,11 @@ impl Cluster {
 
     /// One `Finding`; none when there is no such object.
     pub fn finding(&self, namespace: &str, name: &ObjectName) -> Result<Option<Finding>, KubectlError> {
+        self.one("findings.securityv0.com", namespace, name.as_str())
+    }
+
+    /// One `Finding` as it stands, fields included that this program does not know; none when there is no such object.
+    pub fn finding_object(&self, namespace: &str, name: &ObjectName) -> Result<Option<Value>, KubectlError> {
         self.one("findings.securityv0.com", namespace, name.as_str())
     }
 

@@ -8,11 +8,16 @@
 pub mod clouds;
 pub mod consent;
 pub mod document;
+pub mod explain;
 pub mod files;
+pub mod findings;
 pub mod generated;
+pub mod graph;
 pub mod http;
 pub mod kubectl;
 pub mod manifest;
 pub mod offboard;
 pub mod onboard;
+pub mod route;
+pub mod term;
 pub mod values;

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
-use sv0_cli::{consent, document, offboard, onboard};
+use sv0_cli::{consent, document, explain, findings, graph, offboard, onboard};
 
 #[derive(Parser)]
 #[command(
     name = "kubectl sv0",
     bin_name = "kubectl sv0",
     version,
-    about = "Connect source systems to SecurityV0, and disconnect them again",
+    about = "Connect source systems to SecurityV0, disconnect them again, and read its findings",
     max_term_width = 100
 )]
 struct Cli {
@@ -43,6 +43,12 @@ enum Command {
         /// The source system.
         system: System,
     },
+    /// Tell one Finding in full: why, who answers, what proves it, what was not seen and what to do.
+    Explain(Box<explain::Args>),
+    /// List the Findings of an estate, the most severe first.
+    Findings(Box<findings::Args>),
+    /// Draw the path of one Finding.
+    Graph(Box<graph::Args>),
 }
 
 #[derive(Subcommand)]
@@ -91,5 +97,8 @@ async fn run(cli: Cli) -> Result<()> {
             print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
             Ok(())
         }
+        Command::Explain(args) => explain::run(&args),
+        Command::Findings(args) => findings::run(&args),
+        Command::Graph(args) => graph::run(&args),
     }
 }

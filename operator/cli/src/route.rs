@@ -82,29 +82,41 @@ pub fn ends(steps: &[Step<'_>]) -> Vec<usize> {
     if ends.is_empty() { steps.len().checked_sub(1).into_iter().collect() } else { ends }
 }
 
-/// What cutting each step takes away; empty when the path has gaps, since nothing can be said of it then.
+/// The step that a derived one rests on: a fact about the same holder with the same role or permission. The derived one
+/// cannot be cut by itself, and falls with it.
+pub fn basis(steps: &[Step<'_>], at: usize) -> Option<usize> {
+    let derived = steps.get(at).filter(|step| step.class == EvidenceClass::Structural && step.via.is_some())?;
+    let rests_on =
+        |step: &Step<'_>| step.class == EvidenceClass::Direct && step.from == derived.from && step.via == derived.via;
+    steps.iter().position(rests_on)
+}
+
+/// What cutting each step takes away, without those that rest on another one; empty when the path has gaps, since
+/// nothing can be said of it then.
 pub fn cuts(steps: &[Step<'_>]) -> Vec<Cut> {
     if !whole(steps) {
         return Vec::new();
     }
     let ends = ends(steps);
     let cut = |at: usize| {
-        let reached = reached(steps, at);
-        let gone = |end: &usize| *end == at || steps.get(*end).is_none_or(|step| !reached.contains(step.from));
+        let fallen: BTreeSet<usize> =
+            (0..steps.len()).filter(|other| *other == at || basis(steps, *other) == Some(at)).collect();
+        let reached = reached(steps, &fallen);
+        let gone = |end: &usize| fallen.contains(end) || steps.get(*end).is_none_or(|s| !reached.contains(s.from));
         let lost: Vec<usize> = ends.iter().copied().filter(gone).collect();
         let all = lost.len() == ends.len();
         Cut { at, lost, all }
     };
-    (0..steps.len()).map(cut).collect()
+    (0..steps.len()).filter(|at| basis(steps, *at).is_none()).map(cut).collect()
 }
 
-/// Nodes that the starts lead to without the step at `without`.
-fn reached<'a>(steps: &[Step<'a>], without: usize) -> BTreeSet<&'a str> {
+/// Nodes that the starts lead to without some steps.
+fn reached<'a>(steps: &[Step<'a>], without: &BTreeSet<usize>) -> BTreeSet<&'a str> {
     let mut reached: BTreeSet<&str> = starts(steps).into_iter().collect();
     loop {
         let before = reached.len();
         for (at, step) in steps.iter().enumerate() {
-            if at != without && reached.contains(step.from) {
+            if !without.contains(&at) && reached.contains(step.from) {
                 reached.insert(step.to);
             }
         }
@@ -176,10 +188,15 @@ pub const fn class_word(class: EvidenceClass) -> &'static str {
     }
 }
 
-/// `has a grant on (Mail.Read)`.
+/// The edge with its role or permission: `holds Mail.Read on`.
 pub fn step_words(step: &Step<'_>) -> String {
-    let via = step.via.map(|via| format!(" ({})", sv0_rules::harmless(via))).unwrap_or_default();
-    format!("{}{via}", edge_words(step.edge))
+    let Some(via) = step.via.map(sv0_rules::harmless) else { return edge_words(step.edge) };
+    match step.edge {
+        "GRANTED" => format!("holds {via} on"),
+        "DELEGATED_GRANT" => format!("can act for users with {via} at"),
+        "CAN_CONTROL" => format!("can, by {via}, take control of"),
+        edge => format!("{} ({via})", edge_words(edge)),
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +238,18 @@ mod tests {
         let path = path(&[("a", "b"), ("", "c"), ("b", "d")]);
         let cuts = cuts(&steps(&path));
         assert_eq!(cuts.iter().map(|cut| cut.lost.clone()).collect::<Vec<_>>(), [vec![1, 2], vec![1], vec![2]]);
+    }
+
+    /// What is derived from a grant falls with the grant, and is nothing to cut by itself.
+    #[test]
+    fn a_derived_hop_falls_with_what_it_rests_on() {
+        let mut path = path(&[("a", "b"), ("", "api"), ("b", "c"), ("", "d")]);
+        path[1].via = Some("Application.ReadWrite.All".to_owned());
+        path[2] = Hop { class: EvidenceClass::Structural, via: path[1].via.clone(), ..path[2].clone() };
+        let steps = steps(&path);
+        assert_eq!((basis(&steps, 2), basis(&steps, 1)), (Some(1), None));
+        let cuts: Vec<_> = cuts(&steps).into_iter().map(|cut| (cut.at, cut.lost, cut.all)).collect();
+        assert_eq!(cuts, [(0, vec![1, 3], true), (1, vec![1, 3], true), (3, vec![3], false)]);
     }
 
     #[test]

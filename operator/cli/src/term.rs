@@ -76,8 +76,9 @@ impl Look {
 /// Columns to write into: of the terminal, or as the variable `COLUMNS` says.
 pub fn width() -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    let of_terminal =
-        || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|n| *n > 0);
+    let of_terminal = || {
+        rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|n| *n > 0)
+    };
     told.or_else(of_terminal).unwrap_or(USUAL_WIDTH).clamp(LEAST_WIDTH, MOST_WIDTH)
 }
 
@@ -158,7 +159,10 @@ mod tests {
     fn lines_end_before_the_edge_and_nothing_is_lost() {
         let text = "one two three four five six seven eight nine ten eleven twelve";
         let lines = wrapped(text, "- ", "  ", 40);
-        assert_eq!(lines, "- one two three four five six seven eight\n  nine ten eleven twelve\n".replace(" eight\n ", "\n  eight"));
+        assert_eq!(
+            lines,
+            "- one two three four five six seven eight\n  nine ten eleven twelve\n".replace(" eight\n ", "\n  eight")
+        );
         assert!(lines.lines().all(|line| line.chars().count() <= 40));
         let long = wrapped(&format!("a {} b", "x".repeat(100)), "", "  ", 40);
         assert!(long.lines().all(|line| line.chars().count() <= 40), "{long}");
@@ -184,7 +188,10 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = vec![vec!["a".to_owned(), "long".to_owned(), "x".to_owned()], vec!["abc".to_owned(), "b".to_owned(), String::new()]];
+        let rows = vec![
+            vec!["a".to_owned(), "long".to_owned(), "x".to_owned()],
+            vec!["abc".to_owned(), "b".to_owned(), String::new()],
+        ];
         assert_eq!(columns(&["A", "B", "C"], &rows), "A    B     C\na    long  x\nabc  b\n");
     }
 

@@ -1,7 +1,10 @@
 //! Which Findings are shown, in which order, and as which lines. Pure.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use sv0_api::{AccountableState, Estate, EstateGap, EstateStatus, Family, Finding, FindingState, Severity, conditions};
+use sv0_api::{
+    AccountableState, Estate, EstateGap, EstateStatus, EvaluatedInput, Family, Finding, FindingState, Severity,
+    conditions,
+};
 
 use crate::term::{columns, cut};
 
@@ -9,6 +12,8 @@ use crate::term::{columns, cut};
 const NAME_COLUMN: usize = 32;
 /// Most characters of a title in a column.
 const TITLE_COLUMN: usize = 100;
+/// Gaps that an Estate lists at most: there may be more of them.
+const MOST_GAPS: usize = 32;
 /// Most estates that the footer tells of.
 const MOST_ESTATES: usize = 20;
 
@@ -218,7 +223,10 @@ fn evaluated(estate: &Estate, wide: bool) -> String {
         let why = why.map(|condition| format!(" {}", told(condition))).unwrap_or_default();
         return format!("This estate has not been evaluated yet, so that no Findings means nothing.{why}\n");
     };
-    let mut text = format!("Evaluated as of {}; data of {}.\n", as_of.0, counted(status.inputs.len(), "instance", "instances"));
+    let instances = counted(status.inputs.len(), "instance", "instances");
+    let oldest = status.inputs.iter().filter_map(collected_at).min();
+    let oldest = oldest.map(|at| format!(", the oldest read from {at} on")).unwrap_or_default();
+    let mut text = format!("Evaluated as of {}; data of {instances}{oldest}.\n", as_of.0);
     let failed = conditions::find(&status.conditions, conditions::EVALUATED).filter(|c| c.status != conditions::TRUE);
     if let Some(condition) = failed {
         text.push_str(&format!("The last evaluation did not end well. {}\n", told(condition)));
@@ -245,12 +253,22 @@ fn gaps(status: &EstateStatus, wide: bool) -> String {
     if gaps.is_empty() {
         return "No coverage gaps: every collection was read completely.\n".to_owned();
     }
-    let count = counted(gaps.len(), "coverage gap", "coverage gaps");
+    let least = if gaps.len() < MOST_GAPS { "" } else { "At least " };
+    let count = format!("{least}{}", counted(gaps.len(), "coverage gap", "coverage gaps"));
     if !wide {
         return format!("{count}: what was not seen is no proof that all is well there. -o wide names them.\n");
     }
     let lines: String = gaps.iter().map(|gap| format!("  {}\n", gap_line(gap))).collect();
     format!("{count}; what was not seen is no proof that all is well there:\n{lines}")
+}
+
+/// When the scan began whose snapshot was evaluated: a snapshot's id begins with the milliseconds. None where an older one
+/// stood in, or the id has another form.
+pub fn collected_at(input: &EvaluatedInput) -> Option<jiff::Timestamp> {
+    let millis = input.snapshot_id.split('-').next()?.parse().ok()?;
+    let at = jiff::Timestamp::from_millisecond(millis).ok()?;
+    let at = jiff::Timestamp::from_second(at.as_second()).ok()?;
+    input.quarantined.is_none().then_some(at)
 }
 
 /// `contoso: delegatedGrants denied (...); needs Directory.Read.All`.
