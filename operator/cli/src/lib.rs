@@ -5,6 +5,7 @@
 //! user's Kubernetes credentials (they stay inside kubectl), change anything in a source system, or write over a file
 //! unless told so.
 
+pub mod catalog;
 pub mod clouds;
 pub mod consent;
 pub mod document;

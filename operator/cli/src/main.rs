@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
-use sv0_cli::{consent, document, explain, findings, graph, offboard, onboard};
+use sv0_cli::{catalog, consent, document, explain, findings, graph, offboard, onboard};
 
 #[derive(Parser)]
 #[command(
@@ -43,6 +43,8 @@ enum Command {
         /// The source system.
         system: System,
     },
+    /// Show what can be found, and from which system.
+    Catalog(catalog::Args),
     /// Tell one Finding in full: why, who answers, what proves it, what was not seen and what to do.
     Explain(Box<explain::Args>),
     /// List the Findings of an estate, the most severe first.
@@ -97,6 +99,7 @@ async fn run(cli: Cli) -> Result<()> {
             print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
             Ok(())
         }
+        Command::Catalog(args) => catalog::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Findings(args) => findings::run(&args),
         Command::Graph(args) => graph::run(&args),
