@@ -83,6 +83,26 @@ impl Cluster {
         self.one("estates.securityv0.com", namespace, "default")
     }
 
+    /// The `Estate` of a namespace as it stands, fields included that this program does not know.
+    pub fn estate_object(&self, namespace: &str) -> Result<Option<Value>, KubectlError> {
+        self.one("estates.securityv0.com", namespace, "default")
+    }
+
+    /// Changes fields of the `Estate`: a merge patch. Gives the object as it then stands.
+    pub fn patch_estate(&self, namespace: &str, patch: &Value) -> Result<Value, KubectlError> {
+        let (namespace, patch) = (format!("--namespace={namespace}"), format!("--patch={patch}"));
+        let output = self.run(&[
+            "patch",
+            "estates.securityv0.com",
+            "default",
+            &namespace,
+            "--type=merge",
+            &patch,
+            "--output=json",
+        ])?;
+        serde_json::from_slice(&output).map_err(|_| KubectlError::Unexpected("patch".to_owned()))
+    }
+
     /// Every `Estate` of a namespace, or of all namespaces.
     pub fn estates(&self, namespace: Option<&str>) -> Result<Vec<Estate>, KubectlError> {
         self.list("estates.securityv0.com", namespace)

@@ -5,6 +5,7 @@
 //! user's Kubernetes credentials (they stay inside kubectl), change anything in a source system, or write over a file
 //! unless told so.
 
+pub mod baseline;
 pub mod catalog;
 pub mod clouds;
 pub mod consent;
@@ -20,5 +21,6 @@ pub mod manifest;
 pub mod offboard;
 pub mod onboard;
 pub mod route;
+pub mod scan;
 pub mod term;
 pub mod values;

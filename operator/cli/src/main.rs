@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
-use sv0_cli::{catalog, consent, document, explain, findings, graph, offboard, onboard};
+use sv0_cli::{baseline, catalog, consent, document, explain, findings, graph, offboard, onboard, scan};
 
 #[derive(Parser)]
 #[command(
@@ -43,6 +43,11 @@ enum Command {
         /// The source system.
         system: System,
     },
+    /// Accept the state that drift is measured from, or tell which it is.
+    Baseline {
+        #[command(subcommand)]
+        step: baseline::Command,
+    },
     /// Show what can be found, and from which system.
     Catalog(catalog::Args),
     /// Tell one Finding in full: why, who answers, what proves it, what was not seen and what to do.
@@ -51,6 +56,8 @@ enum Command {
     Findings(Box<findings::Args>),
     /// Draw the path of one Finding.
     Graph(Box<graph::Args>),
+    /// Ask for a scan of an instance now, and follow it.
+    Scan(Box<scan::Args>),
 }
 
 #[derive(Subcommand)]
@@ -99,9 +106,11 @@ async fn run(cli: Cli) -> Result<()> {
             print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
             Ok(())
         }
+        Command::Baseline { step } => baseline::run(&step),
         Command::Catalog(args) => catalog::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Findings(args) => findings::run(&args),
         Command::Graph(args) => graph::run(&args),
+        Command::Scan(args) => scan::run(*args).await,
     }
 }

@@ -139,13 +139,24 @@ pub fn columns(headings: &[&str], rows: &[Vec<String>]) -> String {
 
 /// JSON with every character that a terminal could act on, or that hides, written as an escape. The value is the same.
 pub fn inert_json(json: &str) -> String {
+    inert(json, |c| {
+        let mut units = [0; 2];
+        c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    })
+}
+
+/// The same for JSON that is to be read as YAML, which knows no pairs of escapes for one character.
+pub fn inert_yaml(json: &str) -> String {
+    inert(json, |c| format!("\\U{:08x}", u32::from(c)))
+}
+
+fn inert(json: &str, escape: impl Fn(char) -> String) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if c == '\n' || c == ' ' || !sv0_rules::harmless(c.encode_utf8(&mut [0; 4])).is_empty() {
             out.push(c);
         } else {
-            let mut units = [0; 2];
-            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+            out.push_str(&escape(c));
         }
     }
     out

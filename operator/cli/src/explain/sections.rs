@@ -66,8 +66,8 @@ fn title(page: &mut Page, story: &Story) {
     let spec = &story.finding.spec;
     let word = severity(spec.severity);
     let role = if spec.severity >= Severity::High { Role::Alarm } else { Role::Warning };
-    let about = sv0_rules::harmless(&format!("{} ({})", spec.rule.id, name(&story.finding)));
-    page.text.push_str(&format!("{}  {about}\n", page.look.paint(role, word)));
+    let first = wrapped(&format!("{word} {} ({})", spec.rule.id, name(&story.finding)), "", "", page.width);
+    page.text.push_str(&first.replacen(word, &page.look.paint(role, word), 1));
     page.line("", "", &spec.title);
     let subject = &spec.subject;
     page.heading("About");

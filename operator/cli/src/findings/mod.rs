@@ -106,16 +106,22 @@ fn as_table(chosen: &[Finding], total: usize, estates: &[Estate], namespace: Opt
     rows + &table::footer(chosen.len(), total, estates, namespace, wide)
 }
 
-/// A list as kubectl prints it, with nothing in it that a terminal would act on.
-fn json(findings: &[Finding]) -> Result<String> {
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": findings});
-    Ok(term::inert_json(&serde_json::to_string_pretty(&list)?))
+/// A list as kubectl prints it.
+fn list(findings: &[Finding]) -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "List", "items": findings})
 }
 
-/// The same as YAML. Where a text holds what a terminal would act on, as JSON, which is YAML too and can escape it.
+/// As JSON, with nothing in it that a terminal would act on.
+fn json(findings: &[Finding]) -> Result<String> {
+    Ok(term::inert_json(&serde_json::to_string_pretty(&list(findings))?))
+}
+
+/// As YAML. Where a text holds what a terminal would act on, as JSON, which is YAML too and can escape it.
 fn yaml(findings: &[Finding]) -> Result<String> {
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": findings});
-    let text = serde_yaml::to_string(&list).context("as YAML")?;
-    let inert = |line: &str| line.trim().is_empty() || term::inert_json(line) == line;
-    if text.lines().all(inert) { Ok(text) } else { Ok(json(findings)? + "\n") }
+    let text = serde_yaml::to_string(&list(findings)).context("as YAML")?;
+    let inert = |line: &str| term::inert_json(line) == line;
+    if text.lines().all(inert) {
+        return Ok(text);
+    }
+    Ok(term::inert_yaml(&serde_json::to_string_pretty(&list(findings))?) + "\n")
 }
