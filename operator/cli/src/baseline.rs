@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::findings::table::counted;
 use crate::kubectl::Cluster;
+use crate::term::add;
 use crate::values::{InstanceName, Namespace};
 
 /// Which step.
@@ -152,7 +153,7 @@ fn accept(args: &Accept) -> Result<()> {
         let before = before.map_or_else(|| "the first complete snapshot".to_owned(), line);
         let same = view.spec.baseline.contains(one);
         let now = if same { "unchanged".to_owned() } else { format!("now {}", line(one)) };
-        text.push_str(&format!("  {}: before {before}, {now}\n", one.instance));
+        add(&mut text, &format!("  {}: before {before}, {now}\n", one.instance));
         text.push_str(&incomplete(&view, &one.instance));
     }
     print!("{}", lines(&text));
@@ -225,17 +226,17 @@ fn incomplete(view: &View, instance: &str) -> String {
 fn shown(namespace: &str, view: &View) -> String {
     let mut text = format!("Baseline of namespace {namespace}:\n");
     for one in &view.spec.baseline {
-        text.push_str(&format!("  {}: accepted {}\n", one.instance, line(one)));
+        add(&mut text, &format!("  {}: accepted {}\n", one.instance, line(one)));
     }
     if view.spec.baseline.is_empty() {
         text.push_str("  nothing is accepted: of each instance the first complete snapshot counts\n");
     }
     if let Some(as_of) = view.status.as_of.as_ref().filter(|_| !view.status.baselines.is_empty()) {
-        text.push_str(&format!("The last evaluation, as of {as_of}, compared with:\n"));
+        add(&mut text, &format!("The last evaluation, as of {as_of}, compared with:\n"));
     }
     for one in &view.status.baselines {
         let why = if one.accepted { "accepted" } else { "the first complete one" };
-        text.push_str(&format!("  {}: {} ({why})\n", one.snapshot.instance, line(&one.snapshot)));
+        add(&mut text, &format!("  {}: {} ({why})\n", one.snapshot.instance, line(&one.snapshot)));
     }
     lines(&text)
 }

@@ -82,6 +82,11 @@ pub fn width() -> usize {
     told.or_else(of_terminal).unwrap_or(USUAL_WIDTH).clamp(LEAST_WIDTH, MOST_WIDTH)
 }
 
+/// Adds to `text`.
+pub fn add(text: &mut String, more: &str) {
+    text.push_str(more);
+}
+
 /// `text` made harmless, as lines of at most `width` columns: the first begins with `first`, the others with `rest`.
 /// A word that is longer than a line is broken: nothing is left out.
 pub fn wrapped(text: &str, first: &str, rest: &str, width: usize) -> String {
@@ -141,7 +146,7 @@ pub fn columns(headings: &[&str], rows: &[Vec<String>]) -> String {
 pub fn inert_json(json: &str) -> String {
     inert(json, |c| {
         let mut units = [0; 2];
-        c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+        c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect::<Vec<_>>().concat()
     })
 }
 

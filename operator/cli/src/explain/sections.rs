@@ -8,7 +8,7 @@ use sv0_api::{Claim, Estate, Evidence, EvidenceClass, FindingSpec, Severity};
 use super::{Story, words};
 use crate::findings::table::{collected_at, counted, gap_line, name, severity};
 use crate::route::{self, Cut, Step};
-use crate::term::{Look, Role, wrapped};
+use crate::term::{Look, Role, add, wrapped};
 
 /// Most characters of the name of a hop's end where it is repeated in a sentence.
 const SHORT: usize = 60;
@@ -23,7 +23,7 @@ struct Page {
 impl Page {
     fn heading(&mut self, title: &str) {
         let title = self.look.paint(Role::Heading, title);
-        self.text.push_str(&format!("\n{title}\n"));
+        add(&mut self.text, &format!("\n{title}\n"));
     }
 
     fn line(&mut self, first: &str, rest: &str, text: &str) {
@@ -191,6 +191,9 @@ fn not_seen(page: &mut Page, spec: &FindingSpec, estate: Option<&Estate>) {
         own.partition(|gap| gap.collection.is_empty() || requires.contains(&gap.collection.as_str()));
     if needed.is_empty() {
         page.says("Every collection that this rule requires was read completely, as of the last evaluation.");
+    }
+    if !needed.is_empty() || !other.is_empty() {
+        page.says("Coverage gaps of the instance that read it:");
     }
     for gap in &needed {
         page.item(&format!("{} (this rule requires it)", gap_line(gap)));

@@ -6,7 +6,7 @@ use sv0_api::{
     conditions,
 };
 
-use crate::term::{columns, cut};
+use crate::term::{add, columns, cut};
 
 /// Most characters of a subject's name in a column.
 const NAME_COLUMN: usize = 32;
@@ -196,10 +196,13 @@ pub fn footer(shown: usize, total: usize, estates: &[Estate], namespace: Option<
         _ => format!("{shown} of the {total} Findings in {place}.\n"),
     };
     if estates.is_empty() {
-        text.push_str(&format!(
-            "There is no Estate in {place}: nothing has been evaluated there, so that no Findings means nothing. `kubectl get \
+        add(
+            &mut text,
+            &format!(
+                "There is no Estate in {place}: nothing has been evaluated there, so that no Findings means nothing. `kubectl get \
              connectorinstances` shows whether something is scanned.\n"
-        ));
+            ),
+        );
     }
     for estate in estates.iter().take(MOST_ESTATES) {
         let prefix = if namespace.is_some() {
@@ -207,10 +210,10 @@ pub fn footer(shown: usize, total: usize, estates: &[Estate], namespace: Option<
         } else {
             format!("{}: ", cut(estate.metadata.namespace.as_deref().unwrap_or_default(), NAME_COLUMN * 2))
         };
-        evaluated(estate, wide).lines().for_each(|line| text.push_str(&format!("{prefix}{line}\n")));
+        evaluated(estate, wide).lines().for_each(|line| add(&mut text, &format!("{prefix}{line}\n")));
     }
     if estates.len() > MOST_ESTATES {
-        text.push_str(&format!("{} more Estates are not told of here.\n", estates.len() - MOST_ESTATES));
+        add(&mut text, &format!("{} more Estates are not told of here.\n", estates.len() - MOST_ESTATES));
     }
     text
 }
@@ -229,7 +232,7 @@ fn evaluated(estate: &Estate, wide: bool) -> String {
     let mut text = format!("Evaluated as of {}; data of {instances}{oldest}.\n", as_of.0);
     let failed = conditions::find(&status.conditions, conditions::EVALUATED).filter(|c| c.status != conditions::TRUE);
     if let Some(condition) = failed {
-        text.push_str(&format!("The last evaluation did not end well. {}\n", told(condition)));
+        add(&mut text, &format!("The last evaluation did not end well. {}\n", told(condition)));
     }
     text.push_str(&truncated(status));
     text.push_str(&gaps(status, wide));
@@ -258,8 +261,8 @@ fn gaps(status: &EstateStatus, wide: bool) -> String {
     if !wide {
         return format!("{count}: what was not seen is no proof that all is well there. -o wide names them.\n");
     }
-    let lines: String = gaps.iter().map(|gap| format!("  {}\n", gap_line(gap))).collect();
-    format!("{count}; what was not seen is no proof that all is well there:\n{lines}")
+    let lines: Vec<String> = gaps.iter().map(|gap| format!("  {}\n", gap_line(gap))).collect();
+    format!("{count}; what was not seen is no proof that all is well there:\n{}", lines.concat())
 }
 
 /// When the scan began whose snapshot was evaluated: a snapshot's id begins with the milliseconds. None where an older one

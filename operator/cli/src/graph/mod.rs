@@ -13,6 +13,7 @@ use crate::explain::{finding_name, missing};
 use crate::findings::table::{name, severity};
 use crate::kubectl::Cluster;
 use crate::route::{self, Step};
+use crate::term::add;
 use crate::values::{Namespace, ObjectName};
 
 use self::svg::escaped;
@@ -132,7 +133,7 @@ fn dot(finding: &Finding, steps: &[Step<'_>]) -> String {
     );
     for step in steps {
         let label = format!("{} [{}]", route::step_words(step), route::class_word(step.class));
-        text.push_str(&format!("  {} -> {} [label={}];\n", quoted(step.from), quoted(step.to), quoted(&label)));
+        add(&mut text, &format!("  {} -> {} [label={}];\n", quoted(step.from), quoted(step.to), quoted(&label)));
     }
     text + "}\n"
 }
