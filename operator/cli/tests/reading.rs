@@ -79,6 +79,27 @@ fn golden(name: &str, text: &str) {
 }
 
 #[rstest]
+#[case("findings.txt", &["findings", "-n", "team-a"])]
+#[case("findings-wide.txt", &["findings", "-n", "team-a", "-o", "wide", "--severity", "critical,high"])]
+#[case("findings-all.txt", &["findings", "-A", "--state", "all", "--rule", "cred-001"])]
+#[case("findings-name.txt", &["findings", "-n", "team-a", "-o", "name", "--family", "UnboundedExecutionScope"])]
+fn lists(#[case] file: &str, #[case] arguments: &[&str]) {
+    golden(file, &said(&usual(), arguments));
+}
+
+#[rstest]
+#[case("explain-weak-credential.txt", "cred-001-6afc43affc2a45e4")]
+#[case("explain-narrower.txt", "cred-001-27028122cccd30d6")]
+#[case("explain-takeover.txt", "unb-001-9606c7a314434307")]
+#[case("explain-group.txt", "unb-001-3965ab12b593b0d5")]
+#[case("explain-sensitive.txt", "unb-005-ab87f856d11c3249")]
+#[case("explain-federation.txt", "xsys-003-43d23873ef71665a")]
+#[case("explain-owner.txt", "orph-001-4f5f551740a9e0a9")]
+fn explanations(#[case] file: &str, #[case] name: &str) {
+    golden(file, &said(&usual(), &["explain", name, "-n", "team-a"]));
+}
+
+#[rstest]
 #[case("graph.svg", "svg")]
 #[case("graph.html", "html")]
 #[case("graph.dot", "dot")]
@@ -213,6 +234,22 @@ fn the_last_failure_is_told_beside_older_findings() {
     let text = said(&cluster(&items(FINDINGS), &[estate]), &["findings", "-n", "team-a", "--severity", "info"]);
     assert!(text.contains("1 of the 12 Findings") && text.contains("The last evaluation did not end well."), "{text}");
     assert!(!text.contains("the oldest read"), "of a snapshot that stood in nothing is known: {text}");
+}
+
+/// Findings may be readable where Estates are not: nothing is made up in place of the Estate.
+#[test]
+fn without_a_readable_estate_the_rest_is_told() {
+    let cluster = usual();
+    let kubectl = cluster.path().join("kubectl");
+    let script = std::fs::read_to_string(&kubectl).unwrap();
+    std::fs::write(&kubectl, script.replace("\"get estates.", "\"nothing here.")).unwrap();
+    let text = said(&cluster, &["findings", "-n", "team-a"]);
+    assert!(text.contains("12 of the 12 Findings") && text.contains("is not known here: kubectl get failed"), "{text}");
+    let text = said(&cluster, &["explain", "unb-001-9606c7a314434307", "-n", "team-a"]);
+    assert!(text.contains("Not known: no Estate with a status can be read in this namespace."), "{text}");
+    assert!(
+        text.contains("When this namespace was last evaluated is not known.") && !text.contains("was read completely")
+    );
 }
 
 #[rstest]

@@ -52,7 +52,7 @@ pub struct Story {
     pub finding: Finding,
     /// Who accepted its risk.
     pub acceptance: Option<Acceptance>,
-    /// The Estate of its namespace.
+    /// The Estate of its namespace; none also when it may not be read.
     pub estate: Option<Estate>,
     /// Every Finding of its namespace.
     pub all: Vec<Finding>,
@@ -83,7 +83,8 @@ pub fn run(args: &Args) -> Result<()> {
         acceptance: acceptance.and_then(|value| serde_json::from_value(value).ok()),
         finding: serde_json::from_value(object)
             .map_err(|_| crate::kubectl::KubectlError::Unexpected("get".to_owned()))?,
-        estate: args.cluster.estate(&namespace)?,
+        // Who may read Findings but no Estates is told that what was not seen is not known.
+        estate: args.cluster.estate(&namespace).unwrap_or_default(),
         all: args.cluster.findings(Some(&namespace))?,
     };
     print!("{}", text(&story, Look::of(args.color), term::width()));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sv0_api::{Claim, Estate, Evidence, EvidenceClass, FindingSpec, Severity};
 
 use super::{Story, words};
-use crate::findings::table::{collected_at, counted, gap_line, name, severity};
+use crate::findings::table::{MOST_GAPS, collected_at, counted, gap_line, name, severity};
 use crate::route::{self, Cut, Step};
 use crate::term::{Look, Role, add, wrapped};
 
@@ -182,15 +182,20 @@ fn not_proven(page: &mut Page, spec: &FindingSpec) {
 fn not_seen(page: &mut Page, spec: &FindingSpec, estate: Option<&Estate>) {
     page.heading("What was not seen");
     let Some(status) = estate.and_then(|estate| estate.status.as_ref()) else {
-        page.says("Not known: the namespace has no Estate with a status.");
+        page.says("Not known: no Estate with a status can be read in this namespace.");
         return;
     };
-    let requires = sv0_rules::catalogue().find(|meta| meta.id == spec.rule.id).map_or(&[][..], |meta| meta.requires);
+    let rule = sv0_rules::catalogue().find(|meta| meta.id == spec.rule.id);
+    let requires = rule.map_or(&[][..], |meta| meta.requires);
     let own = status.coverage_gaps.iter().filter(|gap| gap.instance == spec.subject.instance);
     let (needed, other): (Vec<_>, Vec<_>) =
         own.partition(|gap| gap.collection.is_empty() || requires.contains(&gap.collection.as_str()));
-    if needed.is_empty() {
+    let evaluated = status.inputs.iter().any(|input| input.instance_uid == spec.subject.instance_uid);
+    let listed = status.coverage_gaps.len() < MOST_GAPS;
+    if needed.is_empty() && rule.is_some() && evaluated && listed {
         page.says("Every collection that this rule requires was read completely, as of the last evaluation.");
+    } else if needed.is_empty() {
+        page.says("Whether every collection that this rule requires was read completely is not known here.");
     }
     if !needed.is_empty() || !other.is_empty() {
         page.says("Coverage gaps of the instance that read it:");
@@ -292,7 +297,7 @@ fn life(page: &mut Page, story: &Story) {
     ));
     let input = status.and_then(|s| s.inputs.iter().find(|input| input.instance_uid == spec.subject.instance_uid));
     if let Some(at) = input.and_then(collected_at) {
-        page.says(&format!("What it says of the source system was read from {at} on."));
+        page.says(&format!("The snapshot that was evaluated then was read from {at} on."));
     }
     page.says(&format!("Rule {} version {}.", spec.rule.id, spec.rule.version));
 }

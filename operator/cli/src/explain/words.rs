@@ -6,7 +6,7 @@ use sv0_api::{
 };
 use sv0_graph::Tri;
 
-use crate::findings::table::{counted, day, severity};
+use crate::findings::table::{day, severity};
 
 /// `ServicePrincipal` as `service principal`.
 pub fn kind(word: &str) -> String {
@@ -59,9 +59,11 @@ pub fn why_severe(spec: &FindingSpec) -> Vec<String> {
     let sensitive = Tri::from(weighed.sensitive);
     let plain = sv0_rules::severity(tier, exposure, sensitive, sv0_rules::Claim::Full, Tri::False);
     let result = sv0_rules::severity(tier, exposure, sensitive, claim, Tri::False);
+    // Of a narrower claim they are those that the full one has: not all of it need be proven.
+    let of = if narrower { ", weighed for the full claim" } else { "" };
     let mut lines = vec![
-        format!("Tier {tier:?}: it {}.", tier.meaning()),
-        format!("Exposure {exposure:?}: {}.", exposure.meaning()),
+        format!("Tier {tier:?}{of}: it {}.", tier.meaning()),
+        format!("Exposure {exposure:?}{of}: {}.", exposure.meaning()),
     ];
     if weighed.sensitive {
         lines.push(format!("It is proven to reach sensitive data: it counts as tier {:?}.", tier.stronger()));
@@ -97,8 +99,12 @@ pub fn accountable(accountable: &Accountable) -> String {
             format!("{total} parties are recorded; at least one of them has an active account.")
         }
         AccountableState::Gone => {
-            let all = counted(total, "recorded party has", "recorded parties have");
-            format!("Nobody who is still there: {all} a disabled or deleted account.")
+            let all = if total == 1 {
+                "the one party that is recorded has".to_owned()
+            } else {
+                format!("all {total} recorded parties have")
+            };
+            format!("Nobody any more: {all} a disabled or deleted account.")
         }
         AccountableState::NotRecorded => "Nobody: it was read completely, and no party is recorded.".to_owned(),
         AccountableState::Unknown => {

@@ -7,7 +7,7 @@ pub mod table;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use sv0_api::{Estate, Finding};
+use sv0_api::Finding;
 
 use crate::kubectl::Cluster;
 use crate::term;
@@ -89,8 +89,12 @@ pub fn run(args: &Args) -> Result<()> {
     let chosen = table::choose(all, &choice);
     let (wide, table) = (args.output == Output::Wide, matches!(args.output, Output::Table | Output::Wide));
     if table {
-        let estates = args.cluster.estates(namespace.as_deref())?;
-        print!("{}", as_table(&chosen, total, &estates, namespace.as_deref(), wide));
+        print!("{}", as_table(&chosen, total, namespace.as_deref(), wide));
+        // Who may read Findings but no Estates still sees them, and is told what is missing.
+        match args.cluster.estates(namespace.as_deref()) {
+            Ok(estates) => print!("{}", table::footer(&estates, namespace.as_deref(), wide)),
+            Err(error) => println!("How old they are and what was not seen is not known here: {error}"),
+        }
         return Ok(());
     }
     match args.output {
@@ -101,9 +105,9 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn as_table(chosen: &[Finding], total: usize, estates: &[Estate], namespace: Option<&str>, wide: bool) -> String {
+fn as_table(chosen: &[Finding], total: usize, namespace: Option<&str>, wide: bool) -> String {
     let rows = if chosen.is_empty() { String::new() } else { table::rows(chosen, namespace.is_none(), wide) + "\n" };
-    rows + &table::footer(chosen.len(), total, estates, namespace, wide)
+    rows + &table::count(chosen.len(), total, namespace)
 }
 
 /// A list as kubectl prints it.

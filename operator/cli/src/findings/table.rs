@@ -13,7 +13,7 @@ const NAME_COLUMN: usize = 32;
 /// Most characters of a title in a column.
 const TITLE_COLUMN: usize = 100;
 /// Gaps that an Estate lists at most: there may be more of them.
-const MOST_GAPS: usize = 32;
+pub const MOST_GAPS: usize = 32;
 /// Most estates that the footer tells of.
 const MOST_ESTATES: usize = 20;
 
@@ -187,14 +187,23 @@ pub fn day(time: &Time) -> String {
     time.0.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
 }
 
-/// How many of how many, how old, and what was not seen.
-pub fn footer(shown: usize, total: usize, estates: &[Estate], namespace: Option<&str>, wide: bool) -> String {
-    let place = namespace.map_or_else(|| "this cluster".to_owned(), |name| format!("namespace {name}"));
-    let mut text = match (shown, total) {
+fn place(namespace: Option<&str>) -> String {
+    namespace.map_or_else(|| "this cluster".to_owned(), |name| format!("namespace {name}"))
+}
+
+/// How many of how many.
+pub fn count(shown: usize, total: usize, namespace: Option<&str>) -> String {
+    let place = place(namespace);
+    match (shown, total) {
         (_, 0) => format!("There are no Findings in {place}.\n"),
         (0, _) => format!("None of the {total} Findings in {place} fits.\n"),
         _ => format!("{shown} of the {total} Findings in {place}.\n"),
-    };
+    }
+}
+
+/// How old they are, and what was not seen.
+pub fn footer(estates: &[Estate], namespace: Option<&str>, wide: bool) -> String {
+    let (place, mut text) = (place(namespace), String::new());
     if estates.is_empty() {
         add(
             &mut text,
