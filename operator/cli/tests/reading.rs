@@ -359,6 +359,19 @@ fn a_severity_without_its_reason_gets_none() {
     assert!(text(1).contains("The Finding says Info: it was weighed by other rules"));
 }
 
+/// A composite names what it tells as a whole, by rule and severity.
+#[test]
+fn what_a_finding_consists_of_is_named() {
+    let mut all = items(FINDINGS);
+    all[0]["spec"]["consistsOf"] =
+        json!([{"name": "cred-002-95dc6d712ad8803d", "rule": "CRED-002", "claim": "Full", "severity": "High"}]);
+    let name = all[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let text = said(&cluster(&all, &items(ESTATES)), &["explain", &name, "-n", "team-a"]);
+    let text = text.split("What it consists of").nth(1).unwrap().replace("\n    ", " ");
+    assert!(text.contains("  - CRED-002 High: An identity can sign in with a credential"), "{text}");
+    assert!(text.contains("(cred-002-95dc6d712ad8803d)"), "{text}");
+}
+
 /// A path whose middle was left out for size: nothing is said of what cutting it would do.
 #[test]
 fn of_a_path_with_a_gap_nothing_is_concluded() {

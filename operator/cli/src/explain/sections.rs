@@ -50,6 +50,7 @@ pub(super) fn all(story: &Story, look: Look, width: usize) -> String {
     title(&mut page, story);
     why(&mut page, spec);
     who(&mut page, spec);
+    parts(&mut page, spec);
     let steps = route::steps(&spec.path);
     path(&mut page, &steps);
     evidence(&mut page, spec);
@@ -99,6 +100,22 @@ fn who(page: &mut Page, spec: &FindingSpec) {
     let more = usize::try_from(accountable.total).unwrap_or(0).saturating_sub(accountable.parties.len());
     if more > 0 {
         page.item(&format!("{more} more, who are not listed here"));
+    }
+}
+
+/// Findings about the same subject that this one tells as a whole.
+fn parts(page: &mut Page, spec: &FindingSpec) {
+    if spec.consists_of.is_empty() {
+        return;
+    }
+    page.heading("What it consists of");
+    page.says(
+        "This Finding tells these as a whole. They do not stand as objects of their own; the evidence pack has them:",
+    );
+    for part in &spec.consists_of {
+        let title = sv0_rules::catalogue().find(|meta| meta.id == part.rule).map_or("", |meta| meta.title);
+        let claim = if part.claim == Claim::Narrower { ", narrower claim" } else { "" };
+        page.item(&format!("{} {}{claim}: {title} ({})", part.rule, severity(part.severity), part.name));
     }
 }
 

@@ -254,10 +254,23 @@ fn told(condition: &Condition) -> String {
 
 fn truncated(status: &EstateStatus) -> String {
     let more = status.counts.as_ref().map_or(0, |counts| counts.truncated);
-    if more <= 0 {
-        return String::new();
+    let folded = status.counts.as_ref().map_or(0, |counts| counts.folded);
+    let mut text = String::new();
+    if more > 0 {
+        add(
+            &mut text,
+            &format!(
+                "{more} more are in the evidence pack only: an estate keeps its most severe Findings as objects.\n"
+            ),
+        );
     }
-    format!("{more} more are in the evidence pack only: an estate keeps its most severe Findings as objects.\n")
+    if folded > 0 {
+        add(
+            &mut text,
+            &format!("{folded} more are told by another one as a whole; `kubectl sv0 explain` names them.\n"),
+        );
+    }
+    text
 }
 
 fn gaps(status: &EstateStatus, wide: bool) -> String {
