@@ -257,20 +257,18 @@ fn truncated(status: &EstateStatus) -> String {
     let folded = status.counts.as_ref().map_or(0, |counts| counts.folded);
     let mut text = String::new();
     if more > 0 {
-        add(
-            &mut text,
-            &format!(
-                "{more} more are in the evidence pack only: an estate keeps its most severe Findings as objects.\n"
-            ),
-        );
+        let line = "in the evidence pack only: an estate keeps its most severe Findings as objects.";
+        add(&mut text, &format!("{} {line}\n", are(more)));
     }
     if folded > 0 {
-        add(
-            &mut text,
-            &format!("{folded} more are told by another one as a whole; `kubectl sv0 explain` names them.\n"),
-        );
+        let line = "told by another one as a whole; `kubectl sv0 explain` names them.";
+        add(&mut text, &format!("{} {line}\n", are(folded)));
     }
     text
+}
+
+fn are(count: i32) -> String {
+    if count == 1 { "1 more is".to_owned() } else { format!("{count} more are") }
 }
 
 fn gaps(status: &EstateStatus, wide: bool) -> String {
