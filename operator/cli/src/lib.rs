@@ -1,7 +1,7 @@
-//! `kubectl sv0`: what people do at their own machine to connect a source system, to prove a consent, and to take
-//! access away again.
+//! `kubectl sv0`: what people do at their own machine to connect a source system, to prove a consent, to take access away
+//! again, and to read what was found.
 //!
-//! Takes flags and what the user's own kubectl can read; gives files, addresses and verdicts. May not: hold or send the
+//! Takes flags and what the user's own kubectl can read; gives files, addresses, verdicts and explanations. May not: hold or send the
 //! user's Kubernetes credentials (they stay inside kubectl), change anything in a source system, or write over a file
 //! unless told so.
 
