@@ -93,6 +93,9 @@ pub struct FindingSpec {
     /// The severity as a number to sort by: 5 is `Critical`, 1 is `Info`.
     #[schemars(range(min = 1, max = 5))]
     pub severity_rank: i32,
+    /// What the severity was looked up from. Absent in Findings of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<Weighed>,
     /// The claim in one line.
     #[schemars(length(max = MAX_TITLE))]
     pub title: String,
@@ -239,6 +242,54 @@ impl Severity {
             Self::Critical => 5,
         }
     }
+}
+
+/// What a severity was looked up from: a table of tier and exposure, one tier up for sensitive data, one step down for a
+/// narrower claim.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Weighed {
+    /// What the best proven authority amounts to.
+    pub tier: Tier,
+    /// How exposed it is.
+    pub exposure: Exposure,
+    /// It is proven to reach sensitive data.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sensitive: bool,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Tiers of authority, the strongest first.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// Can take over the whole tenant.
+    P0,
+    /// Administers a part of it or can act as others.
+    P1,
+    /// Can change data.
+    P2,
+    /// Can read data.
+    P3,
+    /// Nothing proven.
+    P4,
+}
+
+/// Classes of exposure, the most exposed first.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exposure {
+    /// Somebody outside, or whom nobody governs, can use it now.
+    X0,
+    /// It can run now, and is not governed as the rule asks.
+    X1,
+    /// Not governed as the rule asks; whether it is in use is no part of the claim.
+    X2,
+    /// Hygiene only.
+    X3,
 }
 
 /// What a finding is about.

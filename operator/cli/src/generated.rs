@@ -1,6 +1,7 @@
-//! Files of the repository that follow from the connectors' manifests. Takes what is compiled in; gives paths below the
+//! Files of the repository that follow from the connectors' manifests and the rules' metadata. Takes what is compiled in; gives paths below the
 //! root and contents. Pure: the program `docgen` writes or compares them.
 
+use crate::catalog;
 use crate::document;
 use crate::manifest::{ENTRA, Manifest, PermissionSet};
 use crate::onboard::artefacts;
@@ -26,5 +27,8 @@ pub fn generated_files() -> Result<Vec<Generated>, serde_yaml::Error> {
             files.push(Generated { path, content: file.content });
         }
     }
+    let connectors = catalog::connectors()?;
+    let content = catalog::markdown(&catalog::rows(&connectors), &connectors);
+    files.push(Generated { path: "docs/catalogue.md".to_owned(), content });
     Ok(files)
 }

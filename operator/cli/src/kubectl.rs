@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sv0_api::{ConnectorInstance, Estate, Finding};
 
 use crate::values::{Namespace, ObjectName, shown};
@@ -72,9 +73,34 @@ impl Cluster {
         self.one("findings.securityv0.com", namespace, name.as_str())
     }
 
+    /// One `Finding` as it stands, fields included that this program does not know; none when there is no such object.
+    pub fn finding_object(&self, namespace: &str, name: &ObjectName) -> Result<Option<Value>, KubectlError> {
+        self.one("findings.securityv0.com", namespace, name.as_str())
+    }
+
     /// The `Estate` of a namespace; none when there is none.
     pub fn estate(&self, namespace: &str) -> Result<Option<Estate>, KubectlError> {
         self.one("estates.securityv0.com", namespace, "default")
+    }
+
+    /// The `Estate` of a namespace as it stands, fields included that this program does not know.
+    pub fn estate_object(&self, namespace: &str) -> Result<Option<Value>, KubectlError> {
+        self.one("estates.securityv0.com", namespace, "default")
+    }
+
+    /// Changes fields of the `Estate`: a merge patch. Gives the object as it then stands.
+    pub fn patch_estate(&self, namespace: &str, patch: &Value) -> Result<Value, KubectlError> {
+        let (namespace, patch) = (format!("--namespace={namespace}"), format!("--patch={patch}"));
+        let output = self.run(&[
+            "patch",
+            "estates.securityv0.com",
+            "default",
+            &namespace,
+            "--type=merge",
+            &patch,
+            "--output=json",
+        ])?;
+        serde_json::from_slice(&output).map_err(|_| KubectlError::Unexpected("patch".to_owned()))
     }
 
     /// Every `Estate` of a namespace, or of all namespaces.

@@ -1,20 +1,28 @@
-//! `kubectl sv0`: what people do at their own machine to connect a source system, to prove a consent, and to take
-//! access away again.
+//! `kubectl sv0`: what people do at their own machine to connect a source system, to prove a consent, to take access away
+//! again, and to read what was found.
 //!
-//! Takes flags and what the user's own kubectl can read; gives files, addresses and verdicts. May not: hold or send the
-//! user's Kubernetes credentials (they stay inside kubectl), change anything in a source system, or write over a file
-//! unless told so.
+//! Takes flags and what the user's own kubectl can read; gives files, addresses, verdicts and explanations. May not: hold
+//! or send the user's Kubernetes credentials (they stay inside kubectl), change anything in a source system, or write over
+//! a file unless told so.
 
+pub mod baseline;
+pub mod catalog;
 pub mod clouds;
 pub mod consent;
 pub mod document;
+pub mod explain;
 pub mod export;
 pub mod files;
+pub mod findings;
 pub mod generated;
+pub mod graph;
 pub mod http;
 pub mod kubectl;
 pub mod manifest;
 pub mod offboard;
 pub mod onboard;
 pub mod report;
+pub mod route;
+pub mod scan;
+pub mod term;
 pub mod values;

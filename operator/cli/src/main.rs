@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
-use sv0_cli::{consent, document, export, offboard, onboard, report};
+use sv0_cli::{
+    baseline, catalog, consent, document, explain, export, findings, graph, offboard, onboard, report, scan,
+};
 
 #[derive(Parser)]
 #[command(
@@ -43,10 +45,25 @@ enum Command {
         /// The source system.
         system: System,
     },
+    /// Accept the state that drift is measured from, or tell which it is.
+    Baseline {
+        #[command(subcommand)]
+        step: baseline::Command,
+    },
+    /// Show what can be found, and from which system.
+    Catalog(catalog::Args),
+    /// Tell one Finding in full: why, who answers, what proves it, what was not seen and what to do.
+    Explain(Box<explain::Args>),
     /// Write the findings of an estate in a format of other tools, such as SARIF or CSV.
     Export(Box<export::Args>),
+    /// List the Findings of an estate, the most severe first.
+    Findings(Box<findings::Args>),
+    /// Draw the path of one Finding.
+    Graph(Box<graph::Args>),
     /// Write a report about an estate: one HTML file for people who decide.
     Report(Box<report::Args>),
+    /// Ask for a scan of an instance now, and follow it.
+    Scan(Box<scan::Args>),
 }
 
 #[derive(Subcommand)]
@@ -95,7 +112,13 @@ async fn run(cli: Cli) -> Result<()> {
             print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
             Ok(())
         }
+        Command::Baseline { step } => baseline::run(&step),
+        Command::Catalog(args) => catalog::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Findings(args) => findings::run(&args),
+        Command::Graph(args) => graph::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Scan(args) => scan::run(*args).await,
     }
 }

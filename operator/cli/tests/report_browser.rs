@@ -27,7 +27,7 @@ use sv0_engine::ledger::Ledger;
 use sv0_engine::load::{Input, Used};
 use sv0_evaluate::status::{Ordered, finished};
 use sv0_graph::canonical::digest;
-use sv0_protocol::{EvaluateInput, Outcome, ScanRequest};
+use sv0_protocol::{EvaluateExceptions, EvaluateInput, Outcome, ScanRequest};
 use sv0_scan::Surroundings;
 use tenant::{FULL, FULL_SECRET, World};
 
@@ -60,12 +60,18 @@ async fn listed() -> Value {
         as_of,
         estate: EstateSpec::default(),
         waiting: Vec::new(),
+        exceptions: Vec::new(),
         max_findings: 1000,
         ledger: None,
         threads: 1,
     };
     let evaluation = evaluate(vec![Input { order, quarantined: None, used }], Ledger::default(), &config).unwrap();
-    let status = finished(&evaluation, Ordered { as_of, generation: 1, history_lost: false }, None);
+    let status = finished(
+        &evaluation,
+        Ordered { as_of, generation: 1, history_lost: false },
+        &EvaluateExceptions::default(),
+        None,
+    );
     let object = |kind: &str, name: &str| {
         let metadata = json!({ "name": name, "namespace": "team-a" });
         json!({ "apiVersion": "securityv0.com/v1alpha1", "kind": kind, "metadata": metadata })

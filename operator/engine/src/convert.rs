@@ -56,6 +56,8 @@ struct Said<'a> {
     category: &'a str,
     severity: api::Severity,
     severity_rank: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weighed: Option<api::Weighed>,
     title: &'a str,
     why: &'a str,
     subject: &'a api::Subject,
@@ -84,6 +86,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         category,
         severity,
         severity_rank,
+        weighed,
         title,
         why,
         subject,
@@ -107,6 +110,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         category,
         severity: *severity,
         severity_rank: *severity_rank,
+        weighed: *weighed,
         title,
         why,
         subject,
@@ -131,6 +135,7 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         category,
         severity,
         severity_rank,
+        weighed,
         title,
         why,
         subject,
@@ -150,6 +155,7 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         category: fit(category, MAX_WORD),
         severity: severity_of(*severity),
         severity_rank: *severity_rank,
+        weighed: Some(weighed_of(*weighed)),
         title: fit(title, MAX_TITLE),
         why: fit(why, MAX_WHY),
         subject: subject_of(subject, vendor_id),
@@ -183,6 +189,25 @@ fn rule_of(rule: &rules::RuleRef) -> api::RuleRef {
             rules::Claim::Full => api::Claim::Full,
             rules::Claim::Narrower => api::Claim::Narrower,
         },
+    }
+}
+
+fn weighed_of(weighed: rules::Weighed) -> api::Weighed {
+    api::Weighed {
+        tier: match weighed.tier {
+            rules::Tier::P0 => api::Tier::P0,
+            rules::Tier::P1 => api::Tier::P1,
+            rules::Tier::P2 => api::Tier::P2,
+            rules::Tier::P3 => api::Tier::P3,
+            rules::Tier::P4 => api::Tier::P4,
+        },
+        exposure: match weighed.exposure {
+            rules::Exposure::X0 => api::Exposure::X0,
+            rules::Exposure::X1 => api::Exposure::X1,
+            rules::Exposure::X2 => api::Exposure::X2,
+            rules::Exposure::X3 => api::Exposure::X3,
+        },
+        sensitive: weighed.sensitive,
     }
 }
 

@@ -8,7 +8,7 @@ use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr, canonical};
 use crate::authority::Grant;
 use crate::composed;
 use crate::evidence::{self, Proof};
-use crate::finding::{Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef, Subject};
+use crate::finding::{Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef, Subject, Weighed};
 use crate::identity::{Identity, Until, Way, noun};
 use crate::rule::{Context, Draft, Meta, Reach};
 use crate::severity::severity;
@@ -37,6 +37,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         category: meta.category.to_owned(),
         severity,
         severity_rank: severity.rank(),
+        weighed: Weighed { tier, exposure: draft.exposure, sensitive: sensitive.is_true() },
         title: draft.title,
         why,
         subject,

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::severity::{Exposure, Tier};
+
 /// One finding of one rule about one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,6 +24,8 @@ pub struct RuleFinding {
     pub severity: Severity,
     /// 5 is `Critical`, 1 is `Info`.
     pub severity_rank: i32,
+    /// What the severity was looked up from.
+    pub weighed: Weighed,
     /// The claim in one line.
     pub title: String,
     /// Why it matters.
@@ -124,6 +128,18 @@ impl Severity {
             Self::Critical => 5,
         }
     }
+}
+
+/// What a severity was looked up from, beside the claim: see [`crate::severity()`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Weighed {
+    /// What the best proven authority amounts to.
+    pub tier: Tier,
+    /// How exposed it is, by the rule.
+    pub exposure: Exposure,
+    /// Whether it is proven to reach sensitive data.
+    pub sensitive: bool,
 }
 
 /// What a finding is about.

@@ -48,7 +48,7 @@ impl Tier {
 }
 
 /// How exposed, by the rule. Ordered: the most exposed is the least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Exposure {
     /// An ungoverned or outside party can reach it now.
     X0,
@@ -63,6 +63,16 @@ pub enum Exposure {
 impl Exposure {
     /// Every class, most exposed first.
     pub const ALL: [Self; 4] = [Self::X0, Self::X1, Self::X2, Self::X3];
+
+    /// What it means, as a sentence without its full stop.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::X0 => "somebody outside, or whom nobody governs, can use it now",
+            Self::X1 => "it can run now, and is not governed as the rule asks",
+            Self::X2 => "it is not governed as the rule asks; whether it is in use is no part of the claim",
+            Self::X3 => "it is a matter of hygiene: the claim does not say that somebody can use it who should not",
+        }
+    }
 }
 
 /// The severity. Modifiers in this order, each at most once: a proven sensitive domain raises the tier by one row; a

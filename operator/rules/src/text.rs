@@ -39,6 +39,13 @@ pub fn display_name(raw: &str) -> String {
     if out.is_empty() { "(no name)".to_owned() } else { out }
 }
 
+/// A text of several sentences, fit to be shown whole: nothing in it moves the cursor, turns the reading direction or
+/// hides, and it has no line breaks. Unlike [`display_name`] it is not cut and keeps its quotes.
+pub fn harmless(raw: &str) -> String {
+    let shown = |word: &str| word.chars().filter(|c| !c.is_control() && !invisible(*c)).collect::<String>();
+    raw.split_whitespace().map(shown).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 /// Whether a character changes how others are shown, or shows nothing.
 pub const fn invisible(c: char) -> bool {
     matches!(c,
@@ -88,6 +95,13 @@ mod tests {
         assert_eq!(long.chars().count(), MAX_NAME_CHARS + 1);
         assert!(long.ends_with('…'));
         assert_eq!(display_name(&"x".repeat(MAX_NAME_CHARS)), "x".repeat(MAX_NAME_CHARS));
+    }
+
+    #[test]
+    fn a_text_is_shown_whole_and_moves_nothing() {
+        assert_eq!(harmless("a \"b\"\n\x1b[2J\u{9b}1mc \u{202E}\t d"), "a \"b\" [2J1mc d");
+        assert_eq!(harmless(&"x".repeat(500)), "x".repeat(500));
+        assert_eq!(harmless("\u{200B}"), "");
     }
 
     #[test]

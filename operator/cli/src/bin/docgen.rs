@@ -1,4 +1,4 @@
-//! Writes the connectors' documents and onboarding artefacts into the repository, or checks that they are up to date.
+//! Writes the connectors' documents, onboarding artefacts and the catalogue into the repository, or checks that they are up to date.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use sv0_cli::generated::{Generated, generated_files};
 
-/// Writes docs/connectors and config/onboarding from the connectors' manifests.
+/// Writes docs/connectors, docs/catalogue.md and config/onboarding from the connectors' manifests and the rules' metadata.
 #[derive(Parser)]
 struct Args {
     /// Write nothing; fail and name the files that differ.

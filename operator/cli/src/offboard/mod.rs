@@ -18,6 +18,7 @@ use sv0_connector::Secret;
 
 use crate::clouds::{Cloud, Network};
 use crate::kubectl::Cluster;
+use crate::scan::handled;
 use crate::values::{AccountName, Guid, InstanceName, Namespace};
 
 use self::sign_in::Credential;
@@ -155,15 +156,6 @@ async fn by_scan(args: &Args, before: &ConnectorInstance) -> Result<Verdict> {
         }
         tokio::time::sleep(PAUSE).await;
     }
-}
-
-/// Whether the scan that was asked for has ended: another one than the last before, whatever the clocks say.
-fn handled(before: &ConnectorInstance, now: &ConnectorInstance, request: &str) -> bool {
-    let scan = |instance: &ConnectorInstance| Some(instance.status.as_ref()?.last_scan.as_ref()?.id.clone());
-    let answered = now.status.as_ref().is_some_and(|status| {
-        status.last_handled_scan_request.as_deref() == Some(request) && status.active_scan.is_none()
-    });
-    answered && scan(now).is_some() && scan(now) != scan(before)
 }
 
 /// Signs in from here.

@@ -28,6 +28,7 @@ pub(crate) fn spec(rule: &str, uid: &str, severity: Severity) -> FindingSpec {
         category: "Lifetime".into(),
         severity,
         severity_rank: severity.rank(),
+        weighed: None,
         title: "A title".into(),
         why: "A reason.".into(),
         subject: Subject {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use sv0_api::{FINDING_BYTES, FINDING_SPEC_BYTES, Family, FindingState, Severity};
 use sv0_engine::convert::{draft, labels, word};
 use sv0_rules::{
-    Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, EvidenceSource, Hop, Narrowed, Party,
-    RuleFinding, RuleRef, Subject,
+    Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, EvidenceSource, Exposure, Hop, Narrowed,
+    Party, RuleFinding, RuleRef, Subject, Tier, Weighed,
 };
 
 use crate::common::day;
@@ -28,6 +28,7 @@ fn finding(n: usize, text: &str) -> RuleFinding {
         category: "LifetimeTooLong".into(),
         severity: sv0_rules::Severity::Critical,
         severity_rank: 5,
+        weighed: Weighed { tier: Tier::P0, exposure: Exposure::X1, sensitive: true },
         title: text.into(),
         why: text.into(),
         subject: Subject {

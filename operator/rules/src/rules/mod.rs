@@ -46,6 +46,9 @@ pub const RULES: &[Rule] = &[
     xsys_008::RULE,
 ];
 
+/// Rules whose full claim rests on something that no connector reads yet: they make their narrower claim only.
+pub const NARROWER_ONLY: &[&str] = &[dorm_006::RULE.meta.id];
+
 /// From when a credential's age counts.
 pub(crate) fn begin(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {
     cred_003::begin(context, credential)

@@ -17,7 +17,11 @@ struct Generator {
 /// something would have changed.
 const GENERATORS: &[Generator] = &[
     Generator { package: "sv0-api", program: "crdgen", writes: "the custom resource definitions" },
-    Generator { package: "sv0-cli", program: "docgen", writes: "the connectors' documents and onboarding artefacts" },
+    Generator {
+        package: "sv0-cli",
+        program: "docgen",
+        writes: "the connectors' documents and onboarding artefacts, and the catalogue",
+    },
 ];
 
 /// Generators whose files are out of date.

@@ -1,0 +1,320 @@
+//! The parts of an explanation, in the order in which a reader needs them: what, how bad, who, how, what proves it, what is
+//! not known, what to do. Pure.
+
+use std::collections::BTreeMap;
+
+use sv0_api::{Claim, Estate, Evidence, EvidenceClass, FindingSpec, Severity};
+
+use super::{Story, words};
+use crate::findings::table::{MOST_GAPS, collected_at, counted, gap_line, name, severity};
+use crate::route::{self, Cut, Step};
+use crate::term::{Look, Role, add, wrapped};
+
+/// Most characters of the name of a hop's end where it is repeated in a sentence.
+const SHORT: usize = 60;
+
+/// A text that grows by paragraphs.
+struct Page {
+    text: String,
+    look: Look,
+    width: usize,
+}
+
+impl Page {
+    fn heading(&mut self, title: &str) {
+        let title = self.look.paint(Role::Heading, title);
+        add(&mut self.text, &format!("\n{title}\n"));
+    }
+
+    fn line(&mut self, first: &str, rest: &str, text: &str) {
+        self.text.push_str(&wrapped(text, first, rest, self.width));
+    }
+
+    fn says(&mut self, text: &str) {
+        self.line("  ", "  ", text);
+    }
+
+    fn item(&mut self, text: &str) {
+        self.line("  - ", "    ", text);
+    }
+
+    fn numbered(&mut self, number: usize, text: &str) {
+        self.line(&format!("  {number}. "), "     ", text);
+    }
+}
+
+/// Every section.
+pub(super) fn all(story: &Story, look: Look, width: usize) -> String {
+    let spec = &story.finding.spec;
+    let mut page = Page { text: String::new(), look, width };
+    title(&mut page, story);
+    why(&mut page, spec);
+    who(&mut page, spec);
+    parts(&mut page, spec);
+    let steps = route::steps(&spec.path);
+    path(&mut page, &steps);
+    evidence(&mut page, spec);
+    not_proven(&mut page, spec);
+    not_seen(&mut page, spec, story.estate.as_ref());
+    remediation(&mut page, spec);
+    cut(&mut page, story, &steps);
+    standards(&mut page, spec);
+    life(&mut page, story);
+    page.text
+}
+
+fn title(page: &mut Page, story: &Story) {
+    let spec = &story.finding.spec;
+    let word = severity(spec.severity);
+    let role = if spec.severity >= Severity::High { Role::Alarm } else { Role::Warning };
+    let first = wrapped(&format!("{word} {} ({})", spec.rule.id, name(&story.finding)), "", "", page.width);
+    page.text.push_str(&first.replacen(word, &page.look.paint(role, word), 1));
+    page.line("", "", &spec.title);
+    let subject = &spec.subject;
+    page.heading("About");
+    page.says(&format!("{} \"{}\", id {}", words::kind(&subject.kind), subject.name, subject.id));
+    page.says(&format!(
+        "in {}, tenant {}, read by the ConnectorInstance {}",
+        words::system(&subject.system),
+        subject.tenant,
+        subject.instance
+    ));
+    page.heading("Why it matters");
+    page.says(&spec.why);
+}
+
+fn why(page: &mut Page, spec: &FindingSpec) {
+    page.heading(&format!("Why {}", severity(spec.severity)));
+    for sentence in words::why_severe(spec) {
+        page.says(&sentence);
+    }
+}
+
+fn who(page: &mut Page, spec: &FindingSpec) {
+    page.heading("Who answers for it");
+    let accountable = &spec.accountable;
+    page.says(&words::accountable(accountable));
+    for party in &accountable.parties {
+        page.item(&words::party(party));
+    }
+    let more = usize::try_from(accountable.total).unwrap_or(0).saturating_sub(accountable.parties.len());
+    if more > 0 {
+        page.item(&format!("{more} more, who are not listed here"));
+    }
+}
+
+/// Findings about the same subject that this one tells as a whole.
+fn parts(page: &mut Page, spec: &FindingSpec) {
+    if spec.consists_of.is_empty() {
+        return;
+    }
+    page.heading("What it consists of");
+    page.says(
+        "This Finding tells these as a whole. They do not stand as objects of their own; the evidence pack has them:",
+    );
+    for part in &spec.consists_of {
+        let title = sv0_rules::catalogue().find(|meta| meta.id == part.rule).map_or("", |meta| meta.title);
+        let claim = if part.claim == Claim::Narrower { ", narrower claim" } else { "" };
+        page.item(&format!("{} {}{claim}: {title} ({})", part.rule, severity(part.severity), part.name));
+    }
+}
+
+/// One line per hop, below where it starts, and as far to the right as it is deep.
+fn path(page: &mut Page, steps: &[Step<'_>]) {
+    page.heading("The path");
+    if steps.is_empty() {
+        page.says("The Finding shows no path.");
+        return;
+    }
+    let mut depth: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, step) in steps.iter().enumerate() {
+        let from = depth.get(step.from).copied().unwrap_or_else(|| {
+            let start = if step.from.is_empty() { "(not told)" } else { step.from };
+            page.line("     ", "     ", start);
+            depth.insert(step.from, 0);
+            0
+        });
+        depth.entry(step.to).or_insert(from + 1);
+        let indent = "   ".repeat(from);
+        let class = route::class_word(step.class);
+        let text = format!("{}: {} [{class}]", route::step_words(step), step.to);
+        page.line(&format!("  {:>2} {indent} └─ ", at + 1), &format!("     {indent}    "), &text);
+    }
+    if !route::whole(steps) {
+        page.says("Hops in the middle are left out here for size; the evidence pack has all of them.");
+    }
+}
+
+fn evidence(page: &mut Page, spec: &FindingSpec) {
+    page.heading("Evidence");
+    for (at, one) in spec.evidence.iter().enumerate() {
+        piece(page, spec, at + 1, one);
+    }
+    if spec.evidence_omitted > 0 {
+        let more = counted(usize::try_from(spec.evidence_omitted).unwrap_or(0), "more piece", "more pieces");
+        page.says(&format!("The evidence pack in the store has {more} of evidence."));
+    }
+    let told = [EvidenceClass::Direct, EvidenceClass::Structural, EvidenceClass::Temporal];
+    let of_path = |class| spec.path.iter().any(|hop| hop.class == class);
+    for class in told.into_iter().filter(|class| spec.evidence.iter().any(|e| e.class == *class) || of_path(*class)) {
+        page.line("  ", "    ", &format!("[{}]: {}.", route::class_word(class), words::class(class)));
+    }
+}
+
+fn piece(page: &mut Page, spec: &FindingSpec, number: usize, one: &Evidence) {
+    page.numbered(number, &format!("{} [{}]", one.claim, route::class_word(one.class)));
+    let source = &one.source;
+    let connector = source.connector.as_deref().unwrap_or(&spec.subject.system);
+    let object = source.object.as_deref().map_or_else(|| "the subject itself".to_owned(), |id| format!("object {id}"));
+    page.line(
+        "     ",
+        "       ",
+        &format!(
+            "read by {}: {} ({}), {object}, field {}",
+            words::system(connector),
+            source.api,
+            source.version,
+            source.field
+        ),
+    );
+    if let Some(value) = &one.value {
+        page.line("     ", "       ", &format!("value: {value}"));
+    }
+}
+
+fn not_proven(page: &mut Page, spec: &FindingSpec) {
+    page.heading("What is not proven");
+    if spec.rule.claim == Claim::Narrower {
+        page.says("The claim above is the rule's narrower one: it says what is proven, and no more.");
+    }
+    if spec.narrowed.is_empty() {
+        page.says("Nothing that the claim needs is left open.");
+    }
+    for one in &spec.narrowed {
+        page.item(&format!("{}. {}", one.claim.trim_end_matches('.'), one.reason));
+    }
+}
+
+/// Coverage gaps of the instance that saw the subject: first those that the rule reads.
+fn not_seen(page: &mut Page, spec: &FindingSpec, estate: Option<&Estate>) {
+    page.heading("What was not seen");
+    let Some(status) = estate.and_then(|estate| estate.status.as_ref()) else {
+        page.says("Not known: no Estate with a status can be read in this namespace.");
+        return;
+    };
+    let rule = sv0_rules::catalogue().find(|meta| meta.id == spec.rule.id);
+    let requires = rule.map_or(&[][..], |meta| meta.requires);
+    let own = status.coverage_gaps.iter().filter(|gap| gap.instance == spec.subject.instance);
+    let (needed, other): (Vec<_>, Vec<_>) =
+        own.partition(|gap| gap.collection.is_empty() || requires.contains(&gap.collection.as_str()));
+    let evaluated = status.inputs.iter().any(|input| input.instance_uid == spec.subject.instance_uid);
+    let listed = status.coverage_gaps.len() < MOST_GAPS;
+    if needed.is_empty() && rule.is_some() && evaluated && listed {
+        page.says("Every collection that this rule requires was read completely, as of the last evaluation.");
+    } else if needed.is_empty() {
+        page.says("Whether every collection that this rule requires was read completely is not known here.");
+    }
+    if !needed.is_empty() || !other.is_empty() {
+        page.says("Coverage gaps of the instance that read it:");
+    }
+    for gap in &needed {
+        page.item(&format!("{} (this rule requires it)", gap_line(gap)));
+    }
+    for gap in &other {
+        page.item(&gap_line(gap));
+    }
+    let elsewhere = status.coverage_gaps.len() - needed.len() - other.len();
+    if elsewhere > 0 {
+        let gaps = counted(elsewhere, "coverage gap", "coverage gaps");
+        page.item(&format!("{gaps} more, of other instances: `kubectl sv0 findings -o wide` names them"));
+    }
+}
+
+fn remediation(page: &mut Page, spec: &FindingSpec) {
+    page.heading("What to do");
+    if spec.remediation.is_empty() {
+        page.says("The Finding names no step.");
+    }
+    for (at, step) in spec.remediation.iter().enumerate() {
+        page.numbered(at + 1, step);
+    }
+}
+
+/// Which single hop to cut, and what then no longer holds. Of this path alone: there may be others.
+fn cut(page: &mut Page, story: &Story, steps: &[Step<'_>]) {
+    page.heading("Cutting one hop");
+    let cuts = route::cuts(steps);
+    let shared = route::shared(&story.finding, &story.all);
+    if cuts.is_empty() {
+        page.says("Nothing can be said: the Finding does not show the path without gaps.");
+        return;
+    }
+    let of = |at: usize| shared.get(at).copied().unwrap_or(0);
+    let (whole, parts): (Vec<&Cut>, Vec<&Cut>) = cuts.iter().partition(|cut| cut.all);
+    if whole.is_empty() {
+        page.says("No single hop carries all of this path: more than one has to go.");
+    } else {
+        page.says("Without any one of these hops nothing at the end of this path is reached by it any more:");
+    }
+    for cut in whole {
+        page.item(&hop(steps, cut.at, of(cut.at)));
+    }
+    let parts: Vec<&Cut> = parts.into_iter().filter(|cut| !cut.lost.is_empty()).collect();
+    if !parts.is_empty() {
+        page.says("Without one of these hops a part of it is not reached any more:");
+    }
+    for cut in parts {
+        let lost: Vec<String> = cut.lost.iter().filter_map(|at| steps.get(*at)).map(end).collect();
+        page.item(&format!("{} Not reached then: {}.", hop(steps, cut.at, of(cut.at)), lost.join("; ")));
+    }
+    for (at, basis) in (0..steps.len()).filter_map(|at| Some((at, route::basis(steps, at)?))) {
+        page.says(&format!("Hop {} follows from hop {} and falls with it.", at + 1, basis + 1));
+    }
+    page.says(
+        "This holds of the path above. Whether the identity has other ways in, other credentials or other grants is \
+         told by its other Findings and by the source system.",
+    );
+}
+
+fn hop(steps: &[Step<'_>], at: usize, shared: usize) -> String {
+    let Some(step) = steps.get(at) else { return String::new() };
+    let also = match shared {
+        0 => String::new(),
+        1 => " 1 other open Finding of this tenant shows a hop with the same names.".to_owned(),
+        many => format!(" {many} other open Findings of this tenant show a hop with the same names."),
+    };
+    let short = |text: &str| crate::term::cut(text, SHORT);
+    format!("hop {}: {} {} {}.{also}", at + 1, short(step.from), route::step_words(step), short(step.to))
+}
+
+/// What is reached at the end.
+fn end(step: &Step<'_>) -> String {
+    let to = crate::term::cut(step.to, SHORT);
+    step.via.map_or_else(|| to.clone(), |via| format!("{} on {to}", sv0_rules::harmless(via)))
+}
+
+fn standards(page: &mut Page, spec: &FindingSpec) {
+    if spec.standards.is_empty() {
+        return;
+    }
+    page.heading("Standards that this concerns");
+    page.says(&spec.standards.join(", "));
+}
+
+fn life(page: &mut Page, story: &Story) {
+    let spec = &story.finding.spec;
+    page.heading("State");
+    page.says(&words::state(story));
+    page.says(&words::first_observed(spec));
+    let status = story.estate.as_ref().and_then(|estate| estate.status.as_ref());
+    let as_of = status.and_then(|status| status.as_of.as_ref());
+    page.says(&as_of.map_or_else(
+        || "When this namespace was last evaluated is not known.".to_owned(),
+        |as_of| format!("This namespace was last evaluated as of {}.", as_of.0),
+    ));
+    let input = status.and_then(|s| s.inputs.iter().find(|input| input.instance_uid == spec.subject.instance_uid));
+    if let Some(at) = input.and_then(collected_at) {
+        page.says(&format!("The snapshot that was evaluated then was read from {at} on."));
+    }
+    page.says(&format!("Rule {} version {}.", spec.rule.id, spec.rule.version));
+}
