@@ -80,14 +80,17 @@ pub struct BaselineNote {
     pub trouble: Option<Trouble>,
 }
 
+/// An order, and the baseline of its instance.
+type Ordered<'a> = (&'a EvaluateInput, Option<Wanted>);
+
 /// The baseline of every ordered instance that has one, by tenant.
 pub fn wanted(orders: &[EvaluateInput], estate: &EstateSpec, ledger: &Ledger) -> Vec<WantedTenant> {
-    let mut tenants: BTreeMap<(String, String), Vec<(&EvaluateInput, Option<Wanted>)>> = BTreeMap::new();
+    let mut tenants: BTreeMap<(String, String), Vec<Ordered<'_>>> = BTreeMap::new();
     for order in orders {
         let key = (order.system.clone(), order.tenant.to_ascii_lowercase());
         tenants.entry(key).or_default().push((order, of(order, estate, ledger)));
     }
-    let tenant = |mut all: Vec<(&EvaluateInput, Option<Wanted>)>| {
+    let tenant = |mut all: Vec<Ordered<'_>>| {
         all.sort_by(|(a, _), (b, _)| a.instance_uid.cmp(&b.instance_uid));
         let same = all.iter().all(|(order, wanted)| wanted.as_ref().is_none_or(|wanted| wanted.order == **order));
         let without = all.iter().filter(|(_, wanted)| wanted.is_none());

@@ -41,10 +41,10 @@ fn changed(id: &str) -> SnapshotBuilder {
 
 /// Rule, subject and state of each drift finding.
 fn drifts(world: &Memory) -> Vec<(String, String, String)> {
-    let word = |spec: &Json, path: &str| spec.pointer(path).and_then(Json::as_str).unwrap_or_default().to_owned();
+    let said = |spec: &Json, path: &str| spec.pointer(path).and_then(Json::as_str).unwrap_or_default().to_owned();
     let all = world.end_state();
     let drifts = all.iter().filter(|(name, ..)| name.starts_with("drift"));
-    drifts.map(|(.., spec)| (word(spec, "/rule/id"), word(spec, "/subject/name"), word(spec, "/state"))).collect()
+    drifts.map(|(.., spec)| (said(spec, "/rule/id"), said(spec, "/subject/name"), said(spec, "/state"))).collect()
 }
 
 fn expected(state: &str) -> Vec<(String, String, String)> {
