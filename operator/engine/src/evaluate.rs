@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
-use sv0_graph::{Graph, Snapshot, TooManyRows};
+use sv0_graph::{Graph, Header, Packed, TooManyRows};
 
 use crate::gaps::{Gap, gaps};
 use crate::history::{InstanceMemory, View, observe};
@@ -125,8 +125,40 @@ pub enum EngineError {
     Pack(#[from] PackError),
 }
 
+/// What has just been done, for whoever measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The graph of the estate stands.
+    Built {
+        /// Nodes, those too that others only refer to.
+        nodes: usize,
+        /// Edges.
+        edges: usize,
+    },
+    /// The rules ran, and what they found is converted.
+    Fired,
+    /// It is merged with what was found before.
+    Merged,
+}
+
 /// Evaluates an estate.
-pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError> {
+pub fn evaluate<S>(inputs: Vec<Input<S>>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError>
+where
+    S: Into<Packed> + AsRef<Header>,
+{
+    evaluate_watched(inputs, previous, config, &mut |_| {})
+}
+
+/// The same, telling `done` of each step: nothing here has a clock, whoever measures brings one.
+pub fn evaluate_watched<S>(
+    mut inputs: Vec<Input<S>>,
+    previous: Ledger,
+    config: &Config,
+    done: &mut dyn FnMut(Step),
+) -> Result<Evaluation, EngineError>
+where
+    S: Into<Packed> + AsRef<Header>,
+{
     inputs.sort_by(|a, b| a.order.instance_uid.cmp(&b.order.instance_uid));
     let config = &Config { as_of: whole_seconds(config.as_of), ..config.clone() };
     let views = observe_all(&inputs, &previous);
@@ -134,16 +166,19 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let live = live(&inputs, config);
     let Ledger { instances: remembered, findings: earlier, .. } = previous;
 
-    let snapshots: Vec<Snapshot> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
+    let snapshots: Vec<S> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
     let graph = Graph::build(snapshots)?;
+    done(Step::Built { nodes: graph.node_indexes().len(), edges: graph.edges().len() });
     let gaps = gaps(&graph, &notes, &views, &config.waiting, &remembered);
     let fired = fire::fire(&graph, config)?;
     drop(graph);
+    done(Step::Fired);
 
     let settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     let rules = fire::rule_majors();
     let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, rules: &rules };
     let merged = merge(fired.drafts, earlier, &situation);
+    done(Step::Merged);
 
     let kept = most_severe(&merged, config.max_findings);
     let mut tally = tally(&merged, kept.len());
@@ -174,27 +209,27 @@ pub fn whole_seconds(instant: Timestamp) -> Timestamp {
     Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }
 
-fn observe_all(inputs: &[Input], previous: &Ledger) -> BTreeMap<String, View> {
-    let view = |input: &Input| {
-        let header = &input.used.as_ref()?.snapshot.header;
+fn observe_all<S: AsRef<Header>>(inputs: &[Input<S>], previous: &Ledger) -> BTreeMap<String, View> {
+    let view = |input: &Input<S>| {
+        let header = input.used.as_ref()?.snapshot.as_ref();
         let before = previous.instances.get(&input.order.instance_uid).map(|instance| &instance.seen);
         Some((input.order.instance_uid.clone(), observe(&header.scan_id, &header.coverage, before)))
     };
     inputs.iter().filter_map(view).collect()
 }
 
-fn note(input: &Input) -> InputNote {
+fn note<S: AsRef<Header>>(input: &Input<S>) -> InputNote {
     InputNote {
         instance: input.order.instance.clone(),
         instance_uid: input.order.instance_uid.clone(),
         snapshot_id: input.order.snapshot_id.clone(),
         snapshot_digest: input.order.snapshot_digest.clone(),
         quarantined: input.quarantined.map(crate::load::Quarantine::as_str),
-        used: input.used.as_ref().map(|used| (used.snapshot.header.scan_id.clone(), used.digest.clone())),
+        used: input.used.as_ref().map(|used| (used.snapshot.as_ref().scan_id.clone(), used.digest.clone())),
     }
 }
 
-fn live(inputs: &[Input], config: &Config) -> BTreeSet<String> {
+fn live<S>(inputs: &[Input<S>], config: &Config) -> BTreeSet<String> {
     inputs.iter().map(|input| &input.order.instance_uid).chain(&config.waiting).cloned().collect()
 }
 

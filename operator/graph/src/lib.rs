@@ -8,17 +8,22 @@ pub mod canonical;
 mod graph;
 #[cfg(test)]
 mod graph_tests;
+mod merge;
 mod model;
+mod packed;
 mod predicate;
 mod row_store;
 pub mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(any(test, feature = "testing"))]
+pub mod synthetic;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, TooManyRows};
 pub use model::*;
+pub use packed::Packed;
 pub use predicate::{Tri, UnknownReason};
 pub use row_store::RowStore;
 pub use snapshot::{

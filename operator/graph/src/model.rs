@@ -33,8 +33,7 @@ impl NodeId {
 
     /// The kind, when the text names one of the vocabulary.
     pub fn kind(&self) -> Option<NodeKind> {
-        let name = self.0.split(':').nth(2)?;
-        NodeKind::ALL.iter().copied().find(|kind| kind.as_str() == name)
+        NodeKind::of(self.0.split(':').nth(2)?)
     }
 
     /// The vendor's immutable identifier.
@@ -124,6 +123,11 @@ impl NodeKind {
         Self::DataDomain,
         Self::Destination,
     ];
+
+    /// The kind that this word names.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
 
     /// The word, as it stands in identifiers and rows.
     pub const fn as_str(self) -> &'static str {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::{digest, sha256_hex, to_canonical_json};
 use crate::model::{EdgeRow, Header, NodeRow, SNAPSHOT_FORMAT, Value};
+use crate::packed::{Packed, Packer};
 
 /// Uncompressed bytes after which the writer starts another part.
 pub const PART_TARGET_BYTES: usize = 8 * 1024 * 1024;
@@ -103,6 +104,12 @@ pub struct Snapshot {
     pub nodes: Vec<NodeRow>,
     /// Sorted ascending.
     pub edges: Vec<EdgeRow>,
+}
+
+impl AsRef<Header> for Snapshot {
+    fn as_ref(&self) -> &Header {
+        &self.header
+    }
 }
 
 /// One row, as a connector maps it.
@@ -258,33 +265,83 @@ pub fn read_part(info: &PartInfo, bytes: &[u8]) -> Result<PartRows> {
 
 /// Reads a whole snapshot: `part` gives the bytes of each part the manifest names, in the manifest's order.
 pub fn read_snapshot<'a>(manifest: Manifest, mut part: impl FnMut(&PartInfo) -> Option<&'a [u8]>) -> Result<Snapshot> {
-    let mut reader = SnapshotReader::new(manifest, u64::MAX);
+    let mut reader = Reader::new(manifest, u64::MAX, Rows::default());
     while let Some(info) = reader.next_part()? {
         let bytes = part(info).ok_or(SnapshotError::MissingPart(reader.done))?;
         reader.add(bytes)?;
     }
-    reader.finish()
+    let (header, Rows { nodes, edges }) = reader.finish()?;
+    Ok(Snapshot { header, nodes, edges })
 }
 
-/// Reads a snapshot part by part, so that nobody needs to hold all compressed parts, within a bound on what they come
-/// to: small parts may hold very much.
-pub struct SnapshotReader {
-    manifest: Manifest,
-    done: usize,
-    text: u64,
-    most: u64,
-    nodes: Vec<NodeRow>,
-    edges: Vec<EdgeRow>,
-}
+/// Reads a snapshot part by part for the graph, so that nobody needs to hold all compressed parts or all rows, within a
+/// bound on what they come to: small parts may hold very much.
+pub struct SnapshotReader(Reader<Packer>);
 
 impl SnapshotReader {
     /// Begins. All parts together may hold at most `most` uncompressed bytes.
     pub fn new(manifest: Manifest, most: u64) -> Self {
-        Self { manifest, done: 0, text: 0, most, nodes: Vec::new(), edges: Vec::new() }
+        let packer = Packer::new(&manifest.header);
+        Self(Reader::new(manifest, most, packer))
     }
 
     /// The part to read next; none when all have been read. Refused when it claims a size that no part of ours has.
     pub fn next_part(&self) -> Result<Option<&PartInfo>> {
+        self.0.next_part()
+    }
+
+    /// The bytes of that part.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        self.0.add(bytes)
+    }
+
+    /// The snapshot, once every part has been added.
+    pub fn finish(self) -> Result<Packed> {
+        let (header, packer) = self.0.finish()?;
+        Ok(packer.finish(header))
+    }
+}
+
+/// What becomes of the rows that are read: nodes, then edges, each ascending.
+pub(crate) trait Sink {
+    fn node(&mut self, row: NodeRow);
+    fn edge(&mut self, row: EdgeRow);
+}
+
+/// Keeps them.
+#[derive(Default)]
+struct Rows {
+    nodes: Vec<NodeRow>,
+    edges: Vec<EdgeRow>,
+}
+
+impl Sink for Rows {
+    fn node(&mut self, row: NodeRow) {
+        self.nodes.push(row);
+    }
+
+    fn edge(&mut self, row: EdgeRow) {
+        self.edges.push(row);
+    }
+}
+
+/// Checks parts and rows as they come and passes the rows on.
+struct Reader<S> {
+    manifest: Manifest,
+    done: usize,
+    text: u64,
+    most: u64,
+    nodes: Checks<NodeRow>,
+    edges: Checks<EdgeRow>,
+    into: S,
+}
+
+impl<S: Sink> Reader<S> {
+    fn new(manifest: Manifest, most: u64, into: S) -> Self {
+        Self { manifest, done: 0, text: 0, most, nodes: Checks::new(), edges: Checks::new(), into }
+    }
+
+    fn next_part(&self) -> Result<Option<&PartInfo>> {
         let Some(info) = self.manifest.parts.get(self.done) else { return Ok(None) };
         let limit = MAX_PART_BYTES as u64;
         if info.bytes > limit {
@@ -293,8 +350,7 @@ impl SnapshotReader {
         Ok(Some(info))
     }
 
-    /// The bytes of that part.
-    pub fn add(&mut self, bytes: &[u8]) -> Result<()> {
+    fn add(&mut self, bytes: &[u8]) -> Result<()> {
         let i = self.done;
         let info = self.manifest.parts.get(i).ok_or(SnapshotError::MissingPart(i))?;
         let text = unpack(info, bytes, i)?;
@@ -303,22 +359,47 @@ impl SnapshotReader {
             let (actual, limit) = (self.text, self.most);
             return Err(SnapshotError::TooLarge { what: "uncompressed snapshot bytes", actual, limit });
         }
+        let (header, into) = (&self.manifest.header, &mut self.into);
         match info.kind {
-            PartKind::Nodes => self.nodes.extend(decode::<NodeRow>(&text, info.rows)?),
-            PartKind::Edges => self.edges.extend(decode::<EdgeRow>(&text, info.rows)?),
+            PartKind::Nodes => self.nodes.pass(decode(&text, info.rows)?, header, |row| into.node(row))?,
+            PartKind::Edges => self.edges.pass(decode(&text, info.rows)?, header, |row| into.edge(row))?,
         }
         self.done += 1;
         Ok(())
     }
 
-    /// The snapshot, once every part has been added.
-    pub fn finish(self) -> Result<Snapshot> {
+    fn finish(self) -> Result<(Header, S)> {
         if self.done < self.manifest.parts.len() {
             return Err(SnapshotError::MissingPart(self.done));
         }
-        check_rows(&self.nodes, &self.manifest.header)?;
-        check_rows(&self.edges, &self.manifest.header)?;
-        Ok(Snapshot { header: self.manifest.header, nodes: self.nodes, edges: self.edges })
+        Ok((self.manifest.header, self.into))
+    }
+}
+
+/// What is checked of rows of one kind from part to part.
+struct Checks<R> {
+    count: u64,
+    last: Option<R>,
+}
+
+impl<R: Checked> Checks<R> {
+    const fn new() -> Self {
+        Self { count: 0, last: None }
+    }
+
+    /// Passes on the rows of one part, which ascend.
+    fn pass(&mut self, rows: Vec<R>, header: &Header, mut into: impl FnMut(R)) -> Result<()> {
+        if self.last.as_ref().zip(rows.first()).is_some_and(|(before, first)| before >= first) {
+            return Err(SnapshotError::Order(self.count));
+        }
+        let last = rows.last().cloned();
+        for row in rows {
+            check_row(&row, self.count, header)?;
+            into(row);
+            self.count += 1;
+        }
+        self.last = last.or_else(|| self.last.take());
+        Ok(())
     }
 }
 
@@ -357,7 +438,7 @@ pub(crate) fn split_node(row: NodeRow, into: &mut Vec<NodeRow>) {
 }
 
 /// What writer and reader ask of both kinds of rows.
-pub(crate) trait Checked: Serialize + DeserializeOwned + Ord {
+pub(crate) trait Checked: Clone + Serialize + DeserializeOwned + Ord {
     fn op(&self) -> u16;
     fn problem(&self) -> Option<&'static str>;
 }
@@ -409,19 +490,21 @@ fn bad_id(id: &str) -> bool {
     let mut parts = id.splitn(4, ':');
     let [system, tenant, kind, vendor] = [parts.next(), parts.next(), parts.next(), parts.next()];
     let empty = |part: Option<&str>| part.is_none_or(str::is_empty);
-    let known = kind.is_some_and(|kind| crate::NodeKind::ALL.iter().any(|known| known.as_str() == kind));
+    let known = kind.is_some_and(|kind| crate::NodeKind::of(kind).is_some());
     id.len() > MAX_TEXT_BYTES || empty(system) || empty(tenant) || empty(vendor) || !known
+}
+
+fn check_row<R: Checked>(row: &R, i: u64, header: &Header) -> Result<()> {
+    if usize::from(row.op()) >= header.operations.len() {
+        return Err(SnapshotError::Invalid(i, "it refers to an operation that the header does not list"));
+    }
+    row.problem().map_or(Ok(()), |problem| Err(SnapshotError::Invalid(i, problem)))
 }
 
 fn check_rows<R: Checked>(rows: &[R], header: &Header) -> Result<()> {
     let mut before: Option<&R> = None;
     for (i, row) in (0u64..).zip(rows) {
-        if usize::from(row.op()) >= header.operations.len() {
-            return Err(SnapshotError::Invalid(i, "it refers to an operation that the header does not list"));
-        }
-        if let Some(problem) = row.problem() {
-            return Err(SnapshotError::Invalid(i, problem));
-        }
+        check_row(row, i, header)?;
         if before.is_some_and(|before| before >= row) {
             return Err(SnapshotError::Order(i));
         }
