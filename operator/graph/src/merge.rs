@@ -72,7 +72,8 @@ fn merge_nodes(mut parts: Vec<Vec<Option<Node>>>, ranks: &[Rank]) -> Result<(Vec
 fn merge_edges(parts: Vec<Vec<Edge>>, places: &[Places], ranks: &[Rank]) -> Result<Vec<Edge>, TooManyRows> {
     let total: usize = parts.iter().map(Vec::len).sum();
     u32::try_from(total).map_err(|_| TooManyRows)?;
-    let mut parts: Vec<Vec<Edge>> = (0u32..).zip(parts).zip(places).map(|((at, edges), to)| placed(edges, at, to)).collect();
+    let mut parts: Vec<Vec<Edge>> =
+        (0u32..).zip(parts).zip(places).map(|((at, edges), to)| placed(edges, at, to)).collect();
     // Instances of different tenants then follow each other, already in order.
     parts.sort_by_key(|edges| edges.first().map(|edge| edge.from));
     let mut all: Vec<Edge> = Vec::new();
@@ -85,9 +86,9 @@ fn merge_edges(parts: Vec<Vec<Edge>>, places: &[Places], ranks: &[Rank]) -> Resu
         }
     }
     let order = |a: &Edge, b: &Edge| {
-        same(a, b).then_with(|| rank(a, ranks).cmp(&rank(b, ranks))).then_with(|| {
-            (a.source.op, a.since, a.until).cmp(&(b.source.op, b.since, b.until))
-        })
+        same(a, b)
+            .then_with(|| rank(a, ranks).cmp(&rank(b, ranks)))
+            .then_with(|| (a.source.op, a.since, a.until).cmp(&(b.source.op, b.since, b.until)))
     };
     if all.is_sorted_by_key(|edge| edge.from) {
         all.chunk_by_mut(|a, b| a.from == b.from).for_each(|edges| edges.sort_unstable_by(order));
@@ -117,6 +118,12 @@ fn rank(edge: &Edge, ranks: &[Rank]) -> Option<Rank> {
 fn same(a: &Edge, b: &Edge) -> Ordering {
     let ends = |edge: &Edge| -> (NodeIx, EdgeKind, NodeIx) { (edge.from, edge.kind, edge.to) };
     ends(a).cmp(&ends(b)).then_with(|| {
-        (&a.role, &a.scope, &a.object, &a.condition, a.state).cmp(&(&b.role, &b.scope, &b.object, &b.condition, b.state))
+        (&a.role, &a.scope, &a.object, &a.condition, a.state).cmp(&(
+            &b.role,
+            &b.scope,
+            &b.object,
+            &b.condition,
+            b.state,
+        ))
     })
 }

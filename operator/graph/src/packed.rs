@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use crate::graph::{Edge, Fact, Node, NodeIx, Source};
-use crate::model::{EdgeRow, Header, NodeId, NodeRow};
+use crate::model::{EdgeView, Header, NodeId, NodeKind, NodeRow, Text};
 use crate::snapshot::{Sink, Snapshot};
 
 /// A snapshot in the form that [`crate::Graph::build`] merges without copying it.
@@ -42,7 +42,7 @@ impl From<Snapshot> for Packed {
         edges.sort_unstable();
         let mut packer = Packer::new(&header);
         nodes.into_iter().for_each(|row| packer.node(row));
-        edges.into_iter().for_each(|row| packer.edge(row));
+        edges.iter().for_each(|row| packer.edge(EdgeView::of(row)));
         packer.finish(header)
     }
 }
@@ -73,8 +73,8 @@ impl Packer {
         }
     }
 
-    fn is_own(&self, id: &NodeId) -> bool {
-        id.as_str().starts_with(&self.own)
+    fn is_own(&self, id: &str) -> bool {
+        id.starts_with(&self.own)
     }
 
     /// The last node has all its rows.
@@ -85,13 +85,14 @@ impl Packer {
     }
 
     /// Where the node stands; an object that no row describes is known to be referred to, nothing else.
-    fn position(&mut self, id: NodeId) -> Option<NodeIx> {
+    fn position(&mut self, id: &str) -> Option<NodeIx> {
         self.positions.grow(&self.nodes);
-        let slot = match self.positions.find(&self.nodes, &id) {
+        let slot = match self.positions.find(&self.nodes, id) {
             Ok(at) => return Some(NodeIx(at)),
             Err(slot) => slot,
         };
-        let kind = id.kind()?;
+        let kind = NodeKind::in_id(id)?;
+        let id = NodeId(id.to_owned());
         let Some(at) = u32::try_from(self.nodes.len()).ok().filter(|at| *at != FREE) else {
             self.too_many = true;
             return None;
@@ -115,13 +116,13 @@ impl Sink for Packer {
     /// One more row about a node. Of two rows about the same the first one's facts win.
     fn node(&mut self, row: NodeRow) {
         let NodeRow { id, kind, op, attrs } = row;
-        if !self.is_own(&id) || id.kind() != Some(kind) {
+        if !self.is_own(id.as_str()) || id.kind() != Some(kind) {
             self.foreign += 1;
             return;
         }
         let source = Source { instance: 0, op };
         let texts = &mut self.texts;
-        let facts = attrs.into_iter().map(|(key, value)| Fact { key: intern(texts, key), value, source });
+        let facts = attrs.into_iter().map(|(key, value)| Fact { key: intern(texts, &key), value, source });
         match self.nodes.last_mut().filter(|last| last.id == id) {
             Some(node) => node.facts.extend(facts),
             None => {
@@ -133,7 +134,7 @@ impl Sink for Packer {
     }
 
     /// One more row about an edge.
-    fn edge(&mut self, row: EdgeRow) {
+    fn edge(&mut self, row: EdgeView<'_>) {
         if !self.is_own(&row.from) || !self.is_own(&row.to) {
             self.foreign += 1;
             return;
@@ -141,10 +142,11 @@ impl Sink for Packer {
         if self.edges.is_empty() {
             self.settle();
         }
-        let before = self.edges.last().map(|edge| edge.from).filter(|at| self.nodes[at.index()].id == row.from);
-        let Some(from) = before.or_else(|| self.position(row.from)) else { return };
-        let Some(to) = self.position(row.to) else { return };
-        let mut shared = |text: Option<String>| text.map(|text| intern(&mut self.texts, text));
+        let before =
+            self.edges.last().map(|edge| edge.from).filter(|at| self.nodes[at.index()].id.as_str() == &*row.from);
+        let Some(from) = before.or_else(|| self.position(&row.from)) else { return };
+        let Some(to) = self.position(&row.to) else { return };
+        let mut shared = |text: Option<Text<'_>>| text.map(|text| intern(&mut self.texts, &text));
         self.edges.push(Edge {
             from,
             kind: row.kind,
@@ -153,7 +155,7 @@ impl Sink for Packer {
             scope: shared(row.scope),
             condition: shared(row.condition),
             // The vendor's id of an assignment is the assignment's alone.
-            object: row.object.map(Arc::from),
+            object: row.object.as_deref().map(Arc::from),
             state: row.state,
             since: row.since,
             until: row.until,
@@ -162,8 +164,8 @@ impl Sink for Packer {
     }
 }
 
-fn intern(texts: &mut HashSet<Arc<str>>, text: String) -> Arc<str> {
-    if let Some(known) = texts.get(text.as_str()) {
+fn intern(texts: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
+    if let Some(known) = texts.get(text) {
         return Arc::clone(known);
     }
     let text: Arc<str> = Arc::from(text);
@@ -191,22 +193,22 @@ impl Positions {
         }
         self.slots = vec![FREE; ((nodes.len() + 1) * 4).next_power_of_two()];
         for (at, node) in (0..FREE).zip(nodes) {
-            if let Err(slot) = self.find(nodes, &node.id) {
+            if let Err(slot) = self.find(nodes, node.id.as_str()) {
                 self.slots[slot] = at;
             }
         }
     }
 
     /// The position of `id`, or the slot for it.
-    fn find(&self, nodes: &[Node], id: &NodeId) -> Result<u32, usize> {
+    fn find(&self, nodes: &[Node], id: &str) -> Result<u32, usize> {
         let mask = self.slots.len() - 1;
-        let hash = self.hasher.hash_one(id.as_str());
+        let hash = self.hasher.hash_one(id);
         // The low half of the hash: tables have fewer slots than that.
         let mut slot = (hash & u64::from(u32::MAX)) as usize & mask;
         loop {
             match self.slots[slot] {
                 FREE => return Err(slot),
-                at if nodes[at as usize].id == *id => return Ok(at),
+                at if nodes[at as usize].id.as_str() == id => return Ok(at),
                 _ => slot = (slot + 1) & mask,
             }
         }

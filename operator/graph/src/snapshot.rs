@@ -7,11 +7,10 @@
 
 use std::io::Read as _;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{digest, sha256_hex, to_canonical_json};
-use crate::model::{EdgeRow, Header, NodeRow, SNAPSHOT_FORMAT, Value};
+use crate::model::{EdgeRow, EdgeView, Header, NodeRow, SNAPSHOT_FORMAT, Value};
 use crate::packed::{Packed, Packer};
 
 /// Uncompressed bytes after which the writer starts another part.
@@ -305,7 +304,7 @@ impl SnapshotReader {
 /// What becomes of the rows that are read: nodes, then edges, each ascending.
 pub(crate) trait Sink {
     fn node(&mut self, row: NodeRow);
-    fn edge(&mut self, row: EdgeRow);
+    fn edge(&mut self, row: EdgeView<'_>);
 }
 
 /// Keeps them.
@@ -320,8 +319,8 @@ impl Sink for Rows {
         self.nodes.push(row);
     }
 
-    fn edge(&mut self, row: EdgeRow) {
-        self.edges.push(row);
+    fn edge(&mut self, row: EdgeView<'_>) {
+        self.edges.push(row.to_row());
     }
 }
 
@@ -331,14 +330,18 @@ struct Reader<S> {
     done: usize,
     text: u64,
     most: u64,
-    nodes: Checks<NodeRow>,
-    edges: Checks<EdgeRow>,
+    /// The last row of each kind so far: those of the next part are greater.
+    last_node: Option<NodeRow>,
+    last_edge: Option<EdgeRow>,
+    /// How many of each there were.
+    nodes: u64,
+    edges: u64,
     into: S,
 }
 
 impl<S: Sink> Reader<S> {
     fn new(manifest: Manifest, most: u64, into: S) -> Self {
-        Self { manifest, done: 0, text: 0, most, nodes: Checks::new(), edges: Checks::new(), into }
+        Self { manifest, done: 0, text: 0, most, last_node: None, last_edge: None, nodes: 0, edges: 0, into }
     }
 
     fn next_part(&self) -> Result<Option<&PartInfo>> {
@@ -361,8 +364,19 @@ impl<S: Sink> Reader<S> {
         }
         let (header, into) = (&self.manifest.header, &mut self.into);
         match info.kind {
-            PartKind::Nodes => self.nodes.pass(decode(&text, info.rows)?, header, |row| into.node(row))?,
-            PartKind::Edges => self.edges.pass(decode(&text, info.rows)?, header, |row| into.edge(row))?,
+            PartKind::Nodes => {
+                let rows: Vec<NodeRow> = decode(&text, info.rows)?;
+                self.nodes += check_part(&rows, self.last_node.as_ref(), self.nodes, header)?;
+                self.last_node = rows.last().cloned().or_else(|| self.last_node.take());
+                rows.into_iter().for_each(|row| into.node(row));
+            }
+            PartKind::Edges => {
+                let rows: Vec<EdgeView<'_>> = decode(&text, info.rows)?;
+                let before = self.last_edge.as_ref().map(EdgeView::of);
+                self.edges += check_part(&rows, before.as_ref(), self.edges, header)?;
+                self.last_edge = rows.last().map(EdgeView::to_row).or_else(|| self.last_edge.take());
+                rows.into_iter().for_each(|row| into.edge(row));
+            }
         }
         self.done += 1;
         Ok(())
@@ -376,31 +390,15 @@ impl<S: Sink> Reader<S> {
     }
 }
 
-/// What is checked of rows of one kind from part to part.
-struct Checks<R> {
-    count: u64,
-    last: Option<R>,
-}
-
-impl<R: Checked> Checks<R> {
-    const fn new() -> Self {
-        Self { count: 0, last: None }
+/// Checks the rows of one part, which ascend, after `count` others, and says how many they are.
+fn check_part<R: Checked>(rows: &[R], before: Option<&R>, count: u64, header: &Header) -> Result<u64> {
+    if before.zip(rows.first()).is_some_and(|(before, first)| before >= first) {
+        return Err(SnapshotError::Order(count));
     }
-
-    /// Passes on the rows of one part, which ascend.
-    fn pass(&mut self, rows: Vec<R>, header: &Header, mut into: impl FnMut(R)) -> Result<()> {
-        if self.last.as_ref().zip(rows.first()).is_some_and(|(before, first)| before >= first) {
-            return Err(SnapshotError::Order(self.count));
-        }
-        let last = rows.last().cloned();
-        for row in rows {
-            check_row(&row, self.count, header)?;
-            into(row);
-            self.count += 1;
-        }
-        self.last = last.or_else(|| self.last.take());
-        Ok(())
+    for (i, row) in (count..).zip(rows) {
+        check_row(row, i, header)?;
     }
+    Ok(rows.len() as u64)
 }
 
 /// Checks a part against its name and uncompresses it.
@@ -438,7 +436,7 @@ pub(crate) fn split_node(row: NodeRow, into: &mut Vec<NodeRow>) {
 }
 
 /// What writer and reader ask of both kinds of rows.
-pub(crate) trait Checked: Clone + Serialize + DeserializeOwned + Ord {
+pub(crate) trait Checked: Ord {
     fn op(&self) -> u16;
     fn problem(&self) -> Option<&'static str>;
 }
@@ -474,7 +472,17 @@ impl Checked for EdgeRow {
     }
 
     fn problem(&self) -> Option<&'static str> {
-        if bad_id(self.from.as_str()) || bad_id(self.to.as_str()) {
+        EdgeView::of(self).problem()
+    }
+}
+
+impl Checked for EdgeView<'_> {
+    fn op(&self) -> u16 {
+        self.op
+    }
+
+    fn problem(&self) -> Option<&'static str> {
+        if bad_id(&self.from) || bad_id(&self.to) {
             return Some("the identifier is malformed");
         }
         [&self.object, &self.role, &self.scope, &self.condition]
@@ -513,7 +521,7 @@ fn check_rows<R: Checked>(rows: &[R], header: &Header) -> Result<()> {
     Ok(())
 }
 
-fn encode<R: Checked>(kind: PartKind, rows: Vec<R>, header: &Header) -> Result<Vec<Part>> {
+fn encode<R: Checked + Serialize>(kind: PartKind, rows: Vec<R>, header: &Header) -> Result<Vec<Part>> {
     let mut writer = PartWriter::new(kind);
     writer.add(rows, header)?;
     writer.finish()
@@ -533,7 +541,7 @@ impl PartWriter {
     }
 
     /// Sorts and deduplicates `rows`, which are all greater than those added before.
-    pub(crate) fn add<R: Checked>(&mut self, mut rows: Vec<R>, header: &Header) -> Result<()> {
+    pub(crate) fn add<R: Checked + Serialize>(&mut self, mut rows: Vec<R>, header: &Header) -> Result<()> {
         rows.sort_unstable();
         rows.dedup();
         check_rows(&rows, header)?;
@@ -583,7 +591,7 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
     if rest.is_empty() { Ok(text) } else { Err(SnapshotError::Compression) }
 }
 
-fn decode<R: Checked>(text: &[u8], expected: u64) -> Result<Vec<R>> {
+fn decode<'t, R: Deserialize<'t> + Ord>(text: &'t [u8], expected: u64) -> Result<Vec<R>> {
     let mut rows: Vec<R> = Vec::new();
     if text.last().is_some_and(|last| *last != b'\n') {
         return Err(SnapshotError::Cut);

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::RowStore;
 use crate::model::{EdgeKind, EdgeRow, EdgeState, Header, NodeId, NodeKind, NodeRow, Value, attr};
 use crate::snapshot::{EncodedSnapshot, Row, SnapshotError};
 use crate::testing::{ENTRA_COLLECTIONS, SnapshotBuilder};
-use crate::RowStore;
 
 /// Tenants of an estate, each read by an instance of its own.
 const TENANTS: usize = 4;
@@ -52,7 +52,11 @@ const ROLES: [&str; 5] = [
 /// Federated trusts: issuer and what its tokens must say.
 const TRUSTS: [(&str, &str, &str); 4] = [
     ("https://token.actions.githubusercontent.com", attr::SUBJECT, "repo:contoso/app:environment:prod"),
-    ("https://token.actions.githubusercontent.com", attr::MATCHING_EXPRESSION, "claims['sub'] matches 'repo:contoso/*'"),
+    (
+        "https://token.actions.githubusercontent.com",
+        attr::MATCHING_EXPRESSION,
+        "claims['sub'] matches 'repo:contoso/*'",
+    ),
     ("https://gitlab.com", attr::SUBJECT, "project_path:contoso/app:ref_type:branch:ref:main"),
     ("https://app.terraform.io", attr::SUBJECT, "organization:o:project:p:workspace:w:run_phase:apply"),
 ];
