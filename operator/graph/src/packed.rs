@@ -41,8 +41,12 @@ impl From<Snapshot> for Packed {
         nodes.sort_unstable();
         edges.sort_unstable();
         let mut packer = Packer::new(&header);
-        nodes.into_iter().for_each(|row| packer.node(row));
-        edges.iter().for_each(|row| packer.edge(EdgeView::of(row)));
+        for row in nodes {
+            packer.node(row);
+        }
+        for row in &edges {
+            packer.edge(EdgeView::of(row));
+        }
         packer.finish(header)
     }
 }
@@ -123,14 +127,13 @@ impl Sink for Packer {
         let source = Source { instance: 0, op };
         let texts = &mut self.texts;
         let facts = attrs.into_iter().map(|(key, value)| Fact { key: intern(texts, &key), value, source });
-        match self.nodes.last_mut().filter(|last| last.id == id) {
-            Some(node) => node.facts.extend(facts),
-            None => {
-                let facts = facts.collect();
-                self.settle();
-                self.nodes.push(Node { id, kind, facts, asserted_by: vec![0], first_source: Some(source) });
-            }
+        if let Some(node) = self.nodes.last_mut().filter(|last| last.id == id) {
+            node.facts.extend(facts);
+            return;
         }
+        let facts = facts.collect();
+        self.settle();
+        self.nodes.push(Node { id, kind, facts, asserted_by: vec![0], first_source: Some(source) });
     }
 
     /// One more row about an edge.
@@ -203,8 +206,7 @@ impl Positions {
     fn find(&self, nodes: &[Node], id: &str) -> Result<u32, usize> {
         let mask = self.slots.len() - 1;
         let hash = self.hasher.hash_one(id);
-        // The low half of the hash: tables have fewer slots than that.
-        let mut slot = (hash & u64::from(u32::MAX)) as usize & mask;
+        let mut slot = usize::try_from(hash & mask as u64).unwrap_or_default();
         loop {
             match self.slots[slot] {
                 FREE => return Err(slot),

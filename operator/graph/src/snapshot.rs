@@ -362,20 +362,24 @@ impl<S: Sink> Reader<S> {
             let (actual, limit) = (self.text, self.most);
             return Err(SnapshotError::TooLarge { what: "uncompressed snapshot bytes", actual, limit });
         }
-        let (header, into) = (&self.manifest.header, &mut self.into);
+        let (header, sink) = (&self.manifest.header, &mut self.into);
         match info.kind {
             PartKind::Nodes => {
                 let rows: Vec<NodeRow> = decode(&text, info.rows)?;
                 self.nodes += check_part(&rows, self.last_node.as_ref(), self.nodes, header)?;
                 self.last_node = rows.last().cloned().or_else(|| self.last_node.take());
-                rows.into_iter().for_each(|row| into.node(row));
+                for row in rows {
+                    sink.node(row);
+                }
             }
             PartKind::Edges => {
                 let rows: Vec<EdgeView<'_>> = decode(&text, info.rows)?;
                 let before = self.last_edge.as_ref().map(EdgeView::of);
                 self.edges += check_part(&rows, before.as_ref(), self.edges, header)?;
                 self.last_edge = rows.last().map(EdgeView::to_row).or_else(|| self.last_edge.take());
-                rows.into_iter().for_each(|row| into.edge(row));
+                for row in rows {
+                    sink.edge(row);
+                }
             }
         }
         self.done += 1;

@@ -149,6 +149,9 @@ enum Part {
     Api,
 }
 
+/// Where an edge starts, what it says and where it leads.
+type Ends<'a> = (&'a NodeId, EdgeKind, &'a NodeId);
+
 /// Writes one tenant.
 struct Maker<'a> {
     home: String,
@@ -178,7 +181,7 @@ impl<'a> Maker<'a> {
         NodeId::new("entra", &self.home, kind, &vendor)
     }
 
-    fn op(&self, collection: &str) -> u16 {
+    fn op(collection: &str) -> u16 {
         let at = ENTRA_COLLECTIONS.iter().position(|known| *known == collection);
         at.and_then(|at| u16::try_from(at).ok()).unwrap_or_default()
     }
@@ -186,16 +189,17 @@ impl<'a> Maker<'a> {
     fn node(&mut self, collection: &str, id: &NodeId, attrs: Vec<(&str, Value)>) {
         let Some(kind) = id.kind() else { return };
         let attrs: BTreeMap<String, Value> = attrs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let op = self.op(collection);
+        let op = Self::op(collection);
         (self.row)(Row::Node(NodeRow { id: id.clone(), kind, op, attrs }));
     }
 
-    fn edge(&mut self, collection: &str, from: &NodeId, kind: EdgeKind, to: &NodeId, more: impl FnOnce(&mut EdgeRow)) {
+    fn edge(&mut self, collection: &str, ends: Ends<'_>, more: impl FnOnce(&mut EdgeRow)) {
+        let (from, kind, to) = ends;
         let mut row = EdgeRow {
             from: from.clone(),
             kind,
             to: to.clone(),
-            op: self.op(collection),
+            op: Self::op(collection),
             object: None,
             role: None,
             scope: None,
@@ -264,7 +268,7 @@ impl<'a> Maker<'a> {
         self.node("applications", &app, attrs);
         let owned = self.owners("applicationOwners", &app, owners);
         self.node("applicationOwners", &app, vec![(attr::OWNER_COUNT, Value::Int(owned))]);
-        self.edge("servicePrincipals", &app, EdgeKind::Instantiates, &principal, |_| {});
+        self.edge("servicePrincipals", (&app, EdgeKind::Instantiates, &principal), |_| {});
         for key in 0..self.dice.degree(1.55, 30) {
             self.credential(&app, at, key);
         }
@@ -290,7 +294,7 @@ impl<'a> Maker<'a> {
         people.dedup();
         for at in &people {
             let person = self.id(NodeKind::Human, *at);
-            self.edge(collection, &person, EdgeKind::Owns, object, |_| {});
+            self.edge(collection, (&person, EdgeKind::Owns, object), |_| {});
         }
         i64::try_from(people.len()).unwrap_or_default()
     }
@@ -313,14 +317,14 @@ impl<'a> Maker<'a> {
             attrs.push((attr::THUMBPRINT, text(&format!("{shared:040X}"))));
         }
         self.node("applications", &id, attrs);
-        self.edge("applications", holder, EdgeKind::HoldsCredential, &id, |_| {});
+        self.edge("applications", (holder, EdgeKind::HoldsCredential, &id), |_| {});
         if self.dice.chance(600) {
             let used = self.dice.ago(0, 400);
             self.node("credentialActivity", &id, vec![(attr::LAST_USED_AT, used)]);
         }
         if self.dice.chance(100) {
             let (person, since) = (self.somebody(), self.dice.instant(30));
-            self.edge("directoryAudits", &id, EdgeKind::CreatedBy, &person, |row| row.since = Some(since));
+            self.edge("directoryAudits", (&id, EdgeKind::CreatedBy, &person), |row| row.since = Some(since));
         }
     }
 
@@ -328,7 +332,7 @@ impl<'a> Maker<'a> {
         let (issuer, key, says) = TRUSTS[at % TRUSTS.len()];
         let id = NodeId::new("entra", &self.home, NodeKind::FederatedSubject, &format!("{}/fic", app.vendor_id()));
         self.node("federatedCredentials", &id, vec![(attr::ISSUER, text(issuer)), (key, text(says))]);
-        self.edge("federatedCredentials", &id, EdgeKind::AuthenticatesAs, app, |_| {});
+        self.edge("federatedCredentials", (&id, EdgeKind::AuthenticatesAs, app), |_| {});
     }
 
     fn principal(&mut self, at: usize) {
@@ -355,9 +359,9 @@ impl<'a> Maker<'a> {
         }
         if part == Part::Agent {
             let blueprint = self.id(NodeKind::Application, at % self.sizes.applications.max(1));
-            self.edge("agentIdentities", &blueprint, EdgeKind::Instantiates, &id, |_| {});
+            self.edge("agentIdentities", (&blueprint, EdgeKind::Instantiates, &id), |_| {});
             let person = self.somebody();
-            self.edge("agentIdentitySponsors", &person, EdgeKind::Sponsors, &id, |_| {});
+            self.edge("agentIdentitySponsors", (&person, EdgeKind::Sponsors, &id), |_| {});
         }
         self.authority(&id, at);
     }
@@ -370,14 +374,14 @@ impl<'a> Maker<'a> {
             let (api, role) = (self.principal_id(api), self.dice.below(8));
             let object = self.object(at, 1, grant);
             let role = if role < 3 { DEFAULT_ACCESS.to_owned() } else { Dice(role as u64).uuid() };
-            self.edge("appRoleAssignments", id, EdgeKind::Granted, &api, |row| {
+            self.edge("appRoleAssignments", (id, EdgeKind::Granted, &api), |row| {
                 (row.role, row.object) = (Some(role), Some(object));
             });
         }
         if self.dice.chance(70) {
             let role = PERMISSIONS[self.dice.skewed(PERMISSIONS.len())];
             let object = self.object(at, 2, 0);
-            self.edge("appRoleAssignments", id, EdgeKind::Granted, &graph, |row| {
+            self.edge("appRoleAssignments", (id, EdgeKind::Granted, &graph), |row| {
                 (row.role, row.object) = (Some(role.to_owned()), Some(object));
             });
         }
@@ -385,7 +389,7 @@ impl<'a> Maker<'a> {
             let (object, until) = (self.object(at, 3, 0), self.dice.instant(90));
             let role = ROLES[self.dice.skewed(ROLES.len())];
             let eligible = self.dice.chance(200);
-            self.edge("directoryRoleAssignments", id, EdgeKind::Granted, &system, |row| {
+            self.edge("directoryRoleAssignments", (id, EdgeKind::Granted, &system), |row| {
                 (row.role, row.object, row.scope) = (Some(role.to_owned()), Some(object), Some("/".to_owned()));
                 if eligible {
                     (row.state, row.until) = (EdgeState::Eligible, until.checked_add(days(200)).ok());
@@ -396,14 +400,14 @@ impl<'a> Maker<'a> {
             let object = self.object(at, 4, consent);
             let user = format!("/users/{}", self.somebody().vendor_id());
             let scopes = if self.dice.chance(10) { "Mail.Read offline_access" } else { "User.Read openid profile" };
-            self.edge("delegatedGrants", id, EdgeKind::DelegatedGrant, &graph, |row| {
+            self.edge("delegatedGrants", (id, EdgeKind::DelegatedGrant, &graph), |row| {
                 (row.role, row.object, row.scope) = (Some(scopes.to_owned()), Some(object), Some(user));
             });
         }
         for _ in 0..self.dice.degree(8.9, MOST) {
             let group = self.dice.skewed(self.sizes.groups);
             let group = self.id(NodeKind::Group, group);
-            self.edge("groupMembers", id, EdgeKind::MemberOf, &group, |_| {});
+            self.edge("groupMembers", (id, EdgeKind::MemberOf, &group), |_| {});
         }
     }
 
@@ -422,13 +426,13 @@ impl<'a> Maker<'a> {
                 // Near to itself, so that groups lie deep.
                 let parent = at - 1 - self.dice.below(at.min(1 + self.sizes.groups / 30));
                 let parent = self.id(NodeKind::Group, parent);
-                self.edge("groupMembers", &id, EdgeKind::MemberOf, &parent, |_| {});
+                self.edge("groupMembers", (&id, EdgeKind::MemberOf, &parent), |_| {});
             }
         }
         if assignable {
             let (system, object) = (self.system(), self.object(at, 5, 0));
             let role = ROLES[self.dice.skewed(3)];
-            self.edge("directoryRoleAssignments", &id, EdgeKind::Granted, &system, |row| {
+            self.edge("directoryRoleAssignments", (&id, EdgeKind::Granted, &system), |row| {
                 (row.role, row.object, row.scope) = (Some(role.to_owned()), Some(object), Some("/".to_owned()));
             });
         }
@@ -467,7 +471,7 @@ impl Dice {
         dice
     }
 
-    /// The generator SplitMix64.
+    /// The generator `SplitMix64`.
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

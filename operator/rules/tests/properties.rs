@@ -333,7 +333,7 @@ fn part(whole: &SnapshotBuilder, uid: &str, seed: u64) -> Snapshot {
     };
     snapshot.nodes.retain(|row| mine(&|hasher| (&row.id, row.op).hash(hasher)));
     snapshot.edges.retain(|row| mine(&|hasher| (&row.from, row.kind, &row.to, &row.role).hash(hasher)));
-    snapshot.header.instance_uid = uid.to_owned();
+    uid.clone_into(&mut snapshot.header.instance_uid);
     snapshot.header.instance = format!("entra-{uid}");
     snapshot
 }
