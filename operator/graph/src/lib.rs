@@ -12,6 +12,7 @@ mod merge;
 mod model;
 mod packed;
 mod predicate;
+mod reader;
 mod row_store;
 pub mod snapshot;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod snapshot_tests;
 pub mod synthetic;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod view;
 
 pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, TooManyRows};
 pub use model::*;

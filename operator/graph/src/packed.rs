@@ -10,8 +10,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use crate::graph::{Edge, Fact, Node, NodeIx, Source};
-use crate::model::{EdgeView, Header, NodeId, NodeKind, NodeRow, Text};
-use crate::snapshot::{Sink, Snapshot};
+use crate::model::{Header, NodeId, NodeKind, NodeRow};
+use crate::reader::Sink;
+use crate::snapshot::Snapshot;
+use crate::view::{EdgeView, Text};
 
 /// A snapshot in the form that [`crate::Graph::build`] merges without copying it.
 #[derive(Clone, Debug, PartialEq)]

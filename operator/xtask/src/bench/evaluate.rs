@@ -24,7 +24,7 @@ const STEPS: [(&str, &str); 5] = [
     ("load", "read and pack"),
     ("graph", "merge into the graph"),
     ("rules", "rules"),
-    ("merge", "merge with what was known"),
+    ("merge", "earlier findings"),
     ("pack", "ledger and evidence pack"),
 ];
 
@@ -159,7 +159,8 @@ impl Run {
     fn figures(&self, nodes: usize, threads: usize) -> Vec<Figure> {
         let full = nodes == FULL;
         let figure = |name: &str, value: f64, unit: &'static str, goal: Option<f64>| {
-            let name = format!("{nodes} nodes, {threads} threads: {name}");
+            let many = if threads == 1 { "" } else { "s" };
+            let name = format!("{nodes} nodes, {threads} thread{many}: {name}");
             Figure::new(BENCH, &name, value, unit, goal.filter(|_| full))
         };
         let mut figures = Vec::new();
@@ -173,11 +174,11 @@ impl Run {
         }
         for ((_, name), step) in STEPS.iter().zip(&self.steps) {
             figures.push(figure(name, step.seconds, "s", None));
-            figures.push(figure(&format!("{name}, processor time"), step.cpu, "s", None));
+            figures.push(figure(&format!("{name}, CPU time"), step.cpu, "s", None));
         }
         figures.extend([
             figure("all", self.total, "s", Some(GOAL_SECONDS)),
-            figure("all, processor time", self.cpu(), "s", None),
+            figure("all, CPU time", self.cpu(), "s", None),
             figure("peak RSS after loading", self.loaded_mib, "MiB", None),
             figure("peak RSS", self.peak_mib, "MiB", Some(GOAL_MIB)),
         ]);
@@ -200,7 +201,7 @@ fn growth((small, first): (usize, &Run), (large, last): (usize, &Run)) -> Vec<Fi
     let exponent = |from: f64, to: f64| (to / from).ln() / (last.nodes / first.nodes).ln();
     [
         ("time", exponent(first.total, last.total)),
-        ("processor time", exponent(first.cpu(), last.cpu())),
+        ("CPU time", exponent(first.cpu(), last.cpu())),
         ("peak RSS", exponent(first.peak_mib, last.peak_mib)),
     ]
     .map(|(name, value)| {
