@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sv0_api::EstateSpec;
-use sv0_graph::{Graph, Snapshot, TooManyRows};
+use sv0_graph::{Graph, Header, Packed, TooManyRows};
 use sv0_protocol::EvaluateInput;
 use sv0_rules::{Baseline, baseline_dependency, compared_collections};
 
@@ -16,7 +16,6 @@ use crate::evaluate::InputNote;
 use crate::fire::rule_config;
 use crate::history::View;
 use crate::ledger::{Ledger, RememberedSnapshot};
-use crate::load::Used;
 
 /// One instance's baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +125,7 @@ pub fn pinned(orders: &[EvaluateInput], estate: &EstateSpec, ledger: &Ledger) ->
 }
 
 /// Judges the baselines of one tenant by this version's rules, and keeps what is compared. None of nothing.
-pub fn reduce(snapshots: Vec<Snapshot>, estate: &EstateSpec) -> Result<Option<Baseline>, TooManyRows> {
+pub fn reduce<S: Into<Packed>>(snapshots: Vec<S>, estate: &EstateSpec) -> Result<Option<Baseline>, TooManyRows> {
     Ok(Baseline::of(&Graph::build(snapshots)?, &rule_config(estate)))
 }
 
@@ -255,8 +254,7 @@ impl Judged {
 
 /// What each evaluated instance is compared with from now on: what was remembered, or else the snapshot that is
 /// evaluated, when it was ordered and is complete.
-pub(crate) fn first(used: &Used, ordered: &EvaluateInput) -> Option<RememberedSnapshot> {
-    let header = &used.snapshot.header;
+pub(crate) fn first(header: &Header, digest: &str, ordered: &EvaluateInput) -> Option<RememberedSnapshot> {
     (header.scan_id == ordered.snapshot_id && Baseline::suits(header))
-        .then(|| RememberedSnapshot { id: header.scan_id.clone(), digest: used.digest.clone() })
+        .then(|| RememberedSnapshot { id: header.scan_id.clone(), digest: digest.to_owned() })
 }

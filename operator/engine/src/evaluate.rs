@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
-use sv0_graph::{Graph, Snapshot, TooManyRows};
+use sv0_graph::{Graph, Header, Packed, Snapshot, TooManyRows};
 use sv0_protocol::EvaluateInput;
 use sv0_rules::Baseline;
 
@@ -46,17 +46,17 @@ pub struct Config {
 }
 
 /// The snapshots of an evaluation.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sources {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sources<S = Snapshot> {
     /// One per ordered instance.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<Input<S>>,
     /// What drift is measured from, by tenant, reduced before the inputs were read: two graphs need not be held at a time.
     /// A baseline that is wanted and not here is told as unreadable.
     pub baselines: Vec<Baseline>,
 }
 
-impl From<Vec<Input>> for Sources {
-    fn from(inputs: Vec<Input>) -> Self {
+impl<S> From<Vec<Input<S>>> for Sources<S> {
+    fn from(inputs: Vec<Input<S>>) -> Self {
         Self { inputs, baselines: Vec::new() }
     }
 }
@@ -176,8 +176,40 @@ pub enum EngineError {
     Pack(#[from] PackError),
 }
 
+/// What has just been done, for whoever measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The graph of the estate stands.
+    Built {
+        /// Nodes, those too that others only refer to.
+        nodes: usize,
+        /// Edges.
+        edges: usize,
+    },
+    /// The rules ran, and what they found is converted.
+    Fired,
+    /// It is merged with what was found before.
+    Merged,
+}
+
 /// Evaluates an estate.
-pub fn evaluate(sources: impl Into<Sources>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError> {
+pub fn evaluate<S>(sources: impl Into<Sources<S>>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError>
+where
+    S: Into<Packed> + AsRef<Header>,
+{
+    evaluate_watched(sources, previous, config, &mut |_| {})
+}
+
+/// The same, telling `done` of each step: nothing here has a clock, whoever measures brings one.
+pub fn evaluate_watched<S>(
+    sources: impl Into<Sources<S>>,
+    previous: Ledger,
+    config: &Config,
+    done: &mut dyn FnMut(Step),
+) -> Result<Evaluation, EngineError>
+where
+    S: Into<Packed> + AsRef<Header>,
+{
     let Sources { mut inputs, baselines } = sources.into();
     inputs.sort_by(|a, b| a.order.instance_uid.cmp(&b.order.instance_uid));
     let config = &Config { as_of: whole_seconds(config.as_of), ..config.clone() };
@@ -191,8 +223,9 @@ pub fn evaluate(sources: impl Into<Sources>, previous: Ledger, config: &Config) 
     let firsts = firsts(&inputs, &mut judged.without);
     let Ledger { instances: remembered, findings: earlier, .. } = previous;
 
-    let snapshots: Vec<Snapshot> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
+    let snapshots: Vec<S> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
     let graph = Graph::build(snapshots)?;
+    done(Step::Built { nodes: graph.node_indexes().len(), edges: graph.edges().len() });
     let troubles = judged.troubles(&graph, &views);
     let seen = Seen { notes: &notes, views: &views, waiting: &config.waiting, troubles: &troubles };
     let gaps = gaps(&graph, &seen, &remembered);
@@ -200,12 +233,14 @@ pub fn evaluate(sources: impl Into<Sources>, previous: Ledger, config: &Config) 
     let mut settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     judged.settle(&graph, &mut settled);
     drop(graph);
+    done(Step::Fired);
 
     let rules = fire::rule_majors();
     let retention = retention(&config.estate);
     let (revisions, rules) = (&revisions, &rules);
     let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, revisions, rules, retention };
     let mut merged = merge(fired.drafts, earlier, &situation);
+    done(Step::Merged);
 
     let folded = fold(&mut merged)?;
     let standing = Standing { kept: most_severe(&merged, &folded, config.max_findings), folded };
@@ -245,9 +280,9 @@ pub fn whole_seconds(instant: Timestamp) -> Timestamp {
     Timestamp::from_second(instant.as_second()).unwrap_or(instant)
 }
 
-fn observe_all(inputs: &[Input], previous: &Ledger) -> BTreeMap<String, View> {
-    let view = |input: &Input| {
-        let header = &input.used.as_ref()?.snapshot.header;
+fn observe_all<S: AsRef<Header>>(inputs: &[Input<S>], previous: &Ledger) -> BTreeMap<String, View> {
+    let view = |input: &Input<S>| {
+        let header = input.used.as_ref()?.snapshot.as_ref();
         let before = previous.instances.get(&input.order.instance_uid).map(|instance| &instance.seen);
         Some((input.order.instance_uid.clone(), observe(&header.scan_id, &header.coverage, before)))
     };
@@ -255,32 +290,36 @@ fn observe_all(inputs: &[Input], previous: &Ledger) -> BTreeMap<String, View> {
 }
 
 /// The snapshots that can stand as the baseline of their instance from now on; those instances are no longer `without`.
-fn firsts(inputs: &[Input], without: &mut BTreeSet<String>) -> BTreeMap<String, RememberedSnapshot> {
-    let first = |input: &Input| {
-        let first = baseline::first(input.used.as_ref()?, &input.order)?;
+fn firsts<S: AsRef<Header>>(
+    inputs: &[Input<S>],
+    without: &mut BTreeSet<String>,
+) -> BTreeMap<String, RememberedSnapshot> {
+    let first = |input: &Input<S>| {
+        let used = input.used.as_ref()?;
+        let first = baseline::first(used.snapshot.as_ref(), &used.digest, &input.order)?;
         without.remove(&input.order.instance_uid);
         Some((input.order.instance_uid.clone(), first))
     };
     inputs.iter().filter_map(first).collect()
 }
 
-fn note(input: &Input) -> InputNote {
+fn note<S: AsRef<Header>>(input: &Input<S>) -> InputNote {
     InputNote {
         instance: input.order.instance.clone(),
         instance_uid: input.order.instance_uid.clone(),
         snapshot_id: input.order.snapshot_id.clone(),
         snapshot_digest: input.order.snapshot_digest.clone(),
         quarantined: input.quarantined.map(crate::load::Quarantine::as_str),
-        used: input.used.as_ref().map(|used| (used.snapshot.header.scan_id.clone(), used.digest.clone())),
+        used: input.used.as_ref().map(|used| (used.snapshot.as_ref().scan_id.clone(), used.digest.clone())),
     }
 }
 
-fn revision(input: &Input) -> Option<(String, u32)> {
-    let used = input.used.as_ref()?;
-    Some((input.order.instance_uid.clone(), used.snapshot.header.collection_revision))
+fn revision<S: AsRef<Header>>(input: &Input<S>) -> Option<(String, u32)> {
+    let header = input.used.as_ref()?.snapshot.as_ref();
+    Some((input.order.instance_uid.clone(), header.collection_revision))
 }
 
-fn live(inputs: &[Input], config: &Config) -> BTreeSet<String> {
+fn live<S>(inputs: &[Input<S>], config: &Config) -> BTreeSet<String> {
     inputs.iter().map(|input| &input.order.instance_uid).chain(&config.waiting).cloned().collect()
 }
 

@@ -10,7 +10,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use sv0_api::EstateSpec;
-use sv0_graph::{Header, Snapshot, SnapshotError, SnapshotReader, canonical, read_manifest};
+use sv0_graph::{Header, Packed, Snapshot, SnapshotError, SnapshotReader, canonical, read_manifest};
 use sv0_protocol::EvaluateInput;
 
 use sv0_rules::Baseline;
@@ -94,24 +94,24 @@ impl Quarantine {
     }
 }
 
-/// One ordered instance with what could be read of it.
+/// One ordered instance with what could be read of it: rows, or packed for the graph, as loading gives them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
+pub struct Input<S = Snapshot> {
     /// What was ordered.
     pub order: EvaluateInput,
     /// Why the ordered snapshot was set aside.
     pub quarantined: Option<Quarantine>,
     /// The snapshot that is evaluated; none when nothing readable is left.
-    pub used: Option<Used>,
+    pub used: Option<Used<S>>,
 }
 
 /// A decoded snapshot.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Used {
+pub struct Used<S = Snapshot> {
     /// `sha256:<hex>` of its manifest.
     pub digest: String,
-    /// Header and rows.
-    pub snapshot: Snapshot,
+    /// Header and what it says.
+    pub snapshot: S,
 }
 
 /// Loads every ordered snapshot. `evaluated` gives, by instance UID, the newest snapshot that an earlier evaluation
@@ -120,7 +120,7 @@ pub async fn load_all<S: Vault>(
     source: &S,
     orders: &[EvaluateInput],
     evaluated: &BTreeMap<String, String>,
-) -> Result<Vec<Input>, FetchError> {
+) -> Result<Vec<Input<Packed>>, FetchError> {
     load_within(source, orders, evaluated, MAX_SNAPSHOT_BYTES).await
 }
 
@@ -131,7 +131,7 @@ pub async fn load_within<S: Vault>(
     orders: &[EvaluateInput],
     evaluated: &BTreeMap<String, String>,
     most: u64,
-) -> Result<Vec<Input>, FetchError> {
+) -> Result<Vec<Input<Packed>>, FetchError> {
     let mut inputs = Vec::with_capacity(orders.len());
     for order in orders {
         let not_before = evaluated.get(&order.instance_uid).map_or("", String::as_str);
@@ -174,7 +174,7 @@ struct Reader<'a, S> {
     most: u64,
 }
 
-async fn load<S: Vault>(reader: &Reader<'_, S>, not_before: &str) -> Result<Input, FetchError> {
+async fn load<S: Vault>(reader: &Reader<'_, S>, not_before: &str) -> Result<Input<Packed>, FetchError> {
     let order = reader.order;
     let input = |quarantined, used| Input { order: order.clone(), quarantined, used };
     let reason = match read(reader, &order.snapshot_id, Some(&order.snapshot_digest)).await? {
@@ -196,7 +196,7 @@ async fn read<S: Vault>(
     reader: &Reader<'_, S>,
     id: &str,
     digest: Option<&str>,
-) -> Result<Result<Used, Quarantine>, FetchError> {
+) -> Result<Result<Used<Packed>, Quarantine>, FetchError> {
     let Reader { source, order, most } = reader;
     let uid = order.instance_uid.as_str();
     let Some(bytes) = undamaged(source.manifest(uid, id).await)? else { return Ok(Err(Quarantine::Damaged)) };

@@ -116,7 +116,7 @@ async fn read_ledger<V: Vault>(vault: &V, digest: Option<&str>) -> Result<Option
 }
 
 /// Starting afresh drops what is not seen now; that is allowed only when nothing is out of sight.
-fn everything_readable(order: &EvaluateRequest, inputs: &[Input]) -> bool {
+fn everything_readable<S>(order: &EvaluateRequest, inputs: &[Input<S>]) -> bool {
     order.waiting.is_empty() && inputs.iter().all(|input| input.quarantined.is_none())
 }
 

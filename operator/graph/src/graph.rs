@@ -5,18 +5,19 @@
 //! attribute, the newest observation wins, then the lesser instance UID, then the earlier operation in the header
 //! (connectors list the authoritative call first): the order in which snapshots or rows arrive never matters.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{Coverage, EdgeKind, EdgeRow, EdgeState, Header, NodeId, NodeKind, NodeRow, Operation, Value};
+use crate::merge::merge;
+use crate::model::{Coverage, EdgeKind, EdgeState, Header, NodeId, NodeKind, Operation, Value};
+use crate::packed::Packed;
 use crate::predicate::{Tri, UnknownReason};
-use crate::snapshot::Snapshot;
 
 /// Position of a node; positions are ordered as identifiers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeIx(u32);
+pub struct NodeIx(pub(crate) u32);
 
 impl NodeIx {
     /// As an index into tables of one entry per node.
@@ -31,8 +32,8 @@ pub type InstanceIx = usize;
 /// Which call of which instance told a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
-    instance: u32,
-    op: u16,
+    pub(crate) instance: u32,
+    pub(crate) op: u16,
 }
 
 impl Source {
@@ -54,7 +55,7 @@ pub struct Instance {
 /// A fact of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    key: Arc<str>,
+    pub(crate) key: Arc<str>,
     /// What the vendor said.
     pub value: Value,
     /// Where it said so.
@@ -62,16 +63,16 @@ pub struct Fact {
 }
 
 /// A node with all that is known of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// Identity.
     pub id: NodeId,
     /// Kind.
     pub kind: NodeKind,
-    facts: Vec<Fact>,
+    pub(crate) facts: Vec<Fact>,
     /// Instances with a row about it, ascending. Empty for an object that others only refer to.
     pub asserted_by: Vec<InstanceIx>,
-    first_source: Option<Source>,
+    pub(crate) first_source: Option<Source>,
 }
 
 /// An edge with all that is known of it.
@@ -104,15 +105,15 @@ pub struct Edge {
 /// The merged graph of an estate.
 #[derive(Debug, Default)]
 pub struct Graph {
-    instances: Vec<Instance>,
-    nodes: Vec<Node>,
-    edges: Vec<Edge>,
-    index: Index,
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) edges: Vec<Edge>,
+    pub(crate) index: Index,
 }
 
 /// Compressed adjacency: where each node's edges start, and the positions of incoming ones.
 #[derive(Debug, Default)]
-struct Index {
+pub(crate) struct Index {
     out_start: Vec<u32>,
     in_start: Vec<u32>,
     incoming: Vec<u32>,
@@ -125,9 +126,10 @@ pub struct TooManyRows;
 
 impl Graph {
     /// Merges `snapshots`. Of several snapshots of one instance only the newest is used.
-    pub fn build(snapshots: Vec<Snapshot>) -> Result<Self, TooManyRows> {
-        let mut latest: BTreeMap<String, Snapshot> = BTreeMap::new();
+    pub fn build<S: Into<Packed>>(snapshots: Vec<S>) -> Result<Self, TooManyRows> {
+        let mut latest: BTreeMap<String, Packed> = BTreeMap::new();
         for snapshot in snapshots {
+            let snapshot: Packed = snapshot.into();
             let uid = snapshot.header.instance_uid.clone();
             let newer = latest.get(&uid).is_none_or(|kept| {
                 (&snapshot.header.scan_id, snapshot.header.observed_at)
@@ -137,11 +139,7 @@ impl Graph {
                 latest.insert(uid, snapshot);
             }
         }
-        let mut builder = Builder::default();
-        for (_, snapshot) in latest {
-            builder.add(snapshot);
-        }
-        builder.finish()
+        merge(latest.into_values().collect())
     }
 
     /// Every node, in the order of identifiers.
@@ -276,162 +274,26 @@ impl Node {
     pub const fn source(&self) -> Option<Source> {
         self.first_source
     }
-}
 
-type Keyed<R> = (R, u32);
-
-#[derive(Default)]
-struct Builder {
-    instances: Vec<Instance>,
-    nodes: Vec<Keyed<NodeRow>>,
-    edges: Vec<Keyed<EdgeRow>>,
-    texts: BTreeSet<Arc<str>>,
-}
-
-impl Builder {
-    fn add(&mut self, snapshot: Snapshot) {
-        let Snapshot { header, nodes, edges } = snapshot;
-        let Ok(at) = u32::try_from(self.instances.len()) else { return };
-        let own = |id: &NodeId| id.system() == header.system && id.tenant() == header.tenant;
-        let mut foreign = 0;
-        for row in nodes {
-            if own(&row.id) && row.id.kind() == Some(row.kind) {
-                self.nodes.push((row, at));
-            } else {
-                foreign += 1;
-            }
-        }
-        for row in edges {
-            if own(&row.from) && own(&row.to) {
-                self.edges.push((row, at));
-            } else {
-                foreign += 1;
-            }
-        }
-        self.instances.push(Instance { header, foreign_assertions: foreign });
+    /// What another instance, whose word counts less, says of it.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.facts.extend(other.facts);
+        self.asserted_by.extend(other.asserted_by);
+        self.asserted_by.sort_unstable();
+        self.first_source = self.first_source.or(other.first_source);
+        self.settle();
     }
 
-    fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.texts.get(text) {
-            return Arc::clone(known);
-        }
-        let text: Arc<str> = Arc::from(text);
-        self.texts.insert(Arc::clone(&text));
-        text
+    /// The first fact of each name wins. Once for all rows, since a node may have any number of them.
+    pub(crate) fn settle(&mut self) {
+        self.facts.sort_by(|a, b| a.key.cmp(&b.key));
+        self.facts.dedup_by(|later, kept| later.key == kept.key);
+        self.facts.shrink_to_fit();
     }
-
-    fn finish(mut self) -> Result<Graph, TooManyRows> {
-        let nodes = self.merge_nodes()?;
-        let mut edges = self.merge_edges(&nodes)?;
-        edges.shrink_to_fit();
-        let index = Index::of(nodes.len(), &edges)?;
-        Ok(Graph { instances: self.instances, nodes, edges, index })
-    }
-
-    /// Newest observation first, then lesser UID (instances are in that order already).
-    fn rank(&self, instance: u32) -> (std::cmp::Reverse<Timestamp>, u32) {
-        let observed = self.instances.get(instance as usize).map(|instance| instance.header.observed_at);
-        (std::cmp::Reverse(observed.unwrap_or(Timestamp::MIN)), instance)
-    }
-
-    fn merge_nodes(&mut self) -> Result<Vec<Node>, TooManyRows> {
-        let mut rows = std::mem::take(&mut self.nodes);
-        rows.sort_by(|(a, ai), (b, bi)| {
-            a.id.cmp(&b.id)
-                .then_with(|| self.rank(*ai).cmp(&self.rank(*bi)))
-                .then_with(|| a.op.cmp(&b.op))
-                .then_with(|| a.cmp(b))
-        });
-        let mut nodes: Vec<Node> = Vec::new();
-        for (row, instance) in rows {
-            let source = Source { instance, op: row.op };
-            if nodes.last().is_none_or(|node| node.id != row.id) {
-                nodes.push(new_node(row.id, row.kind, Some(source)));
-            }
-            let facts: Vec<Fact> =
-                row.attrs.into_iter().map(|(key, value)| Fact { key: self.intern(&key), value, source }).collect();
-            let Some(node) = nodes.last_mut() else { continue };
-            node.asserted_by.push(source.instance());
-            node.facts.extend(facts);
-        }
-        for node in &mut nodes {
-            // Once for all, since a node may have any number of rows: the first fact of each name wins.
-            node.facts.sort_by(|a, b| a.key.cmp(&b.key));
-            node.facts.dedup_by(|later, kept| later.key == kept.key);
-            node.asserted_by.sort_unstable();
-            node.asserted_by.dedup();
-        }
-        self.add_mentioned(&mut nodes);
-        u32::try_from(nodes.len()).map(|_| nodes).map_err(|_| TooManyRows)
-    }
-
-    /// Objects that edges refer to and no row describes: known to be referred to, nothing else.
-    fn add_mentioned(&self, nodes: &mut Vec<Node>) {
-        let mut mentioned: Vec<&NodeId> = self
-            .edges
-            .iter()
-            .flat_map(|(row, _)| [&row.from, &row.to])
-            .filter(|id| nodes.binary_search_by(|node| node.id.cmp(id)).is_err())
-            .collect();
-        mentioned.sort_unstable();
-        mentioned.dedup();
-        let fresh: Vec<Node> =
-            mentioned.into_iter().filter_map(|id| Some(new_node(id.clone(), id.kind()?, None))).collect();
-        if !fresh.is_empty() {
-            nodes.extend(fresh);
-            nodes.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        }
-    }
-
-    fn merge_edges(&mut self, nodes: &[Node]) -> Result<Vec<Edge>, TooManyRows> {
-        let mut rows = std::mem::take(&mut self.edges);
-        rows.sort_by(|(a, ai), (b, bi)| {
-            edge_key(a).cmp(&edge_key(b)).then_with(|| self.rank(*ai).cmp(&self.rank(*bi))).then_with(|| a.cmp(b))
-        });
-        rows.dedup_by(|(later, _), (kept, _)| edge_key(later) == edge_key(kept));
-        // Looked up, never walked: its order cannot reach the result.
-        let positions: HashMap<&NodeId, NodeIx> =
-            nodes.iter().zip(0u32..).map(|(node, at)| (&node.id, NodeIx(at))).collect();
-        let mut edges = Vec::with_capacity(rows.len());
-        for (row, instance) in rows {
-            let (Some(&from), Some(&to)) = (positions.get(&row.from), positions.get(&row.to)) else { continue };
-            let mut text = |text: Option<String>| text.map(|text| self.intern(&text));
-            edges.push(Edge {
-                from,
-                kind: row.kind,
-                to,
-                role: text(row.role),
-                scope: text(row.scope),
-                condition: text(row.condition),
-                object: row.object.map(Arc::from),
-                state: row.state,
-                since: row.since,
-                until: row.until,
-                source: Source { instance, op: row.op },
-            });
-        }
-        u32::try_from(edges.len()).map(|_| edges).map_err(|_| TooManyRows)
-    }
-}
-
-type EdgeKey<'a> = (
-    &'a NodeId,
-    EdgeKind,
-    &'a NodeId,
-    (&'a Option<String>, &'a Option<String>, &'a Option<String>, &'a Option<String>, EdgeState),
-);
-
-/// What makes two rows the same edge: all but when and by which call it was seen.
-const fn edge_key(row: &EdgeRow) -> EdgeKey<'_> {
-    (&row.from, row.kind, &row.to, (&row.role, &row.scope, &row.object, &row.condition, row.state))
-}
-
-const fn new_node(id: NodeId, kind: NodeKind, first_source: Option<Source>) -> Node {
-    Node { id, kind, facts: Vec::new(), asserted_by: Vec::new(), first_source }
 }
 
 impl Index {
-    fn of(nodes: usize, edges: &[Edge]) -> Result<Self, TooManyRows> {
+    pub(crate) fn of(nodes: usize, edges: &[Edge]) -> Result<Self, TooManyRows> {
         let mut out_start = vec![0u32; nodes + 1];
         let mut in_start = vec![0u32; nodes + 1];
         for edge in edges {

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use crate::graph::Graph;
 use crate::model::*;
+use crate::packed::Packed;
 use crate::predicate::{Tri, UnknownReason};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, SnapshotReader, write_snapshot};
 use crate::testing::{SnapshotBuilder, text};
 
 fn graph(snapshots: Vec<Snapshot>) -> Graph {
@@ -163,4 +164,65 @@ proptest! {
         }
         prop_assert_eq!(format!("{:?}", graph(plain)), format!("{:?}", graph(turned)));
     }
+
+    /// Whoever read which row: the estate is the same.
+    #[test]
+    fn instances_of_one_tenant_together_say_what_one_of_them_would(
+        facts in prop::collection::vec((0u8..6, 0u8..4, 0usize..3), 0..30),
+        edges in prop::collection::vec((0u8..6, 0u8..9, prop::option::of(0u8..3), 0usize..3), 0..30),
+    ) {
+        let write = |parts: &mut [SnapshotBuilder], whole: bool| {
+            let at = |part: usize| if whole { 0 } else { part };
+            for (id, key, part) in &facts {
+                // What a fact says depends on its name alone: instances do not contradict each other.
+                let attrs = [(["a", "b", "c", "d"][usize::from(*key)], text(&format!("{id} {key}")))];
+                parts[at(*part)].node("applications", NodeKind::Application, &id.to_string(), &attrs);
+            }
+            for (from, to, role, part) in &edges {
+                let b = &mut parts[at(*part)];
+                let (from, to) = (b.id(NodeKind::Application, &from.to_string()), b.id(NodeKind::Application, &to.to_string()));
+                b.edge("applications", &from, EdgeKind::Granted, &to).role = role.map(|role| role.to_string());
+            }
+        };
+        let instances = || ["u2", "u1", "u3"].map(|uid| SnapshotBuilder::entra(uid, "t1"));
+        let (mut one, mut three) = (instances(), instances());
+        write(&mut one, true);
+        write(&mut three, false);
+        let said = |parts: &[SnapshotBuilder]| told(&graph(parts.iter().map(SnapshotBuilder::build).collect()));
+        prop_assert_eq!(said(&one[..1]), said(&three));
+    }
+
+    /// The form that is read for the graph is the form that rows in memory take.
+    #[test]
+    fn reading_packs_what_rows_would_give(
+        rows in prop::collection::vec((0u8..6, 0u8..6, prop::option::of("[a-z\"\u{e9}]{0,3}"), any::<bool>()), 0..40),
+    ) {
+        let mut b = SnapshotBuilder::entra("u1", "t1");
+        let foreign = SnapshotBuilder::entra("u1", "t2").id(NodeKind::Application, "x");
+        for (from, to, name, abroad) in &rows {
+            let attrs: Vec<_> = name.iter().map(|name| (attr::NAME, text(name))).collect();
+            let from = b.node("applications", NodeKind::Application, &from.to_string(), &attrs);
+            let to = if *abroad { foreign.clone() } else { b.id(NodeKind::Human, &to.to_string()) };
+            let edge = b.edge("applicationOwners", &from, EdgeKind::CreatedBy, &to);
+            (edge.role, edge.object, edge.condition) = (name.clone(), Some(to.to_string()), name.clone());
+        }
+        let encoded = write_snapshot(b.header().clone(), b.rows()).unwrap();
+        let mut reader = SnapshotReader::new(encoded.manifest.clone(), u64::MAX);
+        for part in &encoded.parts {
+            reader.add(&part.bytes).unwrap();
+        }
+        prop_assert_eq!(reader.finish().unwrap(), Packed::from(b.build()));
+    }
+}
+
+/// All that a graph says, without who said it.
+fn told(graph: &Graph) -> Vec<String> {
+    let node = |ix| {
+        let node = graph.node(ix);
+        let facts: Vec<_> = node.facts().map(|(key, fact)| (key.to_owned(), fact.value.clone())).collect();
+        let incoming: Vec<_> = graph.incoming(ix, EdgeKind::Granted).map(|edge| edge.from).collect();
+        format!("{} {:?} {facts:?} {incoming:?} {}", node.id, node.kind, node.asserted_by.is_empty())
+    };
+    let edge = |edge: &crate::Edge| format!("{:?} {} {:?} {:?}", edge.from, edge.kind, edge.to, edge.role);
+    graph.node_indexes().map(node).chain(graph.edges().iter().map(edge)).collect()
 }

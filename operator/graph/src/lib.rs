@@ -9,21 +9,28 @@ mod components;
 mod graph;
 #[cfg(test)]
 mod graph_tests;
+mod merge;
 mod model;
+mod packed;
 pub mod paths;
 #[cfg(test)]
 mod paths_tests;
 mod predicate;
+mod reader;
 mod row_store;
 pub mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(any(test, feature = "testing"))]
+pub mod synthetic;
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod view;
 
 pub use components::Components;
 pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, TooManyRows};
 pub use model::*;
+pub use packed::Packed;
 pub use predicate::{Tri, UnknownReason};
 pub use row_store::RowStore;
 pub use snapshot::{

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Identity of a node: `<system>:<tenant>:<Kind>:<vendor's immutable id>`. Names are attributes, never identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct NodeId(String);
+pub struct NodeId(pub(crate) String);
 
 impl NodeId {
     /// Joins the four parts. `vendor_id` may itself contain colons; the first three parts may not.
@@ -33,8 +33,7 @@ impl NodeId {
 
     /// The kind, when the text names one of the vocabulary.
     pub fn kind(&self) -> Option<NodeKind> {
-        let name = self.0.split(':').nth(2)?;
-        NodeKind::ALL.iter().copied().find(|kind| kind.as_str() == name)
+        NodeKind::in_id(&self.0)
     }
 
     /// The vendor's immutable identifier.
@@ -125,6 +124,16 @@ impl NodeKind {
         Self::Destination,
     ];
 
+    /// The kind inside an identifier.
+    pub(crate) fn in_id(id: &str) -> Option<Self> {
+        Self::of(id.split(':').nth(2)?)
+    }
+
+    /// The kind that this word names.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
+
     /// The word, as it stands in identifiers and rows.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -208,9 +217,71 @@ pub enum EdgeKind {
     Triggers,
     /// Node ↔ node of another connector.
     SameAs,
+    /// Principal → resource or data domain that it can read, composed of grants.
+    CanRead,
+    /// Principal → resource or data domain that it can change, composed of grants.
+    CanWrite,
+    /// Principal → automation or compute that it can start or run code in, composed of grants.
+    CanExecute,
+    /// Principal → scope or resource whose settings and grants it can change, composed of grants.
+    CanAdmin,
+    /// Principal → credential or secret store whose secret it can read, composed of grants.
+    CanReadSecret,
+    /// Endpoint → the system or automation that answers there.
+    HostedBy,
+    /// Automation → resource or data domain that its definition reads.
+    ReadsFrom,
+    /// Automation → resource or data domain that its definition writes.
+    WritesTo,
+    /// Automation → destination that its definition sends data to.
+    DeliversTo,
+    /// Person, group or everybody → destination whose content they see.
+    AudienceOf,
+    /// Resource → kind of data that it holds.
+    HoldsData,
+    /// Identity, credential or automation → what it was seen using, by the vendor's records.
+    Used,
 }
 
 impl EdgeKind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: &'static [Self] = &[
+        Self::Owns,
+        Self::Sponsors,
+        Self::CreatedBy,
+        Self::AccountableTo,
+        Self::MemberOf,
+        Self::Instantiates,
+        Self::HoldsCredential,
+        Self::AuthenticatesAs,
+        Self::Trusts,
+        Self::CanAssume,
+        Self::Granted,
+        Self::DelegatedGrant,
+        Self::Contains,
+        Self::Guard,
+        Self::CanControl,
+        Self::RunsAs,
+        Self::UsesConnection,
+        Self::Presents,
+        Self::ConnectsTo,
+        Self::Calls,
+        Self::Triggers,
+        Self::SameAs,
+        Self::CanRead,
+        Self::CanWrite,
+        Self::CanExecute,
+        Self::CanAdmin,
+        Self::CanReadSecret,
+        Self::HostedBy,
+        Self::ReadsFrom,
+        Self::WritesTo,
+        Self::DeliversTo,
+        Self::AudienceOf,
+        Self::HoldsData,
+        Self::Used,
+    ];
+
     /// The word, as it stands in rows and findings.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -236,6 +307,18 @@ impl EdgeKind {
             Self::Calls => "CALLS",
             Self::Triggers => "TRIGGERS",
             Self::SameAs => "SAME_AS",
+            Self::CanRead => "CAN_READ",
+            Self::CanWrite => "CAN_WRITE",
+            Self::CanExecute => "CAN_EXECUTE",
+            Self::CanAdmin => "CAN_ADMIN",
+            Self::CanReadSecret => "CAN_READ_SECRET",
+            Self::HostedBy => "HOSTED_BY",
+            Self::ReadsFrom => "READS_FROM",
+            Self::WritesTo => "WRITES_TO",
+            Self::DeliversTo => "DELIVERS_TO",
+            Self::AudienceOf => "AUDIENCE_OF",
+            Self::HoldsData => "HOLDS_DATA",
+            Self::Used => "USED",
         }
     }
 }
@@ -260,7 +343,7 @@ pub enum EdgeState {
 }
 
 /// A fact's value. Instants are RFC 3339 strings in UTC.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Value {
     /// Yes or no.

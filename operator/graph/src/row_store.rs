@@ -8,6 +8,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::model::{EdgeRow, Header, NodeId, NodeRow};
 use crate::snapshot::{
     Checked, EncodedSnapshot, PartKind, PartWriter, Row, SnapshotError, assemble, prepared, split_node,
@@ -17,6 +20,11 @@ use crate::snapshot::{
 const BLOCK_BYTES: usize = 64 * 1024;
 /// Fast: blocks are read once and thrown away.
 const ZSTD_LEVEL: i32 = 1;
+
+/// A row that comes back as it went in.
+trait Stored: Checked + Serialize + DeserializeOwned {}
+
+impl<R: Checked + Serialize + DeserializeOwned> Stored for R {}
 
 type Result<T> = std::result::Result<T, SnapshotError>;
 
@@ -72,7 +80,7 @@ impl RowStore {
     }
 }
 
-fn write<R: Checked>(kind: PartKind, buckets: BTreeMap<Box<str>, Bucket>, header: &Header) -> Result<Vec<crate::Part>> {
+fn write<R: Stored>(kind: PartKind, buckets: BTreeMap<Box<str>, Bucket>, header: &Header) -> Result<Vec<crate::Part>> {
     let mut writer = PartWriter::new(kind);
     for bucket in buckets.into_values() {
         writer.add(bucket.unpack::<R>()?, header)?;
@@ -92,7 +100,7 @@ fn key(id: &str) -> &str {
 }
 
 impl Bucket {
-    fn add<R: Checked>(&mut self, row: &R, number: u64) -> Result<()> {
+    fn add<R: Serialize>(&mut self, row: &R, number: u64) -> Result<()> {
         serde_json::to_writer(&mut self.open, row).map_err(|_| SnapshotError::Row(number))?;
         self.open.push(b'\n');
         if self.open.len() >= BLOCK_BYTES {
@@ -103,7 +111,7 @@ impl Bucket {
         Ok(())
     }
 
-    fn unpack<R: Checked>(self) -> Result<Vec<R>> {
+    fn unpack<R: Stored>(self) -> Result<Vec<R>> {
         let mut rows = Vec::new();
         for block in self.packed {
             let text = zstd::stream::decode_all(&block[..]).map_err(|_| SnapshotError::Compression)?;
@@ -114,7 +122,7 @@ impl Bucket {
     }
 }
 
-fn read<R: Checked>(text: &[u8], rows: &mut Vec<R>) -> Result<()> {
+fn read<R: Stored>(text: &[u8], rows: &mut Vec<R>) -> Result<()> {
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         rows.push(serde_json::from_slice(line).map_err(|_| SnapshotError::Row(rows.len() as u64))?);
     }

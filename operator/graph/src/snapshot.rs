@@ -7,11 +7,12 @@
 
 use std::io::Read as _;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{digest, sha256_hex, to_canonical_json};
 use crate::model::{EdgeRow, Header, NodeRow, SNAPSHOT_FORMAT, Value};
+pub use crate::reader::{SnapshotReader, read_snapshot};
+use crate::view::EdgeView;
 
 /// Uncompressed bytes after which the writer starts another part.
 pub const PART_TARGET_BYTES: usize = 8 * 1024 * 1024;
@@ -103,6 +104,12 @@ pub struct Snapshot {
     pub nodes: Vec<NodeRow>,
     /// Sorted ascending.
     pub edges: Vec<EdgeRow>,
+}
+
+impl AsRef<Header> for Snapshot {
+    fn as_ref(&self) -> &Header {
+        &self.header
+    }
 }
 
 /// One row, as a connector maps it.
@@ -256,74 +263,8 @@ pub fn read_part(info: &PartInfo, bytes: &[u8]) -> Result<PartRows> {
     }
 }
 
-/// Reads a whole snapshot: `part` gives the bytes of each part the manifest names, in the manifest's order.
-pub fn read_snapshot<'a>(manifest: Manifest, mut part: impl FnMut(&PartInfo) -> Option<&'a [u8]>) -> Result<Snapshot> {
-    let mut reader = SnapshotReader::new(manifest, u64::MAX);
-    while let Some(info) = reader.next_part()? {
-        let bytes = part(info).ok_or(SnapshotError::MissingPart(reader.done))?;
-        reader.add(bytes)?;
-    }
-    reader.finish()
-}
-
-/// Reads a snapshot part by part, so that nobody needs to hold all compressed parts, within a bound on what they come
-/// to: small parts may hold very much.
-pub struct SnapshotReader {
-    manifest: Manifest,
-    done: usize,
-    text: u64,
-    most: u64,
-    nodes: Vec<NodeRow>,
-    edges: Vec<EdgeRow>,
-}
-
-impl SnapshotReader {
-    /// Begins. All parts together may hold at most `most` uncompressed bytes.
-    pub fn new(manifest: Manifest, most: u64) -> Self {
-        Self { manifest, done: 0, text: 0, most, nodes: Vec::new(), edges: Vec::new() }
-    }
-
-    /// The part to read next; none when all have been read. Refused when it claims a size that no part of ours has.
-    pub fn next_part(&self) -> Result<Option<&PartInfo>> {
-        let Some(info) = self.manifest.parts.get(self.done) else { return Ok(None) };
-        let limit = MAX_PART_BYTES as u64;
-        if info.bytes > limit {
-            return Err(SnapshotError::TooLarge { what: "compressed part bytes", actual: info.bytes, limit });
-        }
-        Ok(Some(info))
-    }
-
-    /// The bytes of that part.
-    pub fn add(&mut self, bytes: &[u8]) -> Result<()> {
-        let i = self.done;
-        let info = self.manifest.parts.get(i).ok_or(SnapshotError::MissingPart(i))?;
-        let text = unpack(info, bytes, i)?;
-        self.text += text.len() as u64;
-        if self.text > self.most {
-            let (actual, limit) = (self.text, self.most);
-            return Err(SnapshotError::TooLarge { what: "uncompressed snapshot bytes", actual, limit });
-        }
-        match info.kind {
-            PartKind::Nodes => self.nodes.extend(decode::<NodeRow>(&text, info.rows)?),
-            PartKind::Edges => self.edges.extend(decode::<EdgeRow>(&text, info.rows)?),
-        }
-        self.done += 1;
-        Ok(())
-    }
-
-    /// The snapshot, once every part has been added.
-    pub fn finish(self) -> Result<Snapshot> {
-        if self.done < self.manifest.parts.len() {
-            return Err(SnapshotError::MissingPart(self.done));
-        }
-        check_rows(&self.nodes, &self.manifest.header)?;
-        check_rows(&self.edges, &self.manifest.header)?;
-        Ok(Snapshot { header: self.manifest.header, nodes: self.nodes, edges: self.edges })
-    }
-}
-
 /// Checks a part against its name and uncompresses it.
-fn unpack(info: &PartInfo, bytes: &[u8], i: usize) -> Result<Vec<u8>> {
+pub(crate) fn unpack(info: &PartInfo, bytes: &[u8], i: usize) -> Result<Vec<u8>> {
     if u64::try_from(bytes.len()) != Ok(info.bytes) || sha256_hex(bytes) != info.sha256 {
         return Err(SnapshotError::DigestMismatch(i));
     }
@@ -357,7 +298,7 @@ pub(crate) fn split_node(row: NodeRow, into: &mut Vec<NodeRow>) {
 }
 
 /// What writer and reader ask of both kinds of rows.
-pub(crate) trait Checked: Serialize + DeserializeOwned + Ord {
+pub(crate) trait Checked: Ord {
     fn op(&self) -> u16;
     fn problem(&self) -> Option<&'static str>;
 }
@@ -393,7 +334,17 @@ impl Checked for EdgeRow {
     }
 
     fn problem(&self) -> Option<&'static str> {
-        if bad_id(self.from.as_str()) || bad_id(self.to.as_str()) {
+        EdgeView::of(self).problem()
+    }
+}
+
+impl Checked for EdgeView<'_> {
+    fn op(&self) -> u16 {
+        self.op
+    }
+
+    fn problem(&self) -> Option<&'static str> {
+        if bad_id(&self.from) || bad_id(&self.to) {
             return Some("the identifier is malformed");
         }
         [&self.object, &self.role, &self.scope, &self.condition]
@@ -409,19 +360,21 @@ fn bad_id(id: &str) -> bool {
     let mut parts = id.splitn(4, ':');
     let [system, tenant, kind, vendor] = [parts.next(), parts.next(), parts.next(), parts.next()];
     let empty = |part: Option<&str>| part.is_none_or(str::is_empty);
-    let known = kind.is_some_and(|kind| crate::NodeKind::ALL.iter().any(|known| known.as_str() == kind));
+    let known = kind.is_some_and(|kind| crate::NodeKind::of(kind).is_some());
     id.len() > MAX_TEXT_BYTES || empty(system) || empty(tenant) || empty(vendor) || !known
+}
+
+pub(crate) fn check_row<R: Checked>(row: &R, i: u64, header: &Header) -> Result<()> {
+    if usize::from(row.op()) >= header.operations.len() {
+        return Err(SnapshotError::Invalid(i, "it refers to an operation that the header does not list"));
+    }
+    row.problem().map_or(Ok(()), |problem| Err(SnapshotError::Invalid(i, problem)))
 }
 
 fn check_rows<R: Checked>(rows: &[R], header: &Header) -> Result<()> {
     let mut before: Option<&R> = None;
     for (i, row) in (0u64..).zip(rows) {
-        if usize::from(row.op()) >= header.operations.len() {
-            return Err(SnapshotError::Invalid(i, "it refers to an operation that the header does not list"));
-        }
-        if let Some(problem) = row.problem() {
-            return Err(SnapshotError::Invalid(i, problem));
-        }
+        check_row(row, i, header)?;
         if before.is_some_and(|before| before >= row) {
             return Err(SnapshotError::Order(i));
         }
@@ -430,7 +383,7 @@ fn check_rows<R: Checked>(rows: &[R], header: &Header) -> Result<()> {
     Ok(())
 }
 
-fn encode<R: Checked>(kind: PartKind, rows: Vec<R>, header: &Header) -> Result<Vec<Part>> {
+fn encode<R: Checked + Serialize>(kind: PartKind, rows: Vec<R>, header: &Header) -> Result<Vec<Part>> {
     let mut writer = PartWriter::new(kind);
     writer.add(rows, header)?;
     writer.finish()
@@ -450,7 +403,7 @@ impl PartWriter {
     }
 
     /// Sorts and deduplicates `rows`, which are all greater than those added before.
-    pub(crate) fn add<R: Checked>(&mut self, mut rows: Vec<R>, header: &Header) -> Result<()> {
+    pub(crate) fn add<R: Checked + Serialize>(&mut self, mut rows: Vec<R>, header: &Header) -> Result<()> {
         rows.sort_unstable();
         rows.dedup();
         check_rows(&rows, header)?;
@@ -500,7 +453,7 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
     if rest.is_empty() { Ok(text) } else { Err(SnapshotError::Compression) }
 }
 
-fn decode<R: Checked>(text: &[u8], expected: u64) -> Result<Vec<R>> {
+pub(crate) fn decode<'t, R: Deserialize<'t> + Ord>(text: &'t [u8], expected: u64) -> Result<Vec<R>> {
     let mut rows: Vec<R> = Vec::new();
     if text.last().is_some_and(|last| *last != b'\n') {
         return Err(SnapshotError::Cut);

@@ -223,7 +223,7 @@ fn small_parts_that_hold_very_much_stop_at_the_bound() {
         while reader.next_part()?.is_some() {
             reader.add(&bytes)?;
         }
-        reader.finish().map(|snapshot| snapshot.nodes.len())
+        reader.finish().map(|packed| packed.nodes.len() as u64 + packed.foreign)
     };
     let text = lines.len() as u64;
     assert!(u64::try_from(bytes.len()).unwrap() < text / 4);
@@ -233,6 +233,33 @@ fn small_parts_that_hold_very_much_stop_at_the_bound() {
     let reader = SnapshotReader::new(Manifest { parts: vec![huge], ..manifest.clone() }, text);
     assert!(matches!(reader.next_part(), Err(SnapshotError::TooLarge { .. })), "before anything is fetched");
     assert!(matches!(SnapshotReader::new(manifest, text).finish(), Err(SnapshotError::MissingPart(0))));
+}
+
+/// A snapshot that an older version wrote must stay readable: words are added, none is changed.
+#[test]
+fn every_kind_of_edge_has_a_word_of_its_own_and_is_read_by_it() {
+    let words: std::collections::BTreeSet<&str> = EdgeKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    assert_eq!(words.len(), EdgeKind::ALL.len());
+    for kind in EdgeKind::ALL {
+        let word = format!("\"{kind}\"");
+        assert_eq!(serde_json::to_string(kind).unwrap(), word);
+        assert_eq!(serde_json::from_str::<EdgeKind>(&word).unwrap(), *kind);
+    }
+    // The order of kinds is the order of rows in stored parts.
+    assert!(EdgeKind::ALL.is_sorted() && EdgeKind::Owns < EdgeKind::SameAs && EdgeKind::SameAs < EdgeKind::CanRead);
+}
+
+#[test]
+fn a_value_is_read_by_its_form_and_nothing_else_is_one() {
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    assert_eq!(read("true"), Some(Value::Bool(true)));
+    assert_eq!(read("-7"), Some(Value::Int(-7)));
+    assert_eq!(read("7"), Some(Value::Int(7)));
+    assert_eq!(read("\"a\\n\""), Some(text("a\n")));
+    assert_eq!(read("[\"a\",\"b\"]"), Some(Value::List(vec!["a".to_owned(), "b".to_owned()])));
+    for refused in ["null", "1.5", "18446744073709551615", "{}", "[1]", "[[\"a\"]]"] {
+        assert_eq!(read(refused), None, "{refused}");
+    }
 }
 
 proptest! {

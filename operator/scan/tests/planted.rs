@@ -76,6 +76,7 @@ fn evaluated_after(before: Option<&Evaluation>, request: ScanRequest, tenant: &s
         as_of: Timestamp::now(),
         estate: EstateSpec::default(),
         waiting: Vec::new(),
+        exceptions: Vec::new(),
         max_findings: 1000,
         ledger: before.map(|before| before.ledger.digest.clone()),
         threads: 1,

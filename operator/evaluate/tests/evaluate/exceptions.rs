@@ -151,7 +151,7 @@ fn what_cannot_be_seen_is_accepted_and_opens_like_the_rest() {
     let before = with(vec![exception("known", &rule("CRED-002"), "2026-01-12T00:00:00Z")]);
     let blind = |exceptions: Vec<Exception>, as_of| {
         let config = Config { waiting: vec!["u".into()], exceptions, ..config(as_of) };
-        evaluate(vec![], Ledger::read(&before.ledger.bytes).unwrap(), &config).unwrap()
+        evaluate(Vec::<sv0_engine::load::Input>::new(), Ledger::read(&before.ledger.bytes).unwrap(), &config).unwrap()
     };
     let still = blind(vec![exception("known", &rule("CRED-002"), "2026-01-12T00:00:00Z")], day(11));
     assert_eq!(json(&still.findings), json(&before.findings));

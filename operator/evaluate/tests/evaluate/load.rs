@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rstest::rstest;
 use sv0_engine::load::{FetchError, Input, Quarantine, load_all, load_within};
 use sv0_graph::testing::{SnapshotBuilder, text};
-use sv0_graph::{NodeKind, attr};
+use sv0_graph::{NodeKind, Packed, attr};
 use sv0_protocol::EvaluateInput;
 
 use crate::world::{Memory, World};
@@ -25,12 +25,12 @@ fn three_scans() -> (Memory, EvaluateInput) {
     (memory, last.unwrap())
 }
 
-async fn load(memory: &Memory, order: &EvaluateInput, evaluated: Option<&str>) -> Result<Input, FetchError> {
+async fn load(memory: &Memory, order: &EvaluateInput, evaluated: Option<&str>) -> Result<Input<Packed>, FetchError> {
     let evaluated = evaluated.map(|id| ("u".to_owned(), id.to_owned())).into_iter().collect::<BTreeMap<_, _>>();
     Ok(load_all(memory, std::slice::from_ref(order), &evaluated).await?.remove(0))
 }
 
-fn used(input: &Input) -> Option<&str> {
+fn used(input: &Input<Packed>) -> Option<&str> {
     input.used.as_ref().map(|used| used.snapshot.header.scan_id.as_str())
 }
 

@@ -160,7 +160,7 @@ fn findings_of_a_removed_instance_leave_and_those_of_a_waiting_one_stay() {
     assert!(gone.findings.is_empty());
     assert_eq!(gone.tally.removed, BTreeMap::from([("SourceRemoved", before.findings.len())]));
     let waiting = Config { waiting: vec!["u".into()], ..config(day(11)) };
-    let stays = evaluate(vec![], Ledger::read(&before.ledger.bytes).unwrap(), &waiting).unwrap();
+    let stays = evaluate::<Snapshot>(vec![], Ledger::read(&before.ledger.bytes).unwrap(), &waiting).unwrap();
     assert_eq!(json(&stays.findings), json(&before.findings));
     assert_eq!((stays.gaps[0].state.as_str(), stays.gaps[0].instance.as_str()), ("missing", "entra-u"));
 }

@@ -72,8 +72,13 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         return None;
     }
     let unattended = unattended(context, identity);
+    // Looked at once: an application that everybody uses has a grant for each of them.
+    let lasting: BTreeSet<&str> = grants(context, identity.ix)
+        .filter(|edge| scopes(edge).any(|name| name == OFFLINE))
+        .filter_map(|edge| edge.scope.as_deref())
+        .collect();
     let mut all: Vec<Standing<'_>> = grants(context, identity.ix)
-        .filter_map(|edge| standing(context, identity, edge))
+        .filter_map(|edge| standing(context, identity, edge, &lasting))
         .filter(|standing| standing.user.is_some() || unattended.is_some())
         .collect();
     // Stable: for named people first, the strongest first, then in the order of the graph.
@@ -115,22 +120,28 @@ fn grants<'g>(context: &Context<'g>, ix: NodeIx) -> impl Iterator<Item = &'g Edg
     context.graph.out(ix, EdgeKind::DelegatedGrant).iter().filter(counts)
 }
 
-fn standing<'g>(context: &Context<'g>, identity: &Identity<'_>, edge: &'g Edge) -> Option<Standing<'g>> {
-    let graph = context.graph;
-    let resource = graph.node(edge.to).text(attr::APP_ID)?;
+/// `lasting`: for whom some grant of the identity outlives a session.
+fn standing<'g>(
+    context: &Context<'g>,
+    identity: &Identity<'_>,
+    edge: &'g Edge,
+    lasting: &BTreeSet<&str>,
+) -> Option<Standing<'g>> {
     let scope = edge.scope.as_deref()?;
-    let user = if scope == EVERYBODY { None } else { Some(person(context, identity, scope.strip_prefix(USER)?)?) };
     // Consent for everybody is consent for this one too.
-    let outlives = grants(context, identity.ix)
-        .filter(|other| other.scope.as_deref() == Some(scope) || other.scope.as_deref() == Some(EVERYBODY))
-        .any(|other| scopes(other).any(|name| name == OFFLINE));
+    let outlives = lasting.contains(scope) || lasting.contains(EVERYBODY);
+    let resource = context.graph.node(edge.to).text(attr::APP_ID)?;
     if !outlives || !resource.eq_ignore_ascii_case(tiers::MICROSOFT_GRAPH) {
         return None;
     }
     let counts = |known: &&Known| known.tier <= Tier::P2 || known.sensitive.is_some();
     let mut scopes: Vec<&'static Known> = scopes(edge).filter_map(tiers::delegated_scope).filter(counts).collect();
+    if scopes.is_empty() {
+        return None;
+    }
     scopes.sort_by_key(|known| (known.tier, known.sensitive.is_none()));
-    (!scopes.is_empty()).then_some(Standing { edge, user, scopes })
+    let user = if scope == EVERYBODY { None } else { Some(person(context, identity, scope.strip_prefix(USER)?)?) };
+    Some(Standing { edge, user, scopes })
 }
 
 fn scopes(edge: &Edge) -> impl Iterator<Item = &str> {

@@ -4,6 +4,7 @@
 
 mod entra;
 mod etcd;
+mod evaluate;
 mod footprint;
 mod many;
 
@@ -26,6 +27,8 @@ enum What {
     Footprint(Common),
     /// Requests, time, memory and snapshot size of one scan of a very large tenant. Needs no cluster.
     Entra(entra::Options),
+    /// Time and memory of evaluating a very large estate, and how they grow. Needs no cluster.
+    Evaluate(evaluate::Options),
 }
 
 /// What every benchmark takes.
@@ -43,6 +46,7 @@ pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
     match &args.what {
         What::Footprint(options) => print(&footprint::measure(ctx, &options.cluster)?, options.json),
         What::Entra(options) => print(&entra::measure(ctx, options)?, options.json),
+        What::Evaluate(options) => print(&evaluate::measure(ctx, options)?, options.json),
     }
 }
 
@@ -79,7 +83,7 @@ fn print(figures: &[Figure], json: bool) -> Result<()> {
         }
         return Ok(());
     }
-    println!("\n{:<56} {:>10} {:<8} {:>8}", "figure", "value", "unit", "goal");
+    println!("\n{:<56} {:>10} {:<8} {:>8} {:>6}", "figure", "value", "unit", "goal", "ratio");
     for figure in figures {
         println!("{}", row(figure));
     }
@@ -89,12 +93,13 @@ fn print(figures: &[Figure], json: bool) -> Result<()> {
 /// A figure for people.
 fn row(figure: &Figure) -> String {
     let goal = figure.goal.map_or(String::new(), |goal| format!("{goal}"));
+    let ratio = figure.goal.map_or(String::new(), |goal| format!("{:.2}", figure.value / goal));
     let verdict = match figure.pass {
         Some(true) => "reached",
         Some(false) => "MISSED",
         None => "",
     };
-    let text = format!("{:<56} {:>10} {:<8} {goal:>8} {verdict}", figure.name, figure.value, figure.unit);
+    let text = format!("{:<56} {:>10} {:<8} {goal:>8} {ratio:>6} {verdict}", figure.name, figure.value, figure.unit);
     text.trim_end().to_owned()
 }
 
@@ -108,7 +113,8 @@ mod tests {
         assert_eq!(figure(14.999_9, Some(15.0)).pass, Some(true));
         assert_eq!(figure(15.02, Some(15.0)).pass, Some(false));
         assert_eq!(figure(15.02, None).pass, None);
-        assert!(row(&figure(15.02, Some(15.0))).ends_with("MISSED"));
+        assert!(row(&figure(15.02, Some(15.0))).ends_with("15   1.00 MISSED"));
+        assert!(row(&figure(7.5, Some(15.0))).ends_with("15   0.50 reached"));
     }
 
     #[test]
