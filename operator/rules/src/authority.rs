@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
+use crate::sensitive::Sensitive;
 use crate::severity::Tier;
 use crate::text::display_name;
-use crate::tiers::{self, Known, SensitiveDomain};
+use crate::tiers::{self, Known};
 
 /// One proven grant.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub(crate) struct Grant<'g> {
     /// Role or permission, for people.
     pub(crate) role: String,
     pub(crate) tier: Tier,
-    pub(crate) sensitive: Option<SensitiveDomain>,
+    pub(crate) sensitive: Option<Sensitive>,
     /// Directory role, and not over the whole tenant.
     pub(crate) bounded: bool,
     /// Lets its holder add a credential to any application of the tenant.
@@ -324,6 +325,19 @@ fn grant<'g>(member: Option<&'g Edge>, edge: &'g Edge, known: &Known, tier: Tier
         sensitive: known.sensitive,
         bounded,
         adds_credentials: known.adds_credentials,
+    }
+}
+
+/// A grant of an unknown role on what the customer declared to be sensitive: what the role allows is not weighed.
+pub(crate) fn unweighed<'g>(edge: &'g Edge, role: String, sensitive: Sensitive) -> Grant<'g> {
+    Grant {
+        edge,
+        member: None,
+        role,
+        tier: Tier::P4,
+        sensitive: Some(sensitive),
+        bounded: false,
+        adds_credentials: false,
     }
 }
 

@@ -1,15 +1,17 @@
 //! What a rule is: metadata for people and for the catalogue, next to the predicate that decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sv0_graph::{Graph, NodeIx, Tri};
 
 use crate::authority::{self, Authority, Surroundings};
+use crate::environment::Environment;
 use crate::evidence::Proof;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::Identity;
+use crate::sensitive::{Containers, DataDomain};
 use crate::severity::{Exposure, Tier};
 use crate::shared::SharedKeys;
 
@@ -35,6 +37,12 @@ pub struct RuleConfig {
     pub expiry_warn_days: u32,
     /// Days in which nothing is said of a new identity or credential that nobody has used yet.
     pub never_used_grace_days: u32,
+    /// Automations of one identity from which sharing it is told.
+    pub shared_by_min: u32,
+    /// The environments that the customer declared, by name.
+    pub environments: BTreeMap<String, Environment>,
+    /// What the customer declared to hold sensitive data, by domain.
+    pub sensitive_domains: BTreeMap<DataDomain, Containers>,
 }
 
 impl Default for RuleConfig {
@@ -49,6 +57,9 @@ impl Default for RuleConfig {
             rare_use_days: 30,
             expiry_warn_days: 30,
             never_used_grace_days: 30,
+            shared_by_min: 3,
+            environments: BTreeMap::new(),
+            sensitive_domains: BTreeMap::new(),
         }
     }
 }

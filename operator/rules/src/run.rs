@@ -15,8 +15,10 @@ use crate::finding::RuleFinding;
 use crate::identity::{self, Identity};
 use crate::instants;
 use crate::rule::{Context, Meta, Reach, RuleConfig};
-use crate::rules::RULES;
+use crate::rules::{RULES, SUMMARIES};
+use crate::sensitive;
 use crate::severity::Tier;
+use crate::summary::{self, Weight};
 use crate::tiers;
 
 /// Facts that a rule found and that are no Finding: nothing runs, or nothing strong or sensitive is reached.
@@ -56,17 +58,24 @@ pub fn run(graph: &Graph, config: &RuleConfig, as_of: Timestamp, threads: usize)
     let context = Context::new(graph, config, as_of);
     let share = identities.len().div_ceil(threads.max(1)).max(1);
     let mut output = RuleOutput::default();
+    let mut weights = BTreeMap::new();
     std::thread::scope(|scope| {
         let context = &context;
         let workers: Vec<_> =
             identities.chunks(share).map(|part| scope.spawn(move || evaluate(context, part))).collect();
         for worker in workers {
             match worker.join() {
-                Ok(part) => output.join(part),
+                Ok((part, weighed)) => {
+                    output.join(part);
+                    weights.extend(weighed);
+                }
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
     });
+    output.findings.sort_by(|a, b| a.name.cmp(&b.name));
+    let summaries = summary::run(&context, &output.findings, &weights);
+    output.findings.extend(summaries);
     output.findings.sort_by(|a, b| a.name.cmp(&b.name));
     output
 }
@@ -81,17 +90,25 @@ impl RuleOutput {
     }
 }
 
-fn evaluate(context: &Context<'_>, part: &[NodeIx]) -> RuleOutput {
+/// Findings about a part of the identities, and the weights of those that a summary may explain.
+fn evaluate(context: &Context<'_>, part: &[NodeIx]) -> (RuleOutput, Vec<(String, Weight)>) {
     let mut output = RuleOutput::default();
+    let mut weights = Vec::new();
     for ix in part {
-        let identity =
+        let mut identity =
             identity::resolve(context.graph, *ix, &context.config.trusted_tenants, context.as_of, &context.around);
+        sensitive::declare(context, *ix, &mut identity.authority);
         output.next_transition = earlier(output.next_transition, transition(context, &identity));
         for rule in RULES {
             let Some(draft) = (rule.check)(context, &identity) else { continue };
             let in_lane = draft.reach.as_ref().map_or_else(|| identity.authority.in_lane(), Reach::in_lane);
             if identity.anchor.is_true() && in_lane {
-                output.findings.push(assemble::finding(context, &identity, &rule.meta, draft));
+                let weight = weight(&identity, draft.reach.as_ref());
+                let finding = assemble::finding(context, &identity, &rule.meta, draft);
+                if SUMMARIES.iter().any(|summary| summary.explains.contains(&rule.meta.id)) {
+                    weights.push((finding.name.clone(), weight));
+                }
+                output.findings.push(finding);
             } else {
                 let counts = output.suppressed.entry(rule.meta.id.to_owned()).or_default();
                 match identity.anchor {
@@ -102,7 +119,13 @@ fn evaluate(context: &Context<'_>, part: &[NodeIx]) -> RuleOutput {
             }
         }
     }
-    output
+    (output, weights)
+}
+
+fn weight(identity: &Identity<'_>, reach: Option<&Reach>) -> Weight {
+    let own = &identity.authority;
+    let (tier, sensitive) = reach.map_or((own.tier, own.sensitive), |reach| (reach.tier, reach.sensitive));
+    Weight { tier, sensitive }
 }
 
 /// When time alone can next change what is said of `identity`: something of its own comes, ends or is due; a grant ends.
@@ -129,7 +152,10 @@ fn grants_end(context: &Context<'_>, identity: &Identity<'_>) -> Option<Timestam
 
 /// Metadata of every rule, in the order of ids.
 pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
-    RULES.iter().map(|rule| &rule.meta)
+    let mut all: Vec<&'static Meta> =
+        RULES.iter().map(|rule| &rule.meta).chain(SUMMARIES.iter().map(|summary| &summary.meta)).collect();
+    all.sort_unstable_by_key(|meta| meta.id);
+    all.into_iter()
 }
 
 /// Identifies rules and reference data: part of the inputs of an evaluation.

@@ -430,8 +430,9 @@ fn the_catalogue_is_ordered_and_whole() {
     assert_eq!(
         ids,
         [
-            "CRED-001", "CRED-002", "CRED-003", "CRED-004", "CRED-005", "CRED-006", "CRED-010", "DORM-001", "DORM-006",
-            "ORPH-001", "ORPH-002", "ORPH-005", "UNB-001", "UNB-005", "UNB-011", "XSYS-003", "XSYS-008",
+            "CRED-001", "CRED-002", "CRED-003", "CRED-004", "CRED-005", "CRED-006", "CRED-010", "CRED-012", "CRED-013",
+            "DORM-001", "DORM-004", "DORM-006", "ORPH-001", "ORPH-002", "ORPH-005", "UNB-001", "UNB-005", "UNB-011",
+            "XSYS-003", "XSYS-005", "XSYS-006", "XSYS-008",
         ]
     );
     for meta in sv0_rules::catalogue() {
