@@ -139,7 +139,7 @@ fn raised(tier: Tier, sensitive: Tri, draft: &Draft, result: Severity) -> &'stat
     if severity(tier, draft.exposure, Tri::False, draft.claim, Tri::False) == result || !sensitive.is_true() {
         return "";
     }
-    " That it reaches sensitive data raises the severity."
+    " Sensitive data raises the severity."
 }
 
 /// What the identity itself holds and reaches.

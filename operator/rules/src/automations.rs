@@ -3,8 +3,13 @@
 //!
 //! Two ties count: an automation runs as the identity, or uses a stored connection that presents the identity or one of
 //! its credentials. What no connector reads is not here, so that an empty list proves nothing.
+//!
+//! Another system names the identity by its own object. Both are one where they have the same object id: a UUID that the
+//! directory gave and never gives again (`principal-id/1`).
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
+use std::collections::BTreeSet;
+
+use sv0_graph::{Edge, EdgeKind, Graph, NodeId, NodeIx, NodeKind, Tri, attr};
 
 use crate::identity::Identity;
 
@@ -28,22 +33,50 @@ pub(crate) struct Automation<'g> {
     /// From the automation: what it runs as, or the connection that it uses.
     pub(crate) tie: &'g Edge,
     pub(crate) run: Run,
+    /// The tie leads to the identity itself, not to the same identity as another system names it.
+    pub(crate) direct: bool,
 }
 
 /// The automations of `identity`, each once, in the order of their ids.
 pub(crate) fn of<'g>(graph: &'g Graph, identity: &Identity<'_>) -> Vec<Automation<'g>> {
-    let presented = [identity.ix].into_iter().chain(identity.credentials.iter().map(|held| held.ix));
+    let itself: Vec<NodeIx> = [identity.ix].into_iter().chain(aliases(graph, identity.ix)).collect();
+    let presented = itself.iter().copied().chain(identity.credentials.iter().map(|held| held.ix));
     let connections = presented.flat_map(|ix| graph.incoming(ix, EdgeKind::Presents));
     let through = connections.flat_map(|edge| graph.incoming(edge.from, EdgeKind::UsesConnection));
-    let ties = graph.incoming(identity.ix, EdgeKind::RunsAs).chain(through);
+    let ties = itself.iter().flat_map(|ix| graph.incoming(*ix, EdgeKind::RunsAs)).chain(through);
     let mut all: Vec<Automation<'g>> = ties
         .filter(|tie| is_automation(graph.node(tie.from).kind))
-        .map(|tie| Automation { ix: tie.from, tie, run: run(graph, tie.from) })
+        .map(|tie| Automation { ix: tie.from, tie, run: run(graph, tie.from), direct: own(graph, tie, identity.ix) })
         .collect();
     // Stable: a direct tie stays in front of one through a connection.
     all.sort_by_key(|automation| automation.ix);
     all.dedup_by_key(|automation| automation.ix);
     all
+}
+
+/// The same identity as other systems name it.
+fn aliases(graph: &Graph, ix: NodeIx) -> impl Iterator<Item = NodeIx> {
+    let id = &graph.node(ix).id;
+    let systems: BTreeSet<(&str, &str)> = graph
+        .instances()
+        .iter()
+        .map(|instance| (instance.header.system.as_str(), instance.header.tenant.as_str()))
+        .filter(|(system, _)| *system != id.system() && is_uuid(id.vendor_id()))
+        .collect();
+    let kinds = [NodeKind::ServicePrincipal, NodeKind::ManagedIdentity, NodeKind::AgentIdentity];
+    systems.into_iter().flat_map(move |(system, tenant)| {
+        kinds.into_iter().filter_map(move |kind| graph.find(&NodeId::new(system, tenant, kind, id.vendor_id())))
+    })
+}
+
+fn is_uuid(text: &str) -> bool {
+    let groups = text.split('-').map(str::len);
+    groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// Whether a tie stands in the identity's own system.
+fn own(graph: &Graph, tie: &Edge, ix: NodeIx) -> bool {
+    graph.node(tie.to).id.system() == graph.node(ix).id.system()
 }
 
 /// Whether the collection in which a tie was read was read to its end.

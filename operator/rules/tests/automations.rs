@@ -44,11 +44,28 @@ fn covered(collection: &str) -> Coverage {
     }
 }
 
-fn automation(b: &mut SnapshotBuilder, id: &str, enabled: Option<bool>, runs_as: &NodeId) -> NodeId {
+/// The object id of the service principal that the automations of other systems run as.
+const OBJECT: &str = "77777777-7777-4777-8777-777777777777";
+
+/// A user administrator with a secret, known to other systems by its object id.
+fn principal() -> World {
+    let mut world = World::new();
+    let sp = world.other(OBJECT, Some(false));
+    world.key_on(&sp, "servicePrincipals", &Key::default()).role_of(&sp, USER_ADMINISTRATOR, "/");
+    world
+}
+
+fn automation(b: &mut SnapshotBuilder, id: &str, enabled: Option<bool>) -> NodeId {
+    automation_as(b, id, enabled, NodeKind::ManagedIdentity)
+}
+
+/// `kind` is what the other system calls the identity.
+fn automation_as(b: &mut SnapshotBuilder, id: &str, enabled: Option<bool>, kind: NodeKind) -> NodeId {
     let mut attrs = vec![(attr::NAME, text(id))];
     attrs.extend(enabled.map(|on| (attr::ENABLED, Value::Bool(on))));
     let node = b.node("functions", NodeKind::Function, id, &attrs);
-    b.edge("functions", &node, EdgeKind::RunsAs, runs_as);
+    let runs_as = b.id(kind, OBJECT);
+    b.edge("functions", &node, EdgeKind::RunsAs, &runs_as);
     node
 }
 
@@ -62,11 +79,11 @@ fn finding(rule: &str, world: &World, others: &[&SnapshotBuilder]) -> Option<Rul
 
 /// Two functions in one system and one in another run as it.
 fn three() -> (World, SnapshotBuilder, SnapshotBuilder) {
-    let world = World::privileged(USER_ADMINISTRATOR);
+    let world = principal();
     let (mut one, mut two) = (system("azure", "uid-2"), system("aws", "uid-3"));
-    automation(&mut one, "export", Some(true), &world.sp);
-    automation(&mut one, "import", Some(true), &world.sp);
-    automation(&mut two, "copy", Some(true), &world.sp);
+    automation(&mut one, "export", Some(true));
+    automation(&mut one, "import", Some(true));
+    automation(&mut two, "copy", Some(true));
     (world, one, two)
 }
 
@@ -75,7 +92,7 @@ fn one_identity_for_automations_of_two_systems() {
     let (world, one, two) = three();
     let finding = finding(SHARED, &world, &[&one, &two]).unwrap();
     assert_eq!((finding.rule.claim, finding.severity), (Claim::Full, Severity::High));
-    assert_eq!(finding.title, "\"payroll-bot\" serves 3 automations of 2 systems");
+    assert_eq!(finding.title, format!("\"{OBJECT}\" serves 3 automations of 2 systems"));
     assert!(finding.narrowed.is_empty() && finding.evidence.iter().any(|item| item.claim.contains("\"copy\" runs as it")));
 }
 
@@ -86,7 +103,7 @@ fn fewer_than_the_limit_or_in_one_system() {
     world.config.shared_by_min = 4;
     assert!(finding(SHARED, &world, &[&one, &two]).is_none());
     world.config.shared_by_min = 3;
-    automation(&mut one, "third", Some(true), &world.sp);
+    automation(&mut one, "third", Some(true));
     let narrower = finding(SHARED, &world, &[&one]).unwrap();
     assert_eq!((narrower.rule.claim, narrower.severity), (Claim::Narrower, Severity::Low));
     assert!(narrower.narrowed[0].claim.contains("between systems"));
@@ -97,11 +114,11 @@ fn fewer_than_the_limit_or_in_one_system() {
 #[case::off(Some(false))]
 #[case::unknown(None)]
 fn only_what_runs_counts(#[case] state: Option<bool>) {
-    let world = World::privileged(USER_ADMINISTRATOR);
+    let world = principal();
     let (mut one, mut two) = (system("azure", "uid-2"), system("aws", "uid-3"));
-    automation(&mut one, "export", Some(true), &world.sp);
-    automation(&mut one, "import", state, &world.sp);
-    automation(&mut two, "copy", Some(true), &world.sp);
+    automation(&mut one, "export", Some(true));
+    automation(&mut one, "import", state);
+    automation(&mut two, "copy", Some(true));
     assert!(finding(SHARED, &world, &[&one, &two]).is_none());
 }
 
@@ -116,19 +133,20 @@ fn automations_of_the_same_owners_count_once() {
     }
     assert!(finding(SHARED, &world, &[&one, &two]).is_some(), "the owner of one is not recorded");
     let copy = two.id(NodeKind::Function, "copy");
+    let ann = two.node("functions", NodeKind::Human, "ann", &[]);
     two.edge("functions", &ann, EdgeKind::Owns, &copy);
     assert!(finding(SHARED, &world, &[&one, &two]).is_none());
 }
 
 #[test]
-fn a_connection_that_presents_its_credential_is_a_tie() {
+fn a_connection_that_presents_it_is_a_tie() {
     let (world, one, _) = three();
     let mut two = system("aws", "uid-3");
     let flow = two.node("functions", NodeKind::Workflow, "flow", &[(attr::ENABLED, Value::Bool(true))]);
     let connection = two.node("functions", NodeKind::Connection, "connection", &[]);
-    let key = world.b.id(NodeKind::Credential, "app-1/key-1");
+    let identity = two.id(NodeKind::ServicePrincipal, OBJECT);
     two.edge("functions", &flow, EdgeKind::UsesConnection, &connection);
-    two.edge("functions", &connection, EdgeKind::Presents, &key);
+    two.edge("functions", &connection, EdgeKind::Presents, &identity);
     let finding = finding(SHARED, &world, &[&one, &two]).unwrap();
     assert_eq!(finding.rule.claim, Claim::Full);
     assert!(finding.evidence.iter().any(|item| item.claim.contains("uses a connection")));
@@ -198,20 +216,21 @@ fn partial_coverage_takes_no_count_away_and_adds_none() {
     assert!(finding(SHARED, &few, &[]).is_none());
 }
 
-/// A managed identity, one of whose automations is switched off and one deleted.
+/// A managed identity or service principal, one of whose automations is switched off and one deleted.
 fn stopped(kind: NodeKind) -> (World, SnapshotBuilder) {
-    let mut world = World::new();
-    let id = if kind == NodeKind::ManagedIdentity {
+    let world = if kind == NodeKind::ManagedIdentity {
+        let mut world = World::new();
         let attrs = [(attr::ENABLED, Value::Bool(true)), (attr::NAME, text("id-export"))];
-        world.b.node("servicePrincipals", kind, "uami", &attrs)
+        let id = world.b.node("servicePrincipals", kind, OBJECT, &attrs);
+        world.role_of(&id, USER_ADMINISTRATOR, "/");
+        world
     } else {
-        world.enabled(true).key(&Key::default()).owners_read(0, 0);
-        world.sp.clone()
+        principal()
     };
-    world.role_of(&id, USER_ADMINISTRATOR, "/");
     let mut azure = system("azure", "uid-2");
-    automation(&mut azure, "export", Some(false), &id);
+    automation(&mut azure, "export", Some(false));
     let gone = azure.node("functions", NodeKind::Workflow, "gone", &[(attr::DELETED_AT, text("2026-04-01T00:00:00Z"))]);
+    let id = azure.id(NodeKind::ManagedIdentity, OBJECT);
     azure.edge("functions", &gone, EdgeKind::RunsAs, &id);
     (world, azure)
 }
@@ -242,15 +261,16 @@ fn other_users_may_be_unknown() {
 fn nothing_is_said_while_something_runs_or_may_run() {
     for state in [Some(true), None] {
         let (world, mut azure) = stopped(NodeKind::ManagedIdentity);
-        let id = world.b.id(NodeKind::ManagedIdentity, "uami");
-        automation(&mut azure, "third", state, &id);
+        automation(&mut azure, "third", state);
         assert!(finding(STOPPED, &world, &[&azure]).is_none(), "{state:?}");
     }
     let (world, mut azure) = stopped(NodeKind::ManagedIdentity);
     azure.cover("functions", CoverageState::Partial);
     assert!(finding(STOPPED, &world, &[&azure]).is_none(), "partial");
     let (mut world, azure) = stopped(NodeKind::ServicePrincipal);
-    world.seen("2026-05-31T00:00:00Z").used(attr::LAST_UNATTENDED_USE_AT, "2026-05-30T00:00:00Z");
+    let used = [(attr::LAST_UNATTENDED_USE_AT, text("2026-05-30T00:00:00Z"))];
+    world.seen("2026-05-31T00:00:00Z");
+    world.b.node("servicePrincipalActivity", NodeKind::ServicePrincipal, OBJECT, &used);
     assert!(finding(STOPPED, &world, &[&azure]).is_none(), "it signed in two days ago");
 }
 
@@ -262,9 +282,23 @@ fn an_identity_without_known_automations_is_not_judged() {
 
 #[test]
 fn authority_that_only_reads_is_no_finding() {
-    let (mut world, mut azure) = (World::privileged(DIRECTORY_READERS), system("azure", "uid-2"));
-    automation(&mut azure, "export", Some(false), &world.sp.clone());
+    let mut world = World::new();
+    let sp = world.other(OBJECT, Some(false));
+    world.key_on(&sp, "servicePrincipals", &Key::default()).role_of(&sp, DIRECTORY_READERS, "/");
+    let mut azure = system("azure", "uid-2");
+    automation(&mut azure, "export", Some(false));
     assert!(finding(STOPPED, &world, &[&azure]).is_none());
-    world.role(USER_ADMINISTRATOR);
+    world.role_of(&sp, USER_ADMINISTRATOR, "/");
     assert!(finding(STOPPED, &world, &[&azure]).is_some());
+}
+
+/// Only an object id that the directory gave joins; an equal name or a short id does not.
+#[test]
+fn an_id_that_is_no_uuid_joins_nothing() {
+    let world = World::privileged(USER_ADMINISTRATOR);
+    let mut azure = system("azure", "uid-2");
+    let node = azure.node("functions", NodeKind::Function, "export", &[(attr::ENABLED, Value::Bool(false))]);
+    let same = azure.id(NodeKind::ServicePrincipal, "sp-1");
+    azure.edge("functions", &node, EdgeKind::RunsAs, &same);
+    assert!(finding(STOPPED, &world, &[&azure]).is_none());
 }

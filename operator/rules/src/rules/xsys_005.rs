@@ -45,7 +45,7 @@ pub(super) const RULE: Rule = Rule {
             "NIST 800-53 AC-6",
         ],
         requires: &["servicePrincipals", "applications", "federatedCredentials"],
-        evidence: &[EvidenceClass::Direct],
+        evidence: &[EvidenceClass::Direct, EvidenceClass::Structural],
         scope: Scope::Core,
         story: "One deployment identity for the pipeline, the cluster and the infrastructure tool.",
     },
@@ -159,8 +159,10 @@ fn ran(graph: &Graph, automation: &Automation<'_>) -> Proof {
     let node = graph.node(automation.ix);
     let name = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
     let ties = if automation.tie.kind == EdgeKind::RunsAs { "runs as it" } else { "uses a connection that signs in as it" };
-    let claim = format!("The {} \"{name}\" {ties}.", automations::noun(node.kind));
-    evidence::of_edge(graph, automation.tie, EvidenceClass::Direct, claim)
+    let (class, by) =
+        if automation.direct { (EvidenceClass::Direct, "") } else { (EvidenceClass::Structural, " (principal-id/1)") };
+    let claim = format!("The {} \"{name}\" {ties}{by}.", automations::noun(node.kind));
+    evidence::of_edge(graph, automation.tie, class, claim)
 }
 
 fn trust(graph: &Graph, trusted: &Trusted<'_>) -> Proof {
