@@ -3,7 +3,11 @@
 //! To 100,000 applications belong 150,000 service principals and 400,000 credentials: 40,000 managed identities and
 //! 10,000 principals of others, of which 3,000 offer roles.
 
-use crate::spec::{AppRole, AppRoleAssignment, Application, Behaviour, CredentialPolicy, DelegatedGrant, EligibleRole, EstateFile, Expectations, FederatedCredential, Group, KeyCredential, PasswordCredential, ServicePlan, ServicePrincipal, Tenant, User};
+use crate::spec::{
+    AppRole, AppRoleAssignment, Application, Behaviour, CredentialPolicy, DelegatedGrant, EligibleRole, EstateFile,
+    Expectations, FederatedCredential, Group, KeyCredential, PasswordCredential, ServicePlan, ServicePrincipal, Tenant,
+    User,
+};
 use crate::when::When;
 
 /// A small deterministic generator of numbers (`SplitMix64`).

@@ -16,7 +16,7 @@ use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedIn
 use crate::load::Input;
 use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
 use crate::pack::{PackError, write_pack};
-use crate::{convert, fire};
+use crate::{aged, convert, fire};
 
 /// Evaluations happen at least this often.
 const BACKSTOP: SignedDuration = SignedDuration::from_hours(24);
@@ -138,12 +138,14 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let graph = Graph::build(snapshots)?;
     let gaps = gaps(&graph, &notes, &views, &config.waiting, &remembered);
     let fired = fire::fire(&graph, config)?;
+    let standing = aged::standing(&graph, &earlier, config.as_of);
     drop(graph);
 
     let settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     let rules = fire::rule_majors();
     let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, rules: &rules };
-    let merged = merge(fired.drafts, earlier, &situation);
+    let mut merged = merge(fired.drafts, earlier, &situation);
+    aged::restore(&mut merged, standing);
 
     let kept = most_severe(&merged, config.max_findings);
     let mut tally = tally(&merged, kept.len());

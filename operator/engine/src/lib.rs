@@ -6,6 +6,7 @@
 //! the operator's Job does, and so does a replay on any other machine. [`load`] alone is asynchronous: it asks for
 //! bytes through a trait, wherever they are kept.
 
+pub mod aged;
 pub mod convert;
 pub mod evaluate;
 pub mod fire;

@@ -7,7 +7,10 @@ use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canoni
 
 use crate::authority::{Grant, Takeover};
 use crate::evidence::{self, Proof};
-use crate::finding::{Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef, Severity, Subject};
+use crate::finding::{
+    Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef,
+    Severity, Subject,
+};
 use crate::identity::{Identity, Until, Way, noun};
 use crate::rule::{Context, Draft, Meta, Reach};
 use crate::severity::{Tier, severity};

@@ -5,6 +5,7 @@
 //! collection that would show it was read completely.
 
 mod activity;
+pub mod aged;
 mod assemble;
 mod authority;
 mod automations;

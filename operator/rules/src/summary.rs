@@ -92,13 +92,7 @@ fn told<'f>(
 }
 
 /// As severe as the most severe of what it explains would be under its own exposure.
-fn finding(
-    context: &Context<'_>,
-    ix: NodeIx,
-    summary: &Summary,
-    draft: TenantDraft,
-    told: &[Told<'_>],
-) -> RuleFinding {
+fn finding(context: &Context<'_>, ix: NodeIx, summary: &Summary, draft: TenantDraft, told: &[Told<'_>]) -> RuleFinding {
     let weigh =
         |told: &Told<'_>| severity(told.weight.tier, draft.exposure, told.weight.sensitive, Claim::Full, Tri::False);
     let severity = told.iter().map(weigh).max().unwrap_or(Severity::Info);

@@ -93,7 +93,9 @@ fn one_identity_for_automations_of_two_systems() {
     let finding = finding(SHARED, &world, &[&one, &two]).unwrap();
     assert_eq!((finding.rule.claim, finding.severity), (Claim::Full, Severity::High));
     assert_eq!(finding.title, format!("\"{OBJECT}\" serves 3 automations of 2 systems"));
-    assert!(finding.narrowed.is_empty() && finding.evidence.iter().any(|item| item.claim.contains("\"copy\" runs as it")));
+    assert!(
+        finding.narrowed.is_empty() && finding.evidence.iter().any(|item| item.claim.contains("\"copy\" runs as it"))
+    );
 }
 
 #[test]

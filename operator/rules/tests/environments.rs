@@ -166,7 +166,8 @@ fn a_declared_resource_brings_an_identity_into_the_lane(#[case] declared: Option
     let finding = billing(declared).finding("CRED-002");
     assert_eq!(finding.is_some(), told);
     if let Some(finding) = finding {
-        let says = "It holds Invoices.Read of \"Billing API\", and so can reach data that your Estate declares as finance.";
+        let says =
+            "It holds Invoices.Read of \"Billing API\", and so can reach data that your Estate declares as finance.";
         assert!(finding.why.starts_with(says), "{}", finding.why);
         assert!(billing(declared).finding("UNB-005").is_none(), "it is not everybody's data");
     }

@@ -207,9 +207,14 @@ fn short<'a>(estate: &'a Estate, route: &Route, body: &[u8]) -> Result<Vec<Row<'
     Ok(match route {
         Route::Organization => vec![Row::Organization],
         Route::SubscribedSkus => super::governance::skus(estate).into_iter().map(Row::Sku).collect(),
-        Route::CredentialPolicies => {
-            estate.file.tenant.custom_credential_policies.iter().enumerate().map(|(at, one)| Row::Policy(at, one)).collect()
-        }
+        Route::CredentialPolicies => estate
+            .file
+            .tenant
+            .custom_credential_policies
+            .iter()
+            .enumerate()
+            .map(|(at, one)| Row::Policy(at, one))
+            .collect(),
         Route::Owners(set, pick) => owners(estate, item(estate, *set, pick)?),
         Route::Sponsors(set, pick) => sponsors(estate, item(estate, *set, pick)?)?,
         Route::AppRoleAssignedTo(pick) => estate.assigned_to(&one_sp(estate, pick)?.id).map(Row::Grant).collect(),

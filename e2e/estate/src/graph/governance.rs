@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use super::render::{long_time, time};
 use crate::estate::Estate;
-use crate::spec::{CredentialPolicy, DelegatedGrant, EligibleRole, Group, RoleAssignment, ServicePlan, ServicePrincipal};
+use crate::spec::{
+    CredentialPolicy, DelegatedGrant, EligibleRole, Group, RoleAssignment, ServicePlan, ServicePrincipal,
+};
 
 /// A subscription of the tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

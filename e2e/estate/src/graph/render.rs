@@ -17,8 +17,8 @@ use crate::certificate::Certificate;
 use crate::estate::{Audit, Estate, Kind, Owner, Used};
 use crate::issuers::KUBERNETES;
 use crate::spec::{
-    AppRole, AppRoleAssignment, Application, CredentialPolicy, DelegatedGrant, EligibleRole, FederatedCredential, Group, KeyCredential,
-    Lock, PasswordCredential, RoleAssignment, RoleDefinition, ServicePrincipal, User,
+    AppRole, AppRoleAssignment, Application, CredentialPolicy, DelegatedGrant, EligibleRole, FederatedCredential,
+    Group, KeyCredential, Lock, PasswordCredential, RoleAssignment, RoleDefinition, ServicePrincipal, User,
 };
 
 /// What every rendering needs to know.

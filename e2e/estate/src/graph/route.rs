@@ -345,7 +345,8 @@ impl Route {
     }
 
     pub(crate) fn is_list(&self) -> bool {
-        let single = matches!(self, Self::Item(..) | Self::DeletedItem(_) | Self::Group(_) | Self::TenantCredentialPolicy);
+        let single =
+            matches!(self, Self::Item(..) | Self::DeletedItem(_) | Self::Group(_) | Self::TenantCredentialPolicy);
         !single && !matches!(self, Self::Batch(_) | Self::SubscribedSkus)
     }
 

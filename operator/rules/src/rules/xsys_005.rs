@@ -37,13 +37,7 @@ pub(super) const RULE: Rule = Rule {
             "Begin with the system that is trusted least.",
             "Remove the trusts and credentials that are left over from the shared identity.",
         ],
-        standards: &[
-            "OWASP NHI9",
-            "ATT&CK T1550.001",
-            "CIS v8.1 5.4",
-            "NIST 800-53 IA-4",
-            "NIST 800-53 AC-6",
-        ],
+        standards: &["OWASP NHI9", "ATT&CK T1550.001", "CIS v8.1 5.4", "NIST 800-53 IA-4", "NIST 800-53 AC-6"],
         requires: &["servicePrincipals", "applications", "federatedCredentials"],
         evidence: &[EvidenceClass::Direct, EvidenceClass::Structural],
         scope: Scope::Core,
@@ -92,7 +86,15 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let narrowed = narrowed(places, !trusted.is_empty());
     let proofs = running.iter().map(|automation| ran(graph, automation));
     let proofs = proofs.chain(trusted.iter().map(|trusted| trust(graph, trusted))).collect();
-    Some(Draft { claim, exposure, title, proofs, narrowed: if full { Vec::new() } else { narrowed }, entry: None, reach: None })
+    Some(Draft {
+        claim,
+        exposure,
+        title,
+        proofs,
+        narrowed: if full { Vec::new() } else { narrowed },
+        entry: None,
+        reach: None,
+    })
 }
 
 /// How many of them nobody runs together: those of the same owners count once, where the owners of all are recorded.
@@ -158,7 +160,8 @@ fn narrowed(places: usize, by_trust: bool) -> Vec<Narrowed> {
 fn ran(graph: &Graph, automation: &Automation<'_>) -> Proof {
     let node = graph.node(automation.ix);
     let name = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
-    let ties = if automation.tie.kind == EdgeKind::RunsAs { "runs as it" } else { "uses a connection that signs in as it" };
+    let ties =
+        if automation.tie.kind == EdgeKind::RunsAs { "runs as it" } else { "uses a connection that signs in as it" };
     let (class, by) =
         if automation.direct { (EvidenceClass::Direct, "") } else { (EvidenceClass::Structural, " (principal-id/1)") };
     let claim = format!("The {} \"{name}\" {ties}{by}.", automations::noun(node.kind));

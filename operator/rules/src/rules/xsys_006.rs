@@ -10,7 +10,7 @@ use crate::assemble;
 use crate::authority::Grant;
 use crate::environment::{self, By, Label, Place};
 use crate::evidence::{self, Proof};
-use crate::finding::{Claim, EvidenceClass, Evidence, EvidenceSource, Family};
+use crate::finding::{Claim, Evidence, EvidenceClass, EvidenceSource, Family};
 use crate::identity::{Home, Identity};
 use crate::rule::{Context, Draft, Meta, Reach, Rule, Scope};
 use crate::severity::{Exposure, Tier};
@@ -151,4 +151,3 @@ fn declared(label: &Label<'_>, what: &str) -> Proof {
     let value = Some(display_name(label.name));
     Proof { evidence: Evidence { class, claim, source, value }, dependency: None }
 }
-

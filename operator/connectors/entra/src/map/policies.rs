@@ -26,7 +26,8 @@ pub(crate) fn enforced<'a>(
     is_enabled: bool,
     restrictions: impl IntoIterator<Item = Option<&'a Restrictions>>,
 ) -> Vec<String> {
-    let all = restrictions.into_iter().flatten().flat_map(|all| all.password_credentials.iter().chain(&all.key_credentials));
+    let all =
+        restrictions.into_iter().flatten().flat_map(|all| all.password_credentials.iter().chain(&all.key_credentials));
     let on = |restriction: &&Restriction| is_enabled && restriction.state.as_deref() != Some("disabled");
     all.flatten().filter(on).map(word).collect()
 }
