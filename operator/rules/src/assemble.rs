@@ -14,7 +14,7 @@ use crate::finding::{
 use crate::identity::{Identity, Until, Way, noun};
 use crate::rule::{Context, Draft, Meta, Reach};
 use crate::severity::{Tier, severity};
-use crate::summary::{TenantDraft, Told};
+use crate::summary::{self, TenantDraft, Told};
 use crate::text::{counted, date, display_name};
 
 /// The finding of `meta` about `identity`.
@@ -57,10 +57,10 @@ pub(crate) fn of_tenant(
     context: &Context<'_>,
     ix: NodeIx,
     meta: &Meta,
-    severity: Severity,
     draft: TenantDraft,
     told: &[Told<'_>],
 ) -> RuleFinding {
+    let severity = summary::heaviest(draft.exposure, told);
     let node = context.graph.node(ix);
     let name_of_tenant = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
     let subject = subject(context, node, name_of_tenant);

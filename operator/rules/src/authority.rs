@@ -329,7 +329,7 @@ fn grant<'g>(member: Option<&'g Edge>, edge: &'g Edge, known: &Known, tier: Tier
 }
 
 /// A grant of an unknown role on what the customer declared to be sensitive: what the role allows is not weighed.
-pub(crate) fn unweighed<'g>(edge: &'g Edge, role: String, sensitive: Sensitive) -> Grant<'g> {
+pub(crate) fn unweighed(edge: &Edge, role: String, sensitive: Sensitive) -> Grant<'_> {
     Grant {
         edge,
         member: None,

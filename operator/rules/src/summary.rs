@@ -62,7 +62,7 @@ pub(crate) fn run(
         for ix in &systems {
             let told = told(context, *ix, summary, found, weights);
             let draft = if told.is_empty() { None } else { (summary.check)(context, *ix, &told) };
-            all.extend(draft.map(|draft| finding(context, *ix, summary, draft, &told)));
+            all.extend(draft.map(|draft| assemble::of_tenant(context, *ix, &summary.meta, draft, &told)));
         }
     }
     all
@@ -92,9 +92,7 @@ fn told<'f>(
 }
 
 /// As severe as the most severe of what it explains would be under its own exposure.
-fn finding(context: &Context<'_>, ix: NodeIx, summary: &Summary, draft: TenantDraft, told: &[Told<'_>]) -> RuleFinding {
-    let weigh =
-        |told: &Told<'_>| severity(told.weight.tier, draft.exposure, told.weight.sensitive, Claim::Full, Tri::False);
-    let severity = told.iter().map(weigh).max().unwrap_or(Severity::Info);
-    assemble::of_tenant(context, ix, &summary.meta, severity, draft, told)
+pub(crate) fn heaviest(exposure: Exposure, told: &[Told<'_>]) -> Severity {
+    let weigh = |told: &Told<'_>| severity(told.weight.tier, exposure, told.weight.sensitive, Claim::Full, Tri::False);
+    told.iter().map(weigh).max().unwrap_or(Severity::Info)
 }

@@ -1,5 +1,7 @@
 //! CRED-012: credentials that outlive the account that added them. CRED-013: a tenant that limits no credentials.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are outside test functions")]
+
 mod support;
 
 use rstest::rstest;

@@ -85,7 +85,7 @@ fn list(told: &[Told<'_>]) -> String {
         let count = told.iter().filter(|told| told.finding.rule.id == **rule).count();
         (count > 0).then(|| format!("{} of {rule}", counted(count, "finding", "findings")))
     };
-    let parts: Vec<String> = SUMMARY.explains.iter().filter_map(|rule| of(&rule)).collect();
+    let parts: Vec<String> = SUMMARY.explains.iter().filter_map(of).collect();
     match parts.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
