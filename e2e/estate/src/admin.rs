@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::estate::{Estate, EstateError, census};
 use crate::faults::{Expiry, Fault, Faults, Hostile, Lag, LostPage, Revocation};
 use crate::generate::{self, Wanted};
-use crate::spec::{AppRoleAssignment, EstateFile, PasswordCredential, SecretText};
+use crate::spec::{AppRoleAssignment, CredentialPolicy, EstateFile, PasswordCredential, SecretText};
 use crate::state::{Counters, State};
 use crate::when::When;
 use crate::wire;
@@ -37,6 +37,9 @@ pub struct Mutation {
     /// Changes a user's account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserChange>,
+    /// Sets the tenant's own policy for credentials of applications.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_policy: Option<CredentialPolicy>,
     /// Takes a Graph permission away; tokens already issued keep it, as they do at the vendor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoke_permission: Option<String>,
@@ -213,6 +216,9 @@ async fn mutate(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response<Body
 /// Makes a change.
 pub(crate) fn apply(state: &State, mutation: &Mutation) -> Result<(), MutationError> {
     change_user(state, mutation)?;
+    if let Some(policy) = &mutation.credential_policy {
+        state.estate_mut().edit(|file| file.tenant.credential_policy.clone_from(policy))?;
+    }
     change_app(state, mutation)?;
     change_drift(state, mutation)?;
     change_faults(state, mutation);

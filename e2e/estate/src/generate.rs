@@ -4,8 +4,9 @@
 //! 10,000 principals of others, of which 3,000 offer roles.
 
 use crate::spec::{
-    AppRole, AppRoleAssignment, Application, Behaviour, DelegatedGrant, EligibleRole, EstateFile, Expectations,
-    FederatedCredential, Group, KeyCredential, PasswordCredential, ServicePlan, ServicePrincipal, Tenant, User,
+    AppRole, AppRoleAssignment, Application, Behaviour, CredentialPolicy, DelegatedGrant, EligibleRole, EstateFile,
+    Expectations, FederatedCredential, Group, KeyCredential, PasswordCredential, ServicePlan, ServicePrincipal, Tenant,
+    User,
 };
 use crate::when::When;
 
@@ -124,6 +125,8 @@ pub fn generate(apps: usize, seed: u64, secret: &str) -> EstateFile {
             created: days(3000),
             service_plans: vec![ServicePlan::P2],
             lapsed_plans: Vec::new(),
+            credential_policy: CredentialPolicy::default(),
+            custom_credential_policies: Vec::new(),
         },
         operator_app: Some("sv0-operator".to_owned()),
         issuers: Vec::new(),

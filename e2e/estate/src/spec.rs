@@ -12,7 +12,7 @@ use crate::cloud::Cloud;
 use crate::when::When;
 
 pub use expect::{Expectations, ExpectedFinding, NearMiss};
-pub use governance::{DelegatedGrant, EligibleRole, Group, Lock, ServicePlan};
+pub use governance::{CredentialPolicy, DelegatedGrant, EligibleRole, Group, Lock, ServicePlan};
 
 /// One estate file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,6 +92,12 @@ pub struct Tenant {
     /// What it bought once: listed as suspended, opens nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lapsed_plans: Vec<ServicePlan>,
+    /// The tenant's own policy for credentials of applications; default off.
+    #[serde(default)]
+    pub credential_policy: CredentialPolicy,
+    /// Policies for credentials of single applications.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub custom_credential_policies: Vec<CredentialPolicy>,
 }
 
 /// An issuer of federated tokens. Exactly one of `jwks`, `jwksFile`, `jwksUrl`.

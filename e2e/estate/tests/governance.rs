@@ -366,6 +366,8 @@ async fn each_route_needs_its_permission() {
         ("beta/reports/servicePrincipalSignInActivities", "AuditLog.Read.All"),
         ("beta/reports/appCredentialSignInActivities", "AuditLog.Read.All"),
         ("v1.0/auditLogs/directoryAudits", "AuditLog.Read.All"),
+        ("v1.0/policies/defaultAppManagementPolicy", "Policy.Read.All"),
+        ("v1.0/policies/appManagementPolicies", "Policy.Read.All"),
     ] {
         let url = format!("https://graph.microsoft.com/{}", own(path));
         let refused = world.get_url(&token, &url).await;

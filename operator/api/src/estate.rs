@@ -65,6 +65,19 @@ pub struct EstateSpec {
     #[schemars(length(max = 256))]
     pub declared_purposes: Vec<DeclaredPurpose>,
 
+    /// Environments and what belongs to each, by the source systems' ids. What is named nowhere has no environment, and no
+    /// rule guesses one from a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(length(max = 16))]
+    pub environments: Vec<Environment>,
+
+    /// What holds sensitive data, by data domain. Added to what the shipped table knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["domain".into()]))]
+    #[schemars(length(max = 11))]
+    pub sensitive_domains: Vec<SensitiveDomain>,
+
     /// How long what is over is kept.
     #[serde(default)]
     pub retention: Retention,
@@ -99,13 +112,13 @@ pub struct DeclaredPurpose {
     pub systems: Option<Vec<String>>,
     /// Kinds of sensitive data that it may reach. Absent = any; empty = none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 21))]
     pub domains: Option<Vec<PurposeDomain>>,
 }
 
-/// A kind of sensitive data.
+/// A kind of sensitive data: a container that is known without your word, or a domain of `sensitiveDomains`.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum PurposeDomain {
     /// Mailboxes.
     Mail,
@@ -121,6 +134,34 @@ pub enum PurposeDomain {
     Conversations,
     /// Notebooks.
     Notes,
+    /// Recovery keys of disks and passwords of local administrators.
+    RecoveryKeys,
+    /// Cases of legal discovery.
+    LegalCases,
+    /// Alerts, incidents and what is searched for attackers.
+    SecurityRecords,
+    /// Declared: about employees.
+    Hr,
+    /// Declared: money, invoices, accounts.
+    Finance,
+    /// Declared: about customers as persons.
+    CustomerPii,
+    /// Declared: about anybody's health.
+    Health,
+    /// Declared: contracts, cases, evidence.
+    Legal,
+    /// Declared: program text and what builds it.
+    SourceCode,
+    /// Declared: keys, passwords, tokens.
+    Secrets,
+    /// Declared: who may do what.
+    IdentityAdmin,
+    /// Declared: alerts, incidents, detections.
+    SecurityOps,
+    /// Declared: tickets and what they are about.
+    Itsm,
+    /// Declared: what people of a company write and file.
+    GenericBusiness,
 }
 
 /// How long what is over is kept.
@@ -138,7 +179,102 @@ impl Default for Retention {
     }
 }
 
-/// Limits that rules compare with, in days.
+/// One environment. The nearest declaration counts: an object before its scope, that before a pattern of names, and that
+/// before the tenant.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.name.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')")
+        .message("spec.environments[].name is lower-case letters, digits and -, such as 'production'"),
+    validation = Rule::new("size(self.tenants) + size(self.scopes) + size(self.objects) + size(self.namePatterns) > 0")
+        .message("spec.environments[] needs at least one of tenants, scopes, objects and namePatterns: with none, nothing belongs to it")
+)]
+pub struct Environment {
+    /// Its name, as findings show it.
+    #[schemars(length(min = 1, max = 40))]
+    pub name: String,
+    /// Whether it is a production environment.
+    pub production: bool,
+    /// Tenants, accounts, organisations and instances that belong to it, by the source system's id.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.all(id, id.matches('^[A-Za-z0-9][A-Za-z0-9._:/-]*$'))")
+        .message("spec.environments[].tenants holds tenant ids of source systems; letters, digits and . _ : / - only"))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    pub tenants: Vec<String>,
+    /// Scopes that belong to it with all that lies below them, such as `/administrativeUnits/<id>`.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.all(id, id.startsWith('/') && size(id) > 1)")
+        .message("spec.environments[].scopes holds scope ids that begin with '/', such as '/administrativeUnits/<id>'; for a whole tenant use tenants"))]
+    #[schemars(length(max = 128), inner(length(min = 1, max = 512)))]
+    pub scopes: Vec<String>,
+    /// Identities, applications and resources that belong to it, by object id or application (client) id.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.all(id, id.matches('^[A-Za-z0-9][A-Za-z0-9._:/-]*$'))")
+        .message("spec.environments[].objects holds object ids or application (client) ids; letters, digits and . _ : / - only, no names"))]
+    #[schemars(length(max = 512), inner(length(min = 1, max = 128)))]
+    pub objects: Vec<String>,
+    /// Names of identities and resources that belong to it; `*` stands for any text. Whoever may rename something moves
+    /// it: prefer ids.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.all(pattern, pattern.matches('[^*].*[^*].*[^*]'))")
+        .message("spec.environments[].namePatterns needs at least three characters other than *, such as 'dev-*'"))]
+    #[schemars(length(max = 32), inner(length(min = 3, max = 80)))]
+    pub name_patterns: Vec<String>,
+}
+
+/// What holds data of one domain.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("size(self.objects) + size(self.scopes) > 0")
+        .message("spec.sensitiveDomains[] needs at least one of objects and scopes: with none, nothing holds data of this domain")
+)]
+pub struct SensitiveDomain {
+    /// What kind of data it is.
+    pub domain: DataDomain,
+    /// Resources, such as an API, by object id or application (client) id.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.all(id, id.matches('^[A-Za-z0-9][A-Za-z0-9._:/-]*$'))")
+        .message("spec.sensitiveDomains[].objects holds object ids or application (client) ids; letters, digits and . _ : / - only, no names"))]
+    #[schemars(length(max = 512), inner(length(min = 1, max = 128)))]
+    pub objects: Vec<String>,
+    /// Scopes with all that lies below them, such as `/administrativeUnits/<id>`.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self.all(id, id.startsWith('/') && size(id) > 1)")
+        .message("spec.sensitiveDomains[].scopes holds scope ids that begin with '/', such as '/administrativeUnits/<id>'"))]
+    #[schemars(length(max = 128), inner(length(min = 1, max = 512)))]
+    pub scopes: Vec<String>,
+}
+
+/// A kind of data. The list is closed.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "snake_case")]
+pub enum DataDomain {
+    /// About employees.
+    Hr,
+    /// Money, invoices, accounts.
+    Finance,
+    /// About customers as persons.
+    CustomerPii,
+    /// About anybody's health.
+    Health,
+    /// Contracts, cases, evidence.
+    Legal,
+    /// Program text and what builds it.
+    SourceCode,
+    /// Keys, passwords, tokens.
+    Secrets,
+    /// Who may do what.
+    IdentityAdmin,
+    /// Alerts, incidents, detections.
+    SecurityOps,
+    /// Tickets and what they are about.
+    Itsm,
+    /// What people of a company write and file.
+    GenericBusiness,
+}
+
+/// Limits that rules compare with; in days unless said otherwise.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Thresholds {
@@ -166,6 +302,9 @@ pub struct Thresholds {
     /// What is younger than this may wait for its first use.
     #[schemars(range(min = 1, max = 3650))]
     pub never_used_grace_days: i32,
+    /// So many automations or workloads of one identity share it; a count.
+    #[schemars(range(min = 2, max = 1000))]
+    pub shared_by_min: i32,
 }
 
 impl Default for Thresholds {
@@ -179,6 +318,7 @@ impl Default for Thresholds {
             rare_use_days: 30,
             expiry_warn_days: 30,
             never_used_grace_days: 30,
+            shared_by_min: 3,
         }
     }
 }

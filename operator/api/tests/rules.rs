@@ -271,3 +271,29 @@ fn an_exception_without_owner_reason_end_or_match_is_none(#[case] field: &str) {
     let required = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["required"];
     assert!(required.as_array().expect("a list").contains(&json!(field)), "{required}");
 }
+
+#[rstest]
+#[case::odd_name(json!({"name": "Dev", "production": false, "tenants": ["a"]}), "name is lower-case letters")]
+#[case::empty(json!({"name": "dev", "production": false}), "needs at least one of tenants")]
+#[case::odd_tenant(json!({"name": "dev", "production": false, "tenants": ["a b"]}), "tenants holds tenant ids")]
+#[case::odd_scope(json!({"name": "dev", "production": false, "scopes": ["x"]}), "begin with '/'")]
+#[case::whole_tenant_as_scope(json!({"name": "dev", "production": false, "scopes": ["/"]}), "for a whole tenant use tenants")]
+#[case::a_name_as_object(json!({"name": "dev", "production": false, "objects": ["my app"]}), "no names")]
+#[case::everything(json!({"name": "dev", "production": false, "namePatterns": ["**a**"]}), "at least three characters")]
+#[case::good(json!({"name": "dev-1", "production": false, "tenants": ["t"], "scopes": ["/administrativeUnits/1"], "objects": ["o"], "namePatterns": ["dev-*"]}), "")]
+fn environments_say_what_to_change(#[case] environment: Value, #[case] sentence: &str) {
+    let spec = json!({ "environments": [environment] });
+    let said = sentences(validate_cel(&typed::<Estate>("Estate", "default", &spec)));
+    assert!(if sentence.is_empty() { said.is_empty() } else { said.contains(sentence) }, "{said}");
+}
+
+#[rstest]
+#[case::empty(json!({"domain": "hr"}), "needs at least one of objects and scopes")]
+#[case::a_name_as_object(json!({"domain": "customer_pii", "objects": ["My API"]}), "no names")]
+#[case::odd_scope(json!({"domain": "hr", "scopes": ["x"]}), "begin with '/'")]
+#[case::good(json!({"domain": "source_code", "objects": ["o"], "scopes": ["/s"]}), "")]
+fn sensitive_domains_say_what_to_change(#[case] domain: Value, #[case] sentence: &str) {
+    let spec = json!({ "sensitiveDomains": [domain] });
+    let said = sentences(validate_cel(&typed::<Estate>("Estate", "default", &spec)));
+    assert!(if sentence.is_empty() { said.is_empty() } else { said.contains(sentence) }, "{said}");
+}

@@ -172,7 +172,7 @@ fn defaults_are_idempotent() {
         stored["thresholds"],
         json!({
             "rotateDays": 90, "maxSecretLifetimeDays": 365, "maxCertificateLifetimeDays": 180, "dormantDays": 180,
-            "unusedCredentialDays": 90, "rareUseDays": 30, "expiryWarnDays": 30, "neverUsedGraceDays": 30
+            "unusedCredentialDays": 90, "rareUseDays": 30, "expiryWarnDays": 30, "neverUsedGraceDays": 30, "sharedByMin": 3
         })
     );
     assert_eq!(stored["retention"], json!({"resolvedDays": 30}));

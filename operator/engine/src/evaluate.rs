@@ -21,7 +21,7 @@ use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedIn
 use crate::load::Input;
 use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
 use crate::pack::{PackError, write_pack};
-use crate::{convert, fire};
+use crate::{aged, convert, fire};
 
 /// Evaluations happen at least this often.
 const BACKSTOP: SignedDuration = SignedDuration::from_hours(24);
@@ -230,6 +230,7 @@ where
     let seen = Seen { notes: &notes, views: &views, waiting: &config.waiting, troubles: &troubles };
     let gaps = gaps(&graph, &seen, &remembered);
     let fired = fire::fire(&graph, &judged.compared, config)?;
+    let standing_aged = aged::standing(&graph, &earlier, config.as_of);
     let mut settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     judged.settle(&graph, &mut settled);
     drop(graph);
@@ -240,6 +241,7 @@ where
     let (revisions, rules) = (&revisions, &rules);
     let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, revisions, rules, retention };
     let mut merged = merge(fired.drafts, earlier, &situation);
+    aged::restore(&mut merged, standing_aged);
     done(Step::Merged);
 
     let folded = fold(&mut merged)?;

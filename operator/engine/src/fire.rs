@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sv0_api::{DeclaredPurpose, EstateSpec};
+use sv0_api::{DataDomain, DeclaredPurpose, EstateSpec, PurposeDomain};
 use sv0_graph::Graph;
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::tiers;
-use sv0_rules::{Baseline, Purpose, RuleConfig, RuleOutput, catalogue};
+use sv0_rules::{Baseline, Containers, Environment, Purpose, RuleConfig, RuleOutput, catalogue};
 
-use crate::convert::{draft, word};
+use crate::convert::draft;
 use crate::evaluate::Config;
 use crate::merge::Draft;
 
@@ -52,15 +52,52 @@ pub(crate) fn rule_config(estate: &EstateSpec) -> RuleConfig {
         never_used_grace_days: days(thresholds.never_used_grace_days),
         trusted_tenants: estate.trusted_tenants.iter().cloned().collect(),
         declared_purposes: estate.declared_purposes.iter().map(purpose).collect(),
+        shared_by_min: days(thresholds.shared_by_min),
+        environments: estate.environments.iter().map(environment).collect(),
+        sensitive_domains: estate.sensitive_domains.iter().map(sensitive).collect(),
+    }
+}
+
+fn environment(declared: &sv0_api::Environment) -> (String, Environment) {
+    let environment = Environment {
+        production: declared.production,
+        tenants: declared.tenants.iter().cloned().collect(),
+        scopes: declared.scopes.iter().cloned().collect(),
+        objects: declared.objects.iter().cloned().collect(),
+        name_patterns: declared.name_patterns.iter().cloned().collect(),
+    };
+    (declared.name.clone(), environment)
+}
+
+fn sensitive(declared: &sv0_api::SensitiveDomain) -> (sv0_rules::DataDomain, Containers) {
+    let containers = Containers {
+        objects: declared.objects.iter().cloned().collect(),
+        scopes: declared.scopes.iter().cloned().collect(),
+    };
+    (domain(declared.domain), containers)
+}
+
+const fn domain(domain: DataDomain) -> sv0_rules::DataDomain {
+    match domain {
+        DataDomain::Hr => sv0_rules::DataDomain::Hr,
+        DataDomain::Finance => sv0_rules::DataDomain::Finance,
+        DataDomain::CustomerPii => sv0_rules::DataDomain::CustomerPii,
+        DataDomain::Health => sv0_rules::DataDomain::Health,
+        DataDomain::Legal => sv0_rules::DataDomain::Legal,
+        DataDomain::SourceCode => sv0_rules::DataDomain::SourceCode,
+        DataDomain::Secrets => sv0_rules::DataDomain::Secrets,
+        DataDomain::IdentityAdmin => sv0_rules::DataDomain::IdentityAdmin,
+        DataDomain::SecurityOps => sv0_rules::DataDomain::SecurityOps,
+        DataDomain::Itsm => sv0_rules::DataDomain::Itsm,
+        DataDomain::GenericBusiness => sv0_rules::DataDomain::GenericBusiness,
     }
 }
 
 fn purpose(declared: &DeclaredPurpose) -> (String, Purpose) {
     let systems = declared.systems.as_ref().map(|ids| ids.iter().cloned().collect());
-    let domains = declared
-        .domains
-        .as_ref()
-        .map(|domains| domains.iter().map(|domain| word(domain).to_ascii_lowercase()).collect());
+    // The word in the Estate is the word of the rules.
+    let word = |domain: &PurposeDomain| serde_json::to_value(domain).ok()?.as_str().map(str::to_owned);
+    let domains = declared.domains.as_ref().map(|domains| domains.iter().filter_map(word).collect());
     (declared.identity.clone(), Purpose { systems, domains })
 }
 
@@ -87,7 +124,7 @@ pub fn reference_data_digest() -> String {
 
 #[cfg(test)]
 mod tests {
-    use sv0_api::{PurposeDomain, Thresholds};
+    use sv0_api::Thresholds;
 
     use super::*;
 
@@ -102,18 +139,33 @@ mod tests {
             rare_use_days: 16,
             expiry_warn_days: 17,
             never_used_grace_days: -1,
+            shared_by_min: 18,
         };
         let declared = DeclaredPurpose {
             identity: "entra:t:ServicePrincipal:1".to_owned(),
             systems: Some(vec!["t".to_owned()]),
             domains: Some(vec![PurposeDomain::Mail]),
         };
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let environment = sv0_api::Environment {
+            name: "dev".to_owned(),
+            production: true,
+            tenants: ids(&["t"]),
+            scopes: ids(&["/s"]),
+            objects: ids(&["o", "n"]),
+            name_patterns: ids(&["dev-*"]),
+        };
+        let domain =
+            sv0_api::SensitiveDomain { domain: DataDomain::Finance, objects: ids(&["p"]), scopes: ids(&["/q"]) };
         let config = rule_config(&EstateSpec {
             thresholds,
-            trusted_tenants: vec!["b".to_owned(), "a".to_owned()],
+            trusted_tenants: ids(&["b", "a"]),
+            environments: vec![environment],
+            sensitive_domains: vec![domain],
             declared_purposes: vec![declared],
             ..EstateSpec::default()
         });
+        let set = |all: &[&str]| all.iter().map(|id| (*id).to_owned()).collect::<std::collections::BTreeSet<_>>();
         let expected = RuleConfig {
             rotate_days: 11,
             max_secret_lifetime_days: 12,
@@ -123,14 +175,43 @@ mod tests {
             rare_use_days: 16,
             expiry_warn_days: 17,
             never_used_grace_days: 1,
-            trusted_tenants: ["a".to_owned(), "b".to_owned()].into(),
             declared_purposes: [(
                 "entra:t:ServicePrincipal:1".to_owned(),
                 Purpose { systems: Some(["t".to_owned()].into()), domains: Some(["mail".to_owned()].into()) },
             )]
             .into(),
+            trusted_tenants: set(&["a", "b"]),
+            shared_by_min: 18,
+            environments: BTreeMap::from([(
+                "dev".to_owned(),
+                Environment {
+                    production: true,
+                    tenants: set(&["t"]),
+                    scopes: set(&["/s"]),
+                    objects: set(&["n", "o"]),
+                    name_patterns: set(&["dev-*"]),
+                },
+            )]),
+            sensitive_domains: BTreeMap::from([(
+                sv0_rules::DataDomain::Finance,
+                Containers { objects: set(&["p"]), scopes: set(&["/q"]) },
+            )]),
         };
         assert_eq!(config, expected);
+    }
+
+    /// One list on each side: a domain of one is the domain of the other under the same word.
+    #[test]
+    fn every_domain_reaches_the_rules() {
+        for known in sv0_rules::DataDomain::ALL {
+            let declared: DataDomain = serde_json::from_value(serde_json::json!(known.as_str())).unwrap();
+            assert_eq!(domain(declared), known);
+            serde_json::from_value::<PurposeDomain>(serde_json::json!(known.as_str())).unwrap();
+        }
+        for container in sv0_rules::Container::ALL {
+            let Some(word) = container.word() else { continue };
+            serde_json::from_value::<PurposeDomain>(serde_json::json!(word)).unwrap();
+        }
     }
 
     #[test]

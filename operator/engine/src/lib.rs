@@ -7,6 +7,7 @@
 //! bytes through a trait, wherever they are kept.
 
 pub mod accept;
+pub mod aged;
 pub mod baseline;
 pub mod convert;
 pub mod evaluate;

@@ -557,6 +557,11 @@ pub mod attr {
     pub const BLUEPRINT: &str = "blueprint";
     /// `true` when this is the identity that the scan itself signs in with.
     pub const OWN_IDENTITY: &str = "ownIdentity";
+    /// What the tenant's policy for credentials of applications enforces: the vendor's words for its restrictions, sorted;
+    /// empty when it is off. Entra `policies/defaultAppManagementPolicy`.
+    pub const CREDENTIAL_POLICY: &str = "credentialPolicy";
+    /// The same over all policies for single applications. Entra `policies/appManagementPolicies`.
+    pub const CUSTOM_CREDENTIAL_POLICIES: &str = "customCredentialPolicies";
     /// Number of owners the vendor counted on the object itself, over a complete read of its owners.
     pub const OWNER_COUNT: &str = "ownerCount";
     /// The value (`Application.Read.All`) of an app role, on the edge's target resource as `appRole:<id>` attributes.

@@ -11,7 +11,7 @@ use crate::model::{
 use crate::snapshot::{Row, Snapshot};
 
 /// The collections that an Entra connector reports.
-pub const ENTRA_COLLECTIONS: [&str; 26] = [
+pub const ENTRA_COLLECTIONS: [&str; 27] = [
     "organization",
     "applications",
     "applicationOwners",
@@ -38,6 +38,7 @@ pub const ENTRA_COLLECTIONS: [&str; 26] = [
     "servicePrincipalActivity",
     "credentialActivity",
     "directoryAudits",
+    "appManagementPolicies",
 ];
 
 /// A snapshot under construction.

@@ -3,15 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr, canonical};
+use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
 
 use crate::authority::Grant;
 use crate::composed;
 use crate::evidence::{self, Proof};
-use crate::finding::{Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef, Subject, Weighed};
+use crate::finding::{
+    Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef,
+    Severity, Subject, Weighed,
+};
 use crate::identity::{Identity, Until, Way, noun};
 use crate::rule::{Context, Draft, Meta, Reach};
-use crate::severity::severity;
+use crate::severity::{Tier, severity};
+use crate::summary::{self, TenantDraft};
 use crate::text::{counted, date, display_name};
 
 /// The finding of `meta` about `identity`.
@@ -20,11 +24,12 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     let (tier, sensitive) =
         draft.reach.as_ref().map_or((authority.tier, authority.sensitive), |reach| (reach.tier, reach.sensitive));
     let severity = severity(tier, draft.exposure, sensitive, draft.claim, Tri::False);
-    let subject = subject(context, identity);
+    let subject = subject(context, identity.node, identity.name.clone());
+    let raised = raised(tier, sensitive, &draft, severity);
     let path = path(context, identity, draft.entry, draft.reach.as_ref());
-    let why = why(context, identity, meta, draft.reach.as_ref());
+    let why = why(context, identity, meta, draft.reach.as_ref(), raised);
     let proofs = proofs(context, identity, draft.proofs);
-    let depends_on = dependencies(context, identity, &proofs, meta);
+    let depends_on = dependencies(context, identity.node, &proofs, meta);
     // Where the way to the tenant is what is reached, the edge to cut is named.
     let composition = authority.composed().filter(|_| draft.reach.is_none());
     let cut = composition.and_then(|composition| composed::cut(context.graph, composition));
@@ -46,6 +51,47 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         evidence: distinct(proofs),
         narrowed,
         remediation: meta.remediation.iter().map(|step| (*step).to_owned()).chain(cut).collect(),
+        standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
+        depends_on,
+    }
+}
+
+/// The finding of `meta` about the tenant at `ix`, which explains `told`. Its path is that of the most severe of these,
+/// and it rests on all that they rest on: while one of them cannot be proven gone, neither can this.
+pub(crate) fn of_tenant(
+    context: &Context<'_>,
+    ix: NodeIx,
+    meta: &Meta,
+    draft: TenantDraft,
+    told: &[&RuleFinding],
+) -> RuleFinding {
+    let (severity, weighed) = summary::heaviest(draft.exposure, told);
+    let node = context.graph.node(ix);
+    let name_of_tenant = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
+    let subject = subject(context, node, name_of_tenant);
+    let mut depends_on = dependencies(context, node, &draft.proofs, meta);
+    depends_on.extend(told.iter().flat_map(|told| told.depends_on.iter().cloned()));
+    RuleFinding {
+        name: name(meta, &subject.id, ""),
+        rule: RuleRef { id: meta.id.to_owned(), version: meta.version.to_owned(), claim: Claim::Full },
+        family: meta.family,
+        category: meta.category.to_owned(),
+        severity,
+        severity_rank: severity.rank(),
+        weighed,
+        title: draft.title,
+        why: draft.why,
+        subject,
+        accountable: Accountable {
+            state: AccountableState::Unknown,
+            parties: Vec::new(),
+            total: 0,
+            reason: Some("Who answers for the policies of a tenant is not recorded in it.".to_owned()),
+        },
+        path: told.first().map(|told| told.path.clone()).unwrap_or_default(),
+        evidence: distinct(draft.proofs),
+        narrowed: draft.narrowed,
+        remediation: meta.remediation.iter().map(|step| (*step).to_owned()).collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
     }
@@ -76,14 +122,14 @@ fn name(meta: &Meta, subject: &str, discriminator: &str) -> String {
     format!("{}-{}", meta.id.to_ascii_lowercase(), &digest[..16])
 }
 
-fn subject(context: &Context<'_>, identity: &Identity<'_>) -> Subject {
-    let id = &identity.node.id;
-    let instance = identity.node.asserted_by.first().and_then(|at| context.graph.instances().get(*at));
+fn subject(context: &Context<'_>, node: &Node, name: String) -> Subject {
+    let id = &node.id;
+    let instance = node.asserted_by.first().and_then(|at| context.graph.instances().get(*at));
     let header = instance.map(|instance| &instance.header);
     Subject {
         id: id.to_string(),
-        kind: identity.node.kind.to_string(),
-        name: identity.name.clone(),
+        kind: node.kind.to_string(),
+        name,
         system: id.system().to_owned(),
         tenant: id.tenant().to_owned(),
         instance: header.map(|header| header.instance.clone()).unwrap_or_default(),
@@ -92,13 +138,21 @@ fn subject(context: &Context<'_>, identity: &Identity<'_>) -> Subject {
 }
 
 /// What it reaches, how it runs, and why the rule matters.
-fn why(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, reach: Option<&Reach>) -> String {
+fn why(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, reach: Option<&Reach>, raised: &str) -> String {
     let says = reach.map_or_else(|| holds(context, identity), |reach| reach.says.clone());
     format!(
-        "{says}. It can sign in unattended with {}; the automation behind it is not visible here. {}",
+        "{says}. It can sign in unattended with {}; the automation behind it is not visible here. {}{raised}",
         runs(context, identity),
         meta.why
     )
+}
+
+/// A sentence when it is sensitive data that makes the finding as severe as it is.
+fn raised(tier: Tier, sensitive: Tri, draft: &Draft, result: Severity) -> &'static str {
+    if severity(tier, draft.exposure, Tri::False, draft.claim, Tri::False) == result || !sensitive.is_true() {
+        return "";
+    }
+    " Sensitive data raises the severity."
 }
 
 /// What the identity itself holds and reaches.
@@ -107,6 +161,9 @@ fn holds(context: &Context<'_>, identity: &Identity<'_>) -> String {
     let authority = &identity.authority;
     let grants: Vec<String> = authority.decisive.iter().map(|grant| grant.short(graph)).collect();
     let domain = authority.decisive.iter().find_map(|grant| grant.sensitive);
+    if let (Tier::P4, Some(domain)) = (authority.tier, domain) {
+        return format!("It holds {}, and so can reach {}", grants.join(" and "), domain.as_str());
+    }
     let reach = domain.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
     let through = authority.composed().map(|_| " by adding a credential to another application").unwrap_or_default();
     let owns = authority.composed().and_then(|composition| composed::owns(graph, composition));
@@ -268,9 +325,9 @@ fn unproven(identity: &Identity<'_>) -> Option<Narrowed> {
 
 /// Collections behind the proofs, and those that the rule needs as far as the instance reports on them at all: waiting
 /// for one that no connector collects would keep a finding open for ever.
-fn dependencies(context: &Context<'_>, identity: &Identity<'_>, proofs: &[Proof], meta: &Meta) -> BTreeSet<Dependency> {
+fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Meta) -> BTreeSet<Dependency> {
     let mut all: BTreeSet<Dependency> = proofs.iter().filter_map(|proof| proof.dependency.clone()).collect();
-    if let Some(at) = identity.node.asserted_by.first().copied() {
+    if let Some(at) = node.asserted_by.first().copied() {
         let uid = context.graph.instances().get(at).map(|instance| instance.header.instance_uid.as_str());
         for name in meta.requires {
             if let (Some(uid), Some(_)) = (uid, context.graph.coverage(at, name).next()) {

@@ -13,9 +13,10 @@ use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
 use crate::derive::{Composition, Routes, Through};
+use crate::sensitive::Sensitive;
 use crate::severity::Tier;
 use crate::text::display_name;
-use crate::tiers::{self, Known, SensitiveDomain};
+use crate::tiers::{self, Known};
 
 /// One proven grant.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Grant<'g> {
     /// Role or permission, for people.
     pub(crate) role: String,
     pub(crate) tier: Tier,
-    pub(crate) sensitive: Option<SensitiveDomain>,
+    pub(crate) sensitive: Option<Sensitive>,
     /// Directory role, and not over the whole tenant.
     pub(crate) bounded: bool,
     /// Lets its holder add a credential to any application of the tenant.
@@ -317,6 +318,19 @@ fn grant<'g>(members: &[&'g Edge], edge: &'g Edge, known: &Known, (tier, bounded
         sensitive: known.sensitive,
         bounded,
         adds_credentials: known.adds_credentials,
+    }
+}
+
+/// A grant of an unknown role on what the customer declared to be sensitive: what the role allows is not weighed.
+pub(crate) fn unweighed(edge: &Edge, role: String, sensitive: Sensitive) -> Grant<'_> {
+    Grant {
+        edge,
+        members: Vec::new(),
+        role,
+        tier: Tier::P4,
+        sensitive: Some(sensitive),
+        bounded: false,
+        adds_credentials: false,
     }
 }
 

@@ -6,6 +6,9 @@ use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Source, Value, attr};
 use crate::finding::{Dependency, Evidence, EvidenceClass, EvidenceSource};
 use crate::text::{date, display_name};
 
+/// The vendor's field that tells who added a credential.
+pub(crate) const ADDED_BY: &str = "initiatedBy";
+
 /// A piece of evidence and the collection that it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Proof {
@@ -98,6 +101,7 @@ fn shown(value: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Text(text) => text.parse().map_or_else(|_| display_name(text), date),
+        Value::List(texts) if texts.is_empty() => "none".to_owned(),
         Value::List(texts) => display_name(&texts.join(", ")),
     }
 }
@@ -124,6 +128,7 @@ fn vendor_field(key: &str) -> &str {
         attr::THUMBPRINT => "customKeyIdentifier",
         attr::SPONSOR_COUNT => "sponsors",
         attr::MATCHING_EXPRESSION => "claimsMatchingExpression",
+        attr::CREDENTIAL_POLICY | attr::CUSTOM_CREDENTIAL_POLICIES => "restrictions",
         other => other,
     }
 }
@@ -139,6 +144,7 @@ fn edge_field(graph: &Graph, edge: &Edge) -> &'static str {
         EdgeKind::AuthenticatesAs => "subject",
         EdgeKind::Instantiates => "appId",
         EdgeKind::HoldsCredential => "keyId",
+        EdgeKind::CreatedBy => ADDED_BY,
         _ => "id",
     }
 }

@@ -118,7 +118,8 @@ pub(crate) const fn collection(kind: NodeKind) -> &'static str {
     }
 }
 
-fn state(graph: &Graph, owner: NodeIx, follow: bool) -> OwnerState {
+/// Whether a party is still there; `follow` looks through a service principal at who owns it.
+pub(crate) fn state(graph: &Graph, owner: NodeIx, follow: bool) -> OwnerState {
     let node = graph.node(owner);
     if node.fact(attr::DELETED_AT).is_some() {
         return OwnerState::Deleted;

@@ -8,9 +8,11 @@ use sv0_graph::{Graph, NodeIx, Tri};
 
 use crate::authority::{self, Authority, Surroundings};
 use crate::derive::Through;
+use crate::environment::Environment;
 use crate::evidence::Proof;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::Identity;
+use crate::sensitive::{Containers, DataDomain};
 use crate::severity::{Exposure, Tier};
 use crate::shared::SharedKeys;
 
@@ -36,6 +38,12 @@ pub struct RuleConfig {
     pub expiry_warn_days: u32,
     /// Days in which nothing is said of a new identity or credential that nobody has used yet.
     pub never_used_grace_days: u32,
+    /// Automations of one identity from which sharing it is told.
+    pub shared_by_min: u32,
+    /// The environments that the customer declared, by name.
+    pub environments: BTreeMap<String, Environment>,
+    /// What the customer declared to hold sensitive data, by domain.
+    pub sensitive_domains: BTreeMap<DataDomain, Containers>,
     /// What identities are for, by node identity, by the customer's word.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub declared_purposes: BTreeMap<String, Purpose>,
@@ -48,7 +56,7 @@ pub struct Purpose {
     /// Ids of systems: a tenant's, or an API's application or object id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub systems: Option<BTreeSet<String>>,
-    /// Words of [`crate::tiers::SensitiveDomain`].
+    /// Words of [`crate::Sensitive`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domains: Option<BTreeSet<String>>,
 }
@@ -66,6 +74,9 @@ impl Default for RuleConfig {
             expiry_warn_days: 30,
             never_used_grace_days: 30,
             declared_purposes: BTreeMap::new(),
+            shared_by_min: 3,
+            environments: BTreeMap::new(),
+            sensitive_domains: BTreeMap::new(),
         }
     }
 }

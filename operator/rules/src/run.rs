@@ -18,8 +18,10 @@ use crate::finding::RuleFinding;
 use crate::identity::{self, Identity};
 use crate::instants;
 use crate::rule::{Context, Draft, Meta, Reach, RuleConfig};
-use crate::rules::RULES;
+use crate::rules::{RULES, SUMMARIES};
+use crate::sensitive;
 use crate::severity::Tier;
+use crate::summary;
 use crate::tiers;
 
 /// Facts that a rule found and that are no Finding: nothing runs, or nothing strong or sensitive is reached.
@@ -84,6 +86,9 @@ pub fn run_since(
         }
     });
     output.findings.sort_by(|a, b| a.name.cmp(&b.name));
+    let summaries = summary::run(&context, &output.findings);
+    output.findings.extend(summaries);
+    output.findings.sort_by(|a, b| a.name.cmp(&b.name));
     output
 }
 
@@ -122,8 +127,9 @@ impl RuleOutput {
 fn evaluate(context: &Context<'_>, comparisons: &Comparisons<'_>, part: &[NodeIx]) -> RuleOutput {
     let mut output = RuleOutput::default();
     for ix in part {
-        let identity =
+        let mut identity =
             identity::resolve(context.graph, *ix, &context.config.trusted_tenants, context.as_of, &context.around);
+        sensitive::declare(context, *ix, &mut identity.authority);
         output.next_transition = earlier(output.next_transition, transition(context, &identity));
         for rule in RULES {
             if let Some(draft) = (rule.check)(context, &identity) {
@@ -167,6 +173,7 @@ fn grants_end(context: &Context<'_>, identity: &Identity<'_>) -> Option<Timestam
 pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
     let mut all: Vec<&Meta> = RULES.iter().map(|rule| &rule.meta).collect();
     all.extend(DRIFT_RULES.iter().map(|rule| &rule.meta));
+    all.extend(SUMMARIES.iter().map(|summary| &summary.meta));
     all.sort_by_key(|meta| meta.id);
     all.into_iter()
 }

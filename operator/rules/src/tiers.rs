@@ -4,14 +4,16 @@
 //! An id that is not listed has no proven tier: it is shown as authority of unknown weight and never raises anything.
 //! Everything is looked up by identifier, never by display name.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use sv0_graph::canonical;
 
+use crate::sensitive::{Container, DataDomain, Sensitive};
 use crate::severity::Tier;
 
 /// Names the tables for people. Set anew whenever a row changes; the digest changes by itself.
-pub const TABLE_VERSION: &str = "entra-2026.11-2";
+pub const TABLE_VERSION: &str = "entra-2026.11-3";
 
 /// `appId` of Microsoft Graph, the same in every cloud.
 pub const MICROSOFT_GRAPH: &str = "00000003-0000-0000-c000-000000000000";
@@ -20,81 +22,16 @@ pub const MICROSOFT_GRAPH: &str = "00000003-0000-0000-c000-000000000000";
 pub const DEFAULT_ACCESS: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The files, by name, in the order of names.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("entra-app-permissions.tsv", include_str!("../reference/entra-app-permissions.tsv")),
     ("entra-directory-roles.tsv", include_str!("../reference/entra-directory-roles.tsv")),
     ("microsoft-applications.tsv", include_str!("../reference/microsoft-applications.tsv")),
     ("microsoft-tenants.tsv", include_str!("../reference/microsoft-tenants.tsv")),
     ("multi-tenant-issuers.tsv", include_str!("../reference/multi-tenant-issuers.tsv")),
+    ("sensitive-containers.tsv", include_str!("../reference/sensitive-containers.tsv")),
 ];
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::parse(&FILES));
-
-/// Data that an application permission reaches in every mailbox, site or conversation of the tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SensitiveDomain {
-    /// Mailboxes.
-    Mail,
-    /// Files.
-    Files,
-    /// Sites.
-    Sites,
-    /// Calendars.
-    Calendars,
-    /// Address books.
-    Contacts,
-    /// Chats, channels and meeting transcripts.
-    Conversations,
-    /// Notebooks.
-    Notes,
-}
-
-impl SensitiveDomain {
-    /// What can be reached, to end a sentence with. Exchange can limit an application to some mailboxes, and that is not
-    /// collected.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Mail => "mailboxes (unless Exchange limits it to some)",
-            Self::Files => "the files of everybody",
-            Self::Sites => "all sites",
-            Self::Calendars => "calendars (unless Exchange limits it to some)",
-            Self::Contacts => "address books (unless Exchange limits it to some)",
-            Self::Conversations => "the conversations of everybody",
-            Self::Notes => "the notebooks of everybody",
-        }
-    }
-
-    /// Whether Exchange can limit an application to some mailboxes of it.
-    pub const fn limited_by_exchange(self) -> bool {
-        matches!(self, Self::Mail | Self::Calendars | Self::Contacts)
-    }
-
-    /// The word for it in tables and declarations.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Mail => "mail",
-            Self::Files => "files",
-            Self::Sites => "sites",
-            Self::Calendars => "calendars",
-            Self::Contacts => "contacts",
-            Self::Conversations => "conversations",
-            Self::Notes => "notes",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "mail" => Self::Mail,
-            "files" => Self::Files,
-            "sites" => Self::Sites,
-            "calendars" => Self::Calendars,
-            "contacts" => Self::Contacts,
-            "conversations" => Self::Conversations,
-            "notes" => Self::Notes,
-            _ => return None,
-        })
-    }
-}
 
 /// One row of a table of roles or permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +45,7 @@ pub struct Known {
     /// What it amounts to over the whole tenant.
     pub tier: Tier,
     /// Sensitive data that it reaches.
-    pub sensitive: Option<SensitiveDomain>,
+    pub sensitive: Option<Sensitive>,
     /// Whether its holder can add a credential to any application of the tenant.
     pub adds_credentials: bool,
 }
@@ -140,9 +77,14 @@ impl Tables {
     fn parse(files: &[(&str, &'static str)]) -> Self {
         let file = |name: &str| files.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| *text);
         let first = |name: &str| rows(file(name)).filter_map(|row| row.split('\t').next()).collect();
+        let containers: BTreeMap<(&str, &str), Sensitive> =
+            rows(file("sensitive-containers.tsv")).filter_map(container).collect();
         Self {
             roles: rows(file("entra-directory-roles.tsv")).filter_map(role).collect(),
-            permissions: rows(file("entra-app-permissions.tsv")).filter_map(permission).collect(),
+            permissions: rows(file("entra-app-permissions.tsv"))
+                .filter_map(permission)
+                .map(|known| Known { sensitive: containers.get(&(known.resource, known.id)).copied(), ..known })
+                .collect(),
             tenants: first("microsoft-tenants.tsv"),
             applications: first("microsoft-applications.tsv"),
             issuers: rows(file("multi-tenant-issuers.tsv")).filter_map(issuer).collect(),
@@ -161,10 +103,16 @@ fn role(row: &'static str) -> Option<Known> {
 }
 
 fn permission(row: &'static str) -> Option<Known> {
-    let [resource, id, name, tier, reach, effect] = columns(row)?;
-    let sensitive = if reach == "-" { None } else { Some(SensitiveDomain::parse(reach)?) };
+    let [resource, id, name, tier, effect] = columns(row)?;
     let adds_credentials = effect_of(effect)?;
-    Some(Known { resource, id, name, tier: tier_of(tier)?, sensitive, adds_credentials })
+    Some(Known { resource, id, name, tier: tier_of(tier)?, sensitive: None, adds_credentials })
+}
+
+/// The name stands in the row for people, and is not looked at.
+fn container(row: &'static str) -> Option<((&'static str, &'static str), Sensitive)> {
+    let [resource, id, _, container, domain] = columns(row)?;
+    let sensitive = Sensitive { container: Container::parse(container)?, domain: DataDomain::parse(domain)? };
+    Some(((resource, id), sensitive))
 }
 
 fn issuer(row: &'static str) -> Option<(&'static str, IssuerForm)> {
@@ -283,6 +231,13 @@ mod tests {
             [count(0), count(1), count(2), count(3)]
         );
         assert_eq!(TABLES.issuers.len(), count(4));
+        // Each row is of a permission that the other table has, under the same name.
+        let reaching = TABLES.permissions.iter().filter(|known| known.sensitive.is_some());
+        assert_eq!(reaching.count(), count(5));
+        for row in rows(FILES[5].1) {
+            let [resource, id, name, ..] = columns::<5>(row).unwrap();
+            assert_eq!(permission_of(resource, id).map(|known| known.name), Some(name));
+        }
         for table in [&TABLES.roles, &TABLES.permissions] {
             assert!(table.is_sorted_by(|a, b| (a.resource, a.id) < (b.resource, b.id)));
             for known in table {

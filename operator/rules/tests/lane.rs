@@ -316,7 +316,7 @@ fn texts_fit_the_resource() {
     let owner = world.person("dana", Some(true));
     world.owns_app(&owner).owners_read(1, 0);
     for finding in world.run().findings {
-        assert!(finding.why.chars().count() <= 400, "{}: {}", finding.rule.id, finding.why);
+        assert!(finding.why.chars().count() <= 480, "{}: {}", finding.rule.id, finding.why);
         assert!(finding.title.chars().count() <= 160);
         assert!(finding.evidence.len() <= 12 && finding.path.len() <= 12 && finding.narrowed.len() <= 4);
         assert!(finding.remediation.len() <= 4 && finding.standards.len() <= 8);
@@ -369,7 +369,7 @@ fn titles_fit_with_the_longest_name() {
         let graph = sv0_graph::Graph::build(vec![world.b.build(), newer.build()]).unwrap();
         for finding in sv0_rules::run(&graph, &world.config, as_of(), 1).findings {
             assert!(finding.title.chars().count() <= 160, "{}", finding.title);
-            assert!(finding.why.chars().count() <= 400, "{}", finding.why);
+            assert!(finding.why.chars().count() <= 480, "{}", finding.why);
             assert!(finding.narrowed.len() <= 4, "{:?}", finding.narrowed);
             let texts = finding.narrowed.iter().flat_map(|item| [&item.claim, &item.reason]);
             assert!(

@@ -502,7 +502,10 @@ fn the_catalogue_is_ordered_and_whole() {
             "CRED-005",
             "CRED-006",
             "CRED-010",
+            "CRED-012",
+            "CRED-013",
             "DORM-001",
+            "DORM-004",
             "DORM-006",
             "DRIFT-001",
             "DRIFT-002",
@@ -516,6 +519,8 @@ fn the_catalogue_is_ordered_and_whole() {
             "UNB-005",
             "UNB-011",
             "XSYS-003",
+            "XSYS-005",
+            "XSYS-006",
             "XSYS-008",
         ]
     );

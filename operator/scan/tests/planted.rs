@@ -26,7 +26,7 @@ use sv0_scan::Surroundings;
 use tenant::{DEMO, FULL, FULL_SECRET, SECRET, World};
 
 /// The scanner's permissions in `FULL`.
-const PERMISSIONS: [&str; 9] = [
+const PERMISSIONS: [&str; 10] = [
     "AgentIdentity.Read.All",
     "AgentIdentityBlueprint.Read.All",
     "Application.Read.All",
@@ -34,6 +34,7 @@ const PERMISSIONS: [&str; 9] = [
     "Directory.Read.All",
     "GroupMember.Read.All",
     "Organization.Read.All",
+    "Policy.Read.All",
     "RoleManagement.Read.Directory",
     "User.Read.All",
 ];
@@ -62,6 +63,17 @@ fn evaluated(request: ScanRequest, tenant: &str, kept: &Kept) -> Evaluation {
 
 /// The same, remembering what an evaluation before it left.
 fn evaluated_after(before: Option<&Evaluation>, request: ScanRequest, tenant: &str, kept: &Kept) -> Evaluation {
+    evaluated_with(EstateSpec::default(), before, request, tenant, kept)
+}
+
+/// The same, with what the customer declares.
+fn evaluated_with(
+    estate: EstateSpec,
+    before: Option<&Evaluation>,
+    request: ScanRequest,
+    tenant: &str,
+    kept: &Kept,
+) -> Evaluation {
     let manifest = digest(kept.manifest.lock().unwrap().as_ref().expect("a manifest"));
     let order = EvaluateInput {
         instance: request.instance,
@@ -74,7 +86,7 @@ fn evaluated_after(before: Option<&Evaluation>, request: ScanRequest, tenant: &s
     let used = Some(Used { digest: manifest, snapshot: kept.snapshot() });
     let config = Config {
         as_of: Timestamp::now(),
-        estate: EstateSpec::default(),
+        estate,
         waiting: Vec::new(),
         exceptions: Vec::new(),
         max_findings: 1000,
@@ -186,6 +198,46 @@ async fn a_way_to_the_tenant_is_told_whole() {
     }
 }
 
+/// Environments are the customer's declaration: with one, the planted mailer of the developers changes production, and
+/// nobody else is accused.
+#[tokio::test]
+async fn a_declared_environment_tells_what_development_reaches() {
+    let world = World::start(FULL).await;
+    let (request, _, kept) = scan(&world, FULL_SECRET, 2).await;
+    let server = world.server.estate();
+    let mailer = server.object_id("dev-mailer/sp").unwrap().to_owned();
+    let environment = |name: &str, production: bool, tenants: Vec<String>, objects: Vec<String>| sv0_api::Environment {
+        name: name.to_owned(),
+        production,
+        tenants,
+        objects,
+        ..sv0_api::Environment::default()
+    };
+    let estate = EstateSpec {
+        environments: vec![
+            environment("development", false, Vec::new(), vec![mailer.clone()]),
+            environment("production", true, vec![world.tenant.clone()], Vec::new()),
+        ],
+        ..EstateSpec::default()
+    };
+    let with = found(&evaluated_with(estate, None, request.clone(), &world.tenant, &kept));
+    let without = found(&evaluated(request, &world.tenant, &kept));
+    let more: Vec<(&Key, &Weight)> = with.iter().filter(|(key, _)| !without.contains_key(*key)).collect();
+    assert_eq!(more, [(&("XSYS-006".to_owned(), mailer), &(Severity::Medium, false))]);
+    assert_eq!(with.len(), without.len() + 1);
+}
+
+/// The look-alike of a tenant without a policy: one limit for all, and what it would have prevented is no explanation.
+#[tokio::test]
+async fn a_tenant_with_a_policy_is_not_told_to_have_none() {
+    let world = World::start(FULL).await;
+    world.mutate(serde_json::json!({"credentialPolicy": {"enabled": true, "secrets": ["passwordLifetime"]}}));
+    let (request, _, kept) = scan(&world, FULL_SECRET, 2).await;
+    let found = found(&evaluated(request, &world.tenant, &kept));
+    let rules: BTreeSet<&str> = found.keys().map(|(rule, _)| rule.as_str()).collect();
+    assert!(rules.contains("CRED-002") && !rules.contains("CRED-013"), "{rules:?}");
+}
+
 /// Taking an acceptance back mends nothing, so it resolves nothing. Thumbprints are the known exception: they came with
 /// the second revision inside collections of the first, which are complete without them.
 #[tokio::test]
@@ -238,9 +290,10 @@ async fn said(file: &str, secret: &str, revision: u32, without: &[&str]) -> Resu
     Ok(Said { report, found, names, gaps: evaluation.gaps })
 }
 
-/// Collections that `less` could not rely on and `more` could.
+/// Collections that `less` could not rely on and `more` could. That it cannot stand as a baseline follows from them.
 fn lost<'a>(more: &Said, less: &'a Said) -> Vec<&'a Gap> {
-    less.gaps.iter().filter(|gap| !more.gaps.contains(gap)).collect()
+    let of_collections = less.gaps.iter().filter(|gap| gap.state != GapState::Baseline);
+    of_collections.filter(|gap| !more.gaps.contains(gap)).collect()
 }
 
 /// What changed, one line each; a scan that sees less may only say less. Every change must rest on a collection that

@@ -60,7 +60,7 @@ async fn a_complete_scan_tells_what_the_estate_holds() {
     let (report, scene, _) = scan_with(Faults::default()).await;
     assert_eq!((report.outcome, report.reason), (Outcome::Complete, None), "{report:?}");
     assert!(report.gaps.iter().all(|gap| gap.reason == Some(Reason::CollectionNotAccepted)), "{report:?}");
-    assert_eq!((report.gaps.len(), report.pending_collection_revision), (13, Some(2)));
+    assert_eq!((report.gaps.len(), report.pending_collection_revision), (14, Some(2)));
     assert_eq!((report.complete_collections, report.token_requests, exit_code(&report)), (13, 1, 0));
     assert_eq!(report.credential_expires_at, Some("2026-06-01T00:00:00Z".parse().unwrap()));
     assert_eq!(report.permissions_missing, Vec::<String>::new());
@@ -434,7 +434,7 @@ async fn second(faults: Faults) -> (ScanReport, Scene, Arc<Microsoft>) {
 async fn the_second_revision_asks_for_more_and_only_when_it_was_accepted() {
     let (report, scene, microsoft) = second(Faults::default()).await;
     assert_eq!((report.outcome, report.reason, report.gaps.len()), (Outcome::Complete, None, 0), "{report:?}");
-    assert_eq!((report.complete_collections, report.pending_collection_revision), (26, None));
+    assert_eq!((report.complete_collections, report.pending_collection_revision), (27, None));
     assert_eq!(scene.kept.snapshot().header.collection_revision, 2);
     let asked: std::collections::BTreeSet<String> = microsoft.paths.lock().unwrap().iter().cloned().collect();
     microsoft.set(Faults::default());

@@ -42,6 +42,13 @@ impl Tenant {
         self
     }
 
+    /// The only object of an operation.
+    #[must_use]
+    pub fn the_object(mut self, operation: &str, object: Value) -> Self {
+        self.objects.insert((operation.to_owned(), None), object);
+        self
+    }
+
     /// Whether an operation gives single objects.
     pub(crate) fn is_single(&self, operation: &str) -> bool {
         self.objects.keys().any(|(id, _)| id == operation)

@@ -40,6 +40,7 @@ var permissions = [
   'AgentIdentity.Read.All'
   'AgentIdentityBlueprint.Read.All'
   'Directory.Read.All'
+  'Policy.Read.All'
 ]
 
 resource graph 'Microsoft.Graph/servicePrincipals@v1.0' existing = {

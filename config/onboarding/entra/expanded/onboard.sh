@@ -20,6 +20,7 @@ AuditLog.Read.All
 AgentIdentity.Read.All
 AgentIdentityBlueprint.Read.All
 Directory.Read.All
+Policy.Read.All
 '
 
 stop() { echo "$1" >&2; exit 1; }

@@ -14,6 +14,9 @@ use crate::spec::{
 /// Keys and ids, and what they stand for.
 type Names = HashMap<String, (Kind, String)>;
 
+/// What expectations call the tenant itself.
+const TENANT: &str = "tenant";
+
 impl Estate {
     pub(super) fn name_everything(&mut self) -> Result<(), EstateError> {
         let tenant = self.file.tenant.id.clone();
@@ -193,9 +196,12 @@ impl Estate {
         Ok(())
     }
 
-    /// `key`, `key#2` (second client secret) or `key#cert1` (first certificate), or any of the ids themselves.
+    /// `tenant`, `key`, `key#2` (second client secret) or `key#cert1` (first certificate), or any of the ids themselves.
     fn subject(&self, place: &str, text: &str) -> Result<String, EstateError> {
         let dangling = || EstateError::Dangling { place: place.to_owned(), name: text.to_owned() };
+        if text == TENANT {
+            return Ok(self.file.tenant.id.clone());
+        }
         let Some((object, part)) = text.split_once('#') else {
             return self.object_id(text).map(str::to_owned).ok_or_else(dangling);
         };

@@ -207,6 +207,14 @@ fn short<'a>(estate: &'a Estate, route: &Route, body: &[u8]) -> Result<Vec<Row<'
     Ok(match route {
         Route::Organization => vec![Row::Organization],
         Route::SubscribedSkus => super::governance::skus(estate).into_iter().map(Row::Sku).collect(),
+        Route::CredentialPolicies => estate
+            .file
+            .tenant
+            .custom_credential_policies
+            .iter()
+            .enumerate()
+            .map(|(at, one)| Row::Policy(at, one))
+            .collect(),
         Route::Owners(set, pick) => owners(estate, item(estate, *set, pick)?),
         Route::Sponsors(set, pick) => sponsors(estate, item(estate, *set, pick)?)?,
         Route::AppRoleAssignedTo(pick) => estate.assigned_to(&one_sp(estate, pick)?.id).map(Row::Grant).collect(),
@@ -276,6 +284,7 @@ fn single<'a>(estate: &'a Estate, caller: &Caller, route: &Route) -> Result<Opti
         Route::Group(id) => {
             estate.group(id).map(|group| Some(Row::Group(group))).ok_or_else(|| GraphError::not_found(id))
         }
+        Route::TenantCredentialPolicy => Ok(Some(Row::TenantPolicy(&estate.file.tenant.credential_policy))),
         _ => Ok(None),
     }
 }

@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use super::render::{long_time, time};
 use crate::estate::Estate;
-use crate::spec::{DelegatedGrant, EligibleRole, Group, RoleAssignment, ServicePlan, ServicePrincipal};
+use crate::spec::{
+    CredentialPolicy, DelegatedGrant, EligibleRole, Group, RoleAssignment, ServicePlan, ServicePrincipal,
+};
 
 /// A subscription of the tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,5 +134,41 @@ pub(super) fn delegated(grant: &DelegatedGrant) -> Value {
     json!({
         "id": grant.id, "clientId": grant.client, "consentType": consent, "principalId": grant.principal,
         "resourceId": grant.resource, "scope": grant.scopes.join(" "),
+    })
+}
+
+/// Restrictions as both kinds of policies hold them.
+fn restrictions(policy: &CredentialPolicy) -> Value {
+    let all = |kinds: &[String]| -> Vec<Value> {
+        let one = |kind: &String| {
+            let state = if policy.off.contains(kind) { "disabled" } else { "enabled" };
+            let life = kind.ends_with("Lifetime").then_some("P180D");
+            json!({
+                "restrictionType": kind, "state": state, "maxLifetime": life,
+                "restrictForAppsCreatedAfterDateTime": "2019-01-01T00:00:00Z",
+            })
+        };
+        kinds.iter().map(one).collect()
+    };
+    json!({"passwordCredentials": all(&policy.secrets), "keyCredentials": all(&policy.certificates)})
+}
+
+pub(super) fn tenant_policy(policy: &CredentialPolicy) -> Value {
+    let none = json!({"passwordCredentials": [], "keyCredentials": []});
+    json!({
+        "id": "00000000-0000-0000-0000-000000000000", "displayName": "Tenant policy of credentials",
+        "description": "Simulated.", "isEnabled": policy.enabled, "applicationRestrictions": restrictions(policy),
+        "servicePrincipalRestrictions": none,
+    })
+}
+
+pub(super) fn policy_id(at: usize) -> String {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("credential-policy/{at}").as_bytes()).to_string()
+}
+
+pub(super) fn policy(at: usize, policy: &CredentialPolicy) -> Value {
+    json!({
+        "id": policy_id(at), "displayName": format!("Policy {at} of credentials"), "description": "Simulated.",
+        "isEnabled": policy.enabled, "restrictions": restrictions(policy),
     })
 }

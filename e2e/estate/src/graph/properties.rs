@@ -208,6 +208,9 @@ pub(super) const CREDENTIAL_ACTIVITY: &[&str] = &[
     "servicePrincipalObjectId",
     "signInActivity",
 ];
+pub(super) const TENANT_POLICY: &[&str] =
+    &["id", "displayName", "description", "isEnabled", "applicationRestrictions", "servicePrincipalRestrictions"];
+pub(super) const POLICY: &[&str] = &["id", "displayName", "description", "isEnabled", "restrictions"];
 pub(super) const AUDIT: &[&str] = &[
     "id",
     "activityDateTime",

@@ -17,8 +17,8 @@ use crate::certificate::Certificate;
 use crate::estate::{Audit, Estate, Kind, Owner, Used};
 use crate::issuers::KUBERNETES;
 use crate::spec::{
-    AppRole, AppRoleAssignment, Application, DelegatedGrant, EligibleRole, FederatedCredential, Group, KeyCredential,
-    Lock, PasswordCredential, RoleAssignment, RoleDefinition, ServicePrincipal, User,
+    AppRole, AppRoleAssignment, Application, CredentialPolicy, DelegatedGrant, EligibleRole, FederatedCredential,
+    Group, KeyCredential, Lock, PasswordCredential, RoleAssignment, RoleDefinition, ServicePrincipal, User,
 };
 
 /// What every rendering needs to know.
@@ -56,6 +56,9 @@ pub(crate) enum Row<'a> {
     Principal(&'a ServicePrincipal),
     CredentialUse(Used),
     Audit(&'a Audit),
+    TenantPolicy(&'a CredentialPolicy),
+    /// One of those for single applications, with its place.
+    Policy(usize, &'a CredentialPolicy),
 }
 
 impl Row<'_> {
@@ -65,6 +68,8 @@ impl Row<'_> {
             Self::CredentialUse(used) => return Cow::Owned(activity::credential_id(estate, *used).to_owned()),
             Self::Sku(sku) => return Cow::Owned(governance::sku_row_id(estate, *sku)),
             Self::Principal(sp) => return Cow::Owned(activity::principal_id(sp)),
+            Self::TenantPolicy(_) => "00000000-0000-0000-0000-000000000000",
+            Self::Policy(at, _) => return Cow::Owned(governance::policy_id(*at)),
             Self::App(app) => &app.id,
             Self::Sp(sp) | Self::Agent(sp) | Self::Owner(Owner::ServicePrincipal(sp)) => &sp.id,
             Self::User(user) | Self::Owner(Owner::User(user)) => &user.id,
@@ -100,6 +105,8 @@ impl Row<'_> {
             Self::Principal(_) => "servicePrincipalSignInActivity",
             Self::CredentialUse(_) => "appCredentialSignInActivity",
             Self::Audit(_) => "directoryAudit",
+            Self::TenantPolicy(_) => "tenantAppManagementPolicy",
+            Self::Policy(..) => "appManagementPolicy",
         }
     }
 
@@ -122,6 +129,7 @@ impl Row<'_> {
         match self {
             Self::App(_) => "applications".to_owned(),
             Self::Sp(_) => "servicePrincipals".to_owned(),
+            Self::TenantPolicy(_) => "policies/defaultAppManagementPolicy".to_owned(),
             _ => format!("{}s", self.type_name()),
         }
     }
@@ -146,6 +154,8 @@ impl Row<'_> {
             Self::Principal(_) => properties::PRINCIPAL_ACTIVITY,
             Self::CredentialUse(_) => properties::CREDENTIAL_ACTIVITY,
             Self::Audit(_) => properties::AUDIT,
+            Self::TenantPolicy(_) => properties::TENANT_POLICY,
+            Self::Policy(..) => properties::POLICY,
         }
     }
 
@@ -219,6 +229,8 @@ impl Row<'_> {
             Self::Principal(sp) => activity::principal(estate, sp),
             Self::CredentialUse(used) => activity::credential(estate, *used),
             Self::Audit(audit) => activity::audit(estate, audit),
+            Self::TenantPolicy(policy) => governance::tenant_policy(policy),
+            Self::Policy(at, policy) => governance::policy(*at, policy),
         };
         match value {
             Value::Object(map) => map,

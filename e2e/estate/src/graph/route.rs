@@ -62,6 +62,7 @@ const AGENTS: &[&str] = &["AgentIdentity.Read.All"];
 const BLUEPRINTS: &[&str] = &["AgentIdentityBlueprint.Read.All"];
 /// Which of the two opens a blueprint's sponsors is not documented: both do.
 const BLUEPRINT_SPONSORS: &[&str] = &["AgentIdentity.Read.All", "AgentIdentityBlueprint.Read.All"];
+const POLICIES: &[&str] = &["Policy.Read.All", "Policy.ReadWrite.ApplicationConfiguration"];
 const LOGS: &[&str] = &["AuditLog.Read.All"];
 
 /// A version of Graph.
@@ -149,6 +150,8 @@ pub(crate) enum Route {
     PrincipalActivity,
     CredentialActivity,
     DirectoryAudits,
+    TenantCredentialPolicy,
+    CredentialPolicies,
     Deleted(Set),
     DeletedItem(String),
     GetByIds,
@@ -198,6 +201,8 @@ impl Route {
                 "roleAssignmentScheduleInstances" => Some(Self::RoleSchedule),
                 _ => None,
             },
+            ["policies", "defaultAppManagementPolicy"] => Some(Self::TenantCredentialPolicy),
+            ["policies", "appManagementPolicies"] => Some(Self::CredentialPolicies),
             ["groups", id] => Some(Self::Group((*id).to_owned())),
             ["groups", id, "transitiveMembers", "microsoft.graph.servicePrincipal"] => {
                 Some(Self::GroupPrincipals((*id).to_owned()))
@@ -262,6 +267,8 @@ impl Route {
             Self::PrincipalActivity => "reports/servicePrincipalSignInActivities",
             Self::CredentialActivity => "reports/appCredentialSignInActivities",
             Self::DirectoryAudits => "auditLogs/directoryAudits",
+            Self::TenantCredentialPolicy => "policies/defaultAppManagementPolicy",
+            Self::CredentialPolicies => "policies/appManagementPolicies",
             Self::Deleted(set) => return format!("directory/deletedItems/{}", set.kind()),
             Self::DeletedItem(_) => "directory/deletedItems/item",
             Self::GetByIds => "directoryObjects/getByIds",
@@ -291,6 +298,7 @@ impl Route {
             Self::Blueprints => BLUEPRINTS,
             Self::Sponsors(..) => BLUEPRINT_SPONSORS,
             Self::PrincipalActivity | Self::CredentialActivity | Self::DirectoryAudits => LOGS,
+            Self::TenantCredentialPolicy | Self::CredentialPolicies => POLICIES,
             // Which one is needed depends on what the item is; that is checked when it is found.
             Self::DeletedItem(_) | Self::Batch(_) => &[],
             _ => APPLICATIONS,
@@ -337,7 +345,9 @@ impl Route {
     }
 
     pub(crate) fn is_list(&self) -> bool {
-        !matches!(self, Self::Item(..) | Self::DeletedItem(_) | Self::Batch(_) | Self::SubscribedSkus | Self::Group(_))
+        let single =
+            matches!(self, Self::Item(..) | Self::DeletedItem(_) | Self::Group(_) | Self::TenantCredentialPolicy);
+        !single && !matches!(self, Self::Batch(_) | Self::SubscribedSkus)
     }
 
     /// Largest `$top`.

@@ -17,6 +17,20 @@ pub enum ServicePlan {
     WorkloadIdentities,
 }
 
+/// A policy for credentials of applications.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct CredentialPolicy {
+    /// Whether it holds at all.
+    pub enabled: bool,
+    /// What it restricts of secrets, by the vendor's words, such as `passwordLifetime`.
+    pub secrets: Vec<String>,
+    /// What it restricts of certificates, such as `asymmetricKeyLifetime`.
+    pub certificates: Vec<String>,
+    /// Those of them that are switched off.
+    pub off: Vec<String>,
+}
+
 /// A security group. Groups are shown only when somebody asks for one by id.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -9,6 +9,7 @@ pub(crate) mod identities;
 pub(crate) mod own;
 pub(crate) mod pairs;
 pub(crate) mod people;
+pub(crate) mod policies;
 pub(crate) mod relations;
 
 use sv0_connector::{Cause, Engine, Param, Prepared, RowSink, SinkError, Tally};

@@ -25,7 +25,7 @@ use crate::collect::authority::{self, Others, Roles};
 use crate::collect::identities::{self, Applications, Principals};
 use crate::collect::pairs::Pairs;
 use crate::collect::relations::{self, Relation};
-use crate::collect::{Walk, groups, own, people};
+use crate::collect::{Walk, groups, own, people, policies};
 use crate::map::{Hold, Mapper};
 
 /// The manifest as it is compiled in.
@@ -78,14 +78,16 @@ struct Account {
     principal_activity: Tally,
     credential_activity: Tally,
     directory_audits: Tally,
+    policies: Tally,
 }
 
 impl Account {
-    fn by_collection(&self) -> [(&'static str, &Tally); 26] {
+    fn by_collection(&self) -> [(&'static str, &Tally); 27] {
         [
             ("agentIdentities", &self.agent_identities),
             ("agentIdentityBlueprints", &self.agent_blueprints),
             ("agentIdentitySponsors", &self.agent_sponsors),
+            ("appManagementPolicies", &self.policies),
             ("appRoleAssignments", &self.app_role_assignments),
             ("applicationOwners", &self.application_owners),
             ("applications", &self.applications),
@@ -189,13 +191,14 @@ struct Learnt {
 impl Learnt {
     /// Asks what exists.
     async fn read(walk: &Walk<'_>, account: &mut Account, started_at: Timestamp) -> (Self, own::Held) {
-        let (mut applications, mut principals, templates, ends, held, ()) = futures::join!(
+        let (mut applications, mut principals, templates, ends, held, (), ()) = futures::join!(
             identities::applications(walk, &mut account.applications, started_at),
             identities::service_principals(walk, &mut account.service_principals),
             authority::role_definitions(walk, &mut account.role_definitions),
             authority::activations(walk, &mut account.role_activations),
             own::held(walk, &mut account.self_check),
             identities::service_plans(walk, &mut account.service_plans),
+            policies::of_credentials(walk, &mut account.policies),
         );
         identities::instantiations(walk, &applications, &principals, &mut account.service_principals);
         let (identities, blueprints) = (&mut account.agent_identities, &mut account.agent_blueprints);

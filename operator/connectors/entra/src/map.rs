@@ -15,6 +15,7 @@ pub(crate) mod activity;
 pub(crate) mod agents;
 pub(crate) mod credentials;
 pub(crate) mod grants;
+pub(crate) mod policies;
 
 /// Longest issuer, subject or audience that is kept, in bytes.
 const MAX_EXACT: usize = 2048;

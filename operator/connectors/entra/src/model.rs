@@ -471,3 +471,43 @@ pub(crate) struct ModifiedProperty {
     #[serde(default)]
     pub(crate) new_value: Option<String>,
 }
+
+/// The tenant's own policy for credentials of applications.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TenantAppManagementPolicy {
+    pub(crate) is_enabled: bool,
+    #[serde(default)]
+    pub(crate) application_restrictions: Option<Restrictions>,
+    #[serde(default)]
+    pub(crate) service_principal_restrictions: Option<Restrictions>,
+}
+
+/// A policy for credentials of single applications.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AppManagementPolicy {
+    pub(crate) id: String,
+    pub(crate) is_enabled: bool,
+    #[serde(default)]
+    pub(crate) restrictions: Option<Restrictions>,
+}
+
+/// What a policy restricts.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Restrictions {
+    #[serde(default)]
+    pub(crate) password_credentials: Option<Vec<Restriction>>,
+    #[serde(default)]
+    pub(crate) key_credentials: Option<Vec<Restriction>>,
+}
+
+/// One restriction.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Restriction {
+    pub(crate) restriction_type: String,
+    #[serde(default)]
+    pub(crate) state: Option<String>,
+}

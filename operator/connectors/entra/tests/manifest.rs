@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use sv0_connector::Manifest;
 use sv0_connector_entra::MANIFEST;
 
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 18] = [
     include_str!("../src/lib.rs"),
     include_str!("../src/client.rs"),
     include_str!("../src/map.rs"),
@@ -15,6 +15,7 @@ const SOURCES: [&str; 16] = [
     include_str!("../src/map/agents.rs"),
     include_str!("../src/map/credentials.rs"),
     include_str!("../src/map/grants.rs"),
+    include_str!("../src/map/policies.rs"),
     include_str!("../src/collect/activity.rs"),
     include_str!("../src/collect/agents.rs"),
     include_str!("../src/collect/authority.rs"),
@@ -23,6 +24,7 @@ const SOURCES: [&str; 16] = [
     include_str!("../src/collect/own.rs"),
     include_str!("../src/collect/pairs.rs"),
     include_str!("../src/collect/people.rs"),
+    include_str!("../src/collect/policies.rs"),
     include_str!("../src/collect/relations.rs"),
 ];
 const MODEL: &str = include_str!("../src/model.rs");
@@ -108,7 +110,7 @@ fn what_is_new_is_asked_at_the_new_revision_only() {
         let listed = manifest.operations.iter().filter(|op| op.revision == revision);
         listed.filter_map(|op| op.collection.as_deref()).collect()
     };
-    assert_eq!((at(1).len(), at(2).len()), (13, 13));
+    assert_eq!((at(1).len(), at(2).len()), (13, 14));
     assert!(at(1).is_disjoint(&at(2)));
     for operation in manifest.operations.iter().filter(|op| op.version.is_some()) {
         assert_eq!((operation.version.as_deref(), operation.revision), (Some("beta"), 2), "{}", operation.id);
@@ -118,5 +120,5 @@ fn what_is_new_is_asked_at_the_new_revision_only() {
     }
     let add_ons: Vec<&str> =
         manifest.permissions.iter().filter(|p| p.add_on.is_some()).map(|p| p.id.as_str()).collect();
-    assert_eq!(add_ons, ["Directory.Read.All"]);
+    assert_eq!(add_ons, ["Directory.Read.All", "Policy.Read.All"]);
 }

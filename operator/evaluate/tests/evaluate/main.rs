@@ -2,6 +2,7 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod aged;
 mod apply;
 mod cluster;
 mod common;

@@ -7,7 +7,10 @@ mod cred_004;
 mod cred_005;
 mod cred_006;
 mod cred_010;
+mod cred_012;
+mod cred_013;
 mod dorm_001;
+mod dorm_004;
 mod dorm_006;
 mod drift_007;
 mod orph_001;
@@ -17,12 +20,15 @@ mod unb_001;
 mod unb_005;
 mod unb_011;
 mod xsys_003;
+mod xsys_005;
+mod xsys_006;
 mod xsys_008;
 
 use jiff::Timestamp;
 
 use crate::identity::Credential;
 use crate::rule::{Context, Rule};
+use crate::summary::Summary;
 
 /// Every rule, in the order of ids.
 pub const RULES: &[Rule] = &[
@@ -33,7 +39,9 @@ pub const RULES: &[Rule] = &[
     cred_005::RULE,
     cred_006::RULE,
     cred_010::RULE,
+    cred_012::RULE,
     dorm_001::RULE,
+    dorm_004::RULE,
     dorm_006::RULE,
     drift_007::RULE,
     orph_001::RULE,
@@ -43,11 +51,16 @@ pub const RULES: &[Rule] = &[
     unb_005::RULE,
     unb_011::RULE,
     xsys_003::RULE,
+    xsys_005::RULE,
+    xsys_006::RULE,
     xsys_008::RULE,
 ];
 
 /// Rules whose full claim rests on something that no connector reads yet: they make their narrower claim only.
-pub const NARROWER_ONLY: &[&str] = &[dorm_006::RULE.meta.id];
+pub const NARROWER_ONLY: &[&str] = &[dorm_006::RULE.meta.id, xsys_005::RULE.meta.id];
+
+/// Every rule about a tenant as a whole, in the order of ids.
+pub const SUMMARIES: &[Summary] = &[cred_013::SUMMARY];
 
 /// From when a credential's age counts.
 pub(crate) fn begin(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {

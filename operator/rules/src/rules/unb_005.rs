@@ -9,8 +9,8 @@ use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
+use crate::sensitive::Sensitive;
 use crate::severity::Exposure;
-use crate::tiers::SensitiveDomain;
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
@@ -39,8 +39,9 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     if identity.home == Home::Microsoft {
         return None;
     }
-    let limited = |grant: &Grant<'_>| grant.sensitive.is_some_and(SensitiveDomain::limited_by_exchange);
-    let all = || identity.authority.proven.iter().filter(|grant| grant.sensitive.is_some());
+    let limited = |grant: &Grant<'_>| grant.sensitive.is_some_and(Sensitive::limited_by_exchange);
+    let personal = |grant: &&Grant<'_>| grant.sensitive.is_some_and(Sensitive::is_everybodys);
+    let all = || identity.authority.proven.iter().filter(personal);
     let wide: Vec<&Grant<'_>> = all().filter(|grant| !limited(grant)).collect();
     let (claim, told) = if wide.is_empty() { (Claim::Narrower, all().collect()) } else { (Claim::Full, wide) };
     let first: &&Grant<'_> = told.first()?;

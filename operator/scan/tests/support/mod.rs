@@ -127,6 +127,7 @@ impl Microsoft {
             return (400, json!({"error": {"code": "BadRequest", "message": CANARY}}), None);
         }
         let single = path.strip_prefix("/servicePrincipals(appId='").is_some()
+            || path == "/policies/defaultAppManagementPolicy"
             || path.starts_with("/directory/")
             || (path.starts_with("/groups/") && !path.contains("/transitiveMembers/"));
         if single {
@@ -436,6 +437,7 @@ fn second_revision() -> BTreeMap<String, Vec<Value>> {
             json!({"id": "s-1", "roleAssignmentOriginId": "r-1", "endDateTime": "2026-01-01T08:00:00Z", "principalId": id('b', 1)}),
             json!({"id": "s-2", "roleAssignmentOriginId": "r-2", "endDateTime": null}),
         ]),
+        ("/policies/defaultAppManagementPolicy".to_owned(), vec![json!({"isEnabled": false, "displayName": NEVER})]),
         ("/oauth2PermissionGrants".to_owned(), vec![
             json!({"id": "g-1", "clientId": id('b', 1), "consentType": "AllPrincipals", "principalId": null,
                 "resourceId": id('b', 5), "scope": "User.Read Group.ReadWrite.All"}),
