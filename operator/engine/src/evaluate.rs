@@ -7,22 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_graph::{Graph, Snapshot, TooManyRows};
 
 use crate::gaps::{Gap, gaps};
 use crate::history::{InstanceMemory, View, observe};
 use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance};
-use crate::load::Input;
+use crate::load::{Input, MAX_SNAPSHOT_BYTES};
 use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
-use crate::pack::{PackError, write_pack};
+use crate::pack::{Conclusion, PackError, write_pack};
 use crate::{convert, fire};
 
 /// Evaluations happen at least this often.
 const BACKSTOP: SignedDuration = SignedDuration::from_hours(24);
 
-/// Everything besides snapshots and ledger that decides the result.
-#[derive(Clone, Debug)]
+/// Everything besides snapshots and ledger that decides the result. The evidence pack holds it as it stands here, so
+/// that a replay has it; a field that is added needs a default for packs that do not have it yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// The instant that stands for "now"; fractions of a second are cut off.
     pub as_of: Timestamp,
@@ -32,10 +35,37 @@ pub struct Config {
     pub waiting: Vec<String>,
     /// Most Findings kept as resources.
     pub max_findings: usize,
-    /// Digest of the previous ledger, for the pack's header.
+    /// Most uncompressed bytes of one snapshot; a larger one was set aside.
+    #[serde(default = "max_snapshot_bytes")]
+    pub max_snapshot_bytes: u64,
+    /// Digest of the previous ledger, by which whoever computes this again finds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
+    /// The store no longer had that ledger, and the evaluation started afresh.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub history_lost: bool,
     /// Threads for the rules; never changes the result.
+    #[serde(skip, default = "one")]
     pub threads: usize,
+}
+
+const fn max_snapshot_bytes() -> u64 {
+    MAX_SNAPSHOT_BYTES
+}
+
+const fn one() -> usize {
+    1
+}
+
+impl Config {
+    /// The one form of equal configurations: whole seconds, lists as the sets that they are.
+    fn normal(&self) -> Self {
+        let mut config = self.clone();
+        config.as_of = whole_seconds(config.as_of);
+        config.waiting.sort_unstable();
+        config.waiting.dedup();
+        config
+    }
 }
 
 /// What an evaluation concludes.
@@ -73,6 +103,10 @@ pub struct InputNote {
     pub instance: String,
     /// Its UID.
     pub instance_uid: String,
+    /// `entra`, ...
+    pub system: String,
+    /// The tenant in the instance's spec.
+    pub tenant: String,
     /// The ordered snapshot.
     pub snapshot_id: String,
     /// Its digest.
@@ -128,7 +162,7 @@ pub enum EngineError {
 /// Evaluates an estate.
 pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Result<Evaluation, EngineError> {
     inputs.sort_by(|a, b| a.order.instance_uid.cmp(&b.order.instance_uid));
-    let config = &Config { as_of: whole_seconds(config.as_of), ..config.clone() };
+    let config = &config.normal();
     let views = observe_all(&inputs, &previous);
     let notes: Vec<InputNote> = inputs.iter().map(note).collect();
     let live = live(&inputs, config);
@@ -151,7 +185,8 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let next_transition = next_transition(config.as_of, fired.next_transition, &merged);
     let instances = next_instances(views, remembered, &live, &notes);
     let ledger = next_ledger(&merged, &instances).write()?;
-    let pack = write_pack(config, &notes, &gaps, &merged, (&kept, &ledger.1))?;
+    let conclusion = Conclusion { kept: &kept, next_ledger: &ledger.1, next_transition };
+    let pack = write_pack(config, &notes, &gaps, &merged, conclusion)?;
     let findings = merged
         .held
         .into_iter()
@@ -187,6 +222,8 @@ fn note(input: &Input) -> InputNote {
     InputNote {
         instance: input.order.instance.clone(),
         instance_uid: input.order.instance_uid.clone(),
+        system: input.order.system.clone(),
+        tenant: input.order.tenant.clone(),
         snapshot_id: input.order.snapshot_id.clone(),
         snapshot_digest: input.order.snapshot_digest.clone(),
         quarantined: input.quarantined.map(crate::load::Quarantine::as_str),

@@ -6,12 +6,16 @@
 //! the operator's Job does, and so does a replay on any other machine. [`load`] alone is asynchronous: it asks for
 //! bytes through a trait, wherever they are kept.
 
+pub mod bundle;
 pub mod convert;
 pub mod evaluate;
 pub mod fire;
 pub mod gaps;
+pub mod gather;
 pub mod history;
 pub mod ledger;
 pub mod load;
 pub mod merge;
 pub mod pack;
+pub mod pack_reader;
+pub mod replay;

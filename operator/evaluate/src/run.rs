@@ -9,7 +9,7 @@ use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
 use sv0_engine::convert;
 use sv0_engine::evaluate::{Config, Evaluation, evaluate};
 use sv0_engine::ledger::{Ledger, LedgerError};
-use sv0_engine::load::{FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_within};
+use sv0_engine::load::{Deposit, FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_within};
 use sv0_protocol::EvaluateRequest;
 
 use crate::apply::{Pace, Written, apply};
@@ -18,7 +18,7 @@ use crate::sink::{Desired, EstateSink, FindingSink, SinkError};
 use crate::status::{self, Ordered};
 
 /// Carries out `order`. On failure the Estate's condition says so, when the API server lets it.
-pub async fn run<V: Vault, C: FindingSink + EstateSink>(
+pub async fn run<V: Deposit, C: FindingSink + EstateSink>(
     order: &EvaluateRequest,
     vault: &V,
     cluster: &C,
@@ -34,19 +34,19 @@ pub async fn run<V: Vault, C: FindingSink + EstateSink>(
     result
 }
 
-async fn attempt<V: Vault, C: FindingSink + EstateSink>(
+async fn attempt<V: Deposit, C: FindingSink + EstateSink>(
     order: &EvaluateRequest,
     vault: &V,
     cluster: &C,
     pace: &Pace,
     threads: usize,
 ) -> Result<EvaluateReport, RunError> {
-    let config = config(order, threads)?;
+    let mut config = config(order, threads)?;
     let previous = read_ledger(vault, order.ledger.as_deref()).await?;
     let history_lost = previous.is_none();
+    config.history_lost = history_lost;
     let previous = previous.unwrap_or_default();
-    let most = order.max_snapshot_bytes.unwrap_or(MAX_SNAPSHOT_BYTES);
-    let inputs = load_within(vault, &order.inputs, &previous.evaluated(), most).await?;
+    let inputs = load_within(vault, &order.inputs, &previous.evaluated(), config.max_snapshot_bytes).await?;
     if history_lost && !everything_readable(order, &inputs) {
         return Err(RunError::HistoryLost);
     }
@@ -83,7 +83,9 @@ fn config(order: &EvaluateRequest, threads: usize) -> Result<Config, RunError> {
         estate,
         waiting: order.waiting.clone(),
         max_findings: usize::try_from(order.max_findings).unwrap_or(usize::MAX),
+        max_snapshot_bytes: order.max_snapshot_bytes.unwrap_or(MAX_SNAPSHOT_BYTES),
         ledger: order.ledger.clone(),
+        history_lost: false,
         threads,
     })
 }

@@ -11,6 +11,8 @@ mod large;
 mod life;
 mod load;
 mod order;
+mod pack;
+mod replay;
 mod rule_pack;
 mod whole;
 mod world;

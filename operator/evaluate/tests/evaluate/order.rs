@@ -19,7 +19,7 @@ use crate::common::day;
 use crate::estate::{SCAN_1, SCAN_2, remove, scan};
 use crate::world::Memory;
 
-fn order(inputs: Vec<EvaluateInput>, as_of: Timestamp, status: &EstateStatus) -> EvaluateRequest {
+pub(crate) fn order(inputs: Vec<EvaluateInput>, as_of: Timestamp, status: &EstateStatus) -> EvaluateRequest {
     EvaluateRequest {
         namespace: "team-a".into(),
         as_of,
