@@ -1,5 +1,5 @@
-//! `kubectl sv0`: what people do at their own machine to connect a source system, to prove a consent, and to take
-//! access away again.
+//! `kubectl sv0`: what people do at their own machine to connect a source system, to prove a consent, to take access
+//! away again, and to prove what an evaluation concluded.
 //!
 //! Takes flags and what the user's own kubectl can read; gives files, addresses and verdicts. May not: hold or send the
 //! user's Kubernetes credentials (they stay inside kubectl), change anything in a source system, or write over a file
@@ -8,11 +8,17 @@
 pub mod clouds;
 pub mod consent;
 pub mod document;
+pub mod exit;
 pub mod files;
+pub mod forward;
 pub mod generated;
 pub mod http;
 pub mod kubectl;
 pub mod manifest;
 pub mod offboard;
 pub mod onboard;
+pub mod pack;
+pub mod replay;
+pub mod store;
 pub mod values;
+pub mod verify;

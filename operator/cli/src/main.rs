@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
-use sv0_cli::{consent, document, offboard, onboard};
+use sv0_cli::{consent, document, exit, offboard, onboard, pack, replay, verify};
 
 #[derive(Parser)]
 #[command(
     name = "kubectl sv0",
     bin_name = "kubectl sv0",
     version,
-    about = "Connect source systems to SecurityV0, and disconnect them again",
+    about = "Connect source systems to SecurityV0, disconnect them again, and prove its findings",
     max_term_width = 100
 )]
 struct Cli {
@@ -43,6 +43,21 @@ enum Command {
         /// The source system.
         system: System,
     },
+    /// Take the last evaluation out of the cluster, with all that it was computed from.
+    Pack {
+        #[command(subcommand)]
+        command: Pack,
+    },
+    /// Compute an exported evaluation again, without network and cluster, and compare.
+    Replay(replay::Args),
+    /// Compare the Findings in the cluster with what their evaluation gives when it is computed again.
+    Verify(Box<verify::Args>),
+}
+
+#[derive(Subcommand)]
+enum Pack {
+    /// Write one file with pack, snapshots, ledgers and configuration of the estate's last evaluation.
+    Export(Box<pack::Args>),
 }
 
 #[derive(Subcommand)]
@@ -74,10 +89,7 @@ async fn main() -> ExitCode {
     sv0_connector::install_crypto_provider();
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => exit::end(error),
     }
 }
 
@@ -91,5 +103,8 @@ async fn run(cli: Cli) -> Result<()> {
             print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
             Ok(())
         }
+        Command::Pack { command: Pack::Export(args) } => pack::run(*args).await,
+        Command::Replay(args) => replay::run(&args),
+        Command::Verify(args) => verify::run(*args).await,
     }
 }
