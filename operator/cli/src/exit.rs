@@ -23,7 +23,7 @@ const DIFFERENT: u8 = 1;
 const UNUSABLE: u8 = 2;
 
 /// Says the error and gives the exit code.
-pub fn end(error: anyhow::Error) -> ExitCode {
+pub fn end(error: &anyhow::Error) -> ExitCode {
     let code = match error.downcast_ref::<End>() {
         Some(End::Different) => return ExitCode::from(DIFFERENT),
         Some(End::Said) => return ExitCode::from(UNUSABLE),

@@ -89,7 +89,7 @@ async fn main() -> ExitCode {
     sv0_connector::install_crypto_provider();
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::end(error),
+        Err(error) => exit::end(&error),
     }
 }
 

@@ -112,7 +112,7 @@ impl Bundle {
     /// The file's bytes.
     pub fn write(&self) -> Result<Vec<u8>> {
         let members = self.members()?;
-        let sums = sums(members.iter().map(|(name, bytes)| (name.as_str(), sha256_hex(bytes))));
+        let sums = sums(&members);
         let mut file = Vec::new();
         append(&mut file, SUMS, sums.as_bytes())?;
         for (name, bytes) in &members {
@@ -215,8 +215,13 @@ fn word(text: &str) -> Result<&str> {
     if plain { Ok(text) } else { Err(BundleError::Name) }
 }
 
-fn sums<'a>(members: impl Iterator<Item = (&'a str, String)>) -> String {
-    members.map(|(name, sha256)| format!("{sha256}  {name}\n")).collect()
+/// The list of digests, as `sha256sum` writes and reads it.
+fn sums(members: &BTreeMap<String, Bytes>) -> String {
+    let mut text = String::new();
+    for (name, bytes) in members {
+        text.extend([sha256_hex(bytes).as_str(), "  ", name, "\n"]);
+    }
+    text
 }
 
 /// Digest and name of each member, strictly ascending by name.

@@ -105,7 +105,8 @@ pub fn replay(bundle: &Bundle, threads: usize) -> Result<Replay, ReplayError> {
     }
     let config = Config { threads: threads.max(1), ..pack.header.config.clone() };
     let previous = ledgers(bundle, &pack)?;
-    let orders: Vec<EvaluateInput> = pack.header.snapshots.iter().filter_map(order).collect();
+    let inputs = pack.header.snapshots.iter().filter(|snapshot| snapshot.role == Role::Input);
+    let orders: Vec<EvaluateInput> = inputs.map(order).collect();
     let evaluated = previous.evaluated();
     let inputs = at_once(load_within(bundle, &orders, &evaluated, config.max_snapshot_bytes))?;
     whole(&inputs, &pack)?;
@@ -130,16 +131,14 @@ fn ledgers(bundle: &Bundle, pack: &Pack) -> Result<Ledger, ReplayError> {
     }
 }
 
-fn order(snapshot: &PackSnapshot) -> Option<EvaluateInput> {
-    match snapshot.role {
-        Role::Input => Some(EvaluateInput {
-            instance: snapshot.instance.clone(),
-            instance_uid: snapshot.instance_uid.clone(),
-            system: snapshot.system.clone(),
-            tenant: snapshot.tenant.clone(),
-            snapshot_id: snapshot.snapshot_id.clone(),
-            snapshot_digest: snapshot.snapshot_digest.clone(),
-        }),
+fn order(snapshot: &PackSnapshot) -> EvaluateInput {
+    EvaluateInput {
+        instance: snapshot.instance.clone(),
+        instance_uid: snapshot.instance_uid.clone(),
+        system: snapshot.system.clone(),
+        tenant: snapshot.tenant.clone(),
+        snapshot_id: snapshot.snapshot_id.clone(),
+        snapshot_digest: snapshot.snapshot_digest.clone(),
     }
 }
 

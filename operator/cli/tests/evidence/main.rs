@@ -30,7 +30,7 @@ fn code(output: &Output) -> i32 {
 
 /// Waits for a condition that only failure keeps from coming.
 fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(20));

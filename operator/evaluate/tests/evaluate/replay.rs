@@ -23,6 +23,10 @@ use crate::order::order;
 use crate::pack::{lines, sealed};
 use crate::world::Memory;
 
+/// What happens to a stored snapshot.
+type Act<'a> = &'a dyn Fn(&Memory, &EvaluateInput);
+type Lines = Vec<serde_json::Map<String, serde_json::Value>>;
+
 async fn carry_out(world: &Memory, order: &EvaluateRequest) {
     run(order, world, world, &Pace::unbounded(), 2).await.unwrap();
 }
@@ -99,8 +103,7 @@ async fn a_snapshot_that_was_set_aside_is_set_aside_again() {
         *manifest = text.replace("securityv0.snapshot/1", "securityv0.snapshot/9").into();
     };
     let lost_part = |world: &Memory, _: &EvaluateInput| world.0.lock().unwrap().parts.clear();
-    let acts: [(&str, &dyn Fn(&Memory, &EvaluateInput)); 3] =
-        [("Damaged", &damaged), ("UnknownFormat", &future), ("Damaged", &lost_part)];
+    let acts: [(&str, Act<'_>); 3] = [("Damaged", &damaged), ("UnknownFormat", &future), ("Damaged", &lost_part)];
     for (reason, act) in acts {
         let world = evaluated().await;
         let before = world.0.lock().unwrap().parts.clone();
@@ -169,7 +172,7 @@ async fn what_the_store_no_longer_holds_is_named() {
 #[tokio::test]
 async fn a_forged_conclusion_is_found_and_named() {
     let bundle = exported(&evaluated().await).await;
-    let forged = |change: &dyn Fn(&mut Vec<serde_json::Map<String, serde_json::Value>>)| {
+    let forged = |change: &dyn Fn(&mut Lines)| {
         let mut lines = lines(&bundle.pack);
         change(&mut lines);
         let bundle = through_a_file(&Bundle { pack: sealed(lines).into(), ..bundle.clone() });
@@ -311,8 +314,8 @@ async fn any_tool_can_unpack_and_check_it() {
     }
     let (name, sums) = members.remove(0);
     assert_eq!(name, "SHA256SUMS");
-    let expected: String = members.iter().map(|(name, bytes)| format!("{}  {name}\n", sha256_hex(bytes))).collect();
-    assert_eq!(String::from_utf8(sums).unwrap(), expected);
+    let expected: Vec<_> = members.iter().map(|(name, bytes)| format!("{}  {name}", sha256_hex(bytes))).collect();
+    assert_eq!(String::from_utf8(sums).unwrap().lines().collect::<Vec<_>>(), expected);
     let names: Vec<_> = members.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.is_sorted() && names.contains(&"bundle.json") && names.contains(&"pack.jsonl.zst"), "{names:?}");
 }
