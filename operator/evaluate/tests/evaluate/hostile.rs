@@ -7,6 +7,7 @@ use sv0_engine::pack_reader::Pack;
 use sv0_graph::read_manifest;
 
 #[path = "../../../../fuzz/src/lib.rs"]
+#[allow(unreachable_pub, reason = "where it is at home, it is a library")]
 mod targets;
 
 /// What stands in one folder of regressions.
