@@ -13,10 +13,17 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn key(finding: &Value) -> Key {
+/// What a Finding says: itself, and the findings that it tells as a whole.
+fn keys(finding: &Value) -> Vec<Key> {
     let spec = &finding["spec"];
     let subject = text(&spec["subject"]["id"]).rsplit(':').next().unwrap_or_default().to_owned();
-    (text(&spec["rule"]["id"]), subject, text(&spec["severity"]).to_lowercase(), spec["rule"]["claim"] == "Narrower")
+    let key = |rule: &Value, severity: &Value, claim: &Value| {
+        (text(rule), subject.clone(), text(severity).to_lowercase(), *claim == "Narrower")
+    };
+    let own = key(&spec["rule"]["id"], &spec["severity"], &spec["rule"]["claim"]);
+    let parts = spec["consistsOf"].as_array().cloned().unwrap_or_default();
+    let parts = parts.iter().map(|part| key(&part["rule"], &part["severity"], &part["claim"]));
+    [own].into_iter().chain(parts).collect()
 }
 
 /// Fails unless the open Findings are exactly those that the loaded estate file expects, and none of its look-alikes.
@@ -31,7 +38,7 @@ pub fn exactly(world: &World) -> Result<()> {
         return Err("the estate file expects nothing".into());
     }
     let open = |finding: &&Value| finding["spec"]["state"] == "Open";
-    let seen: BTreeSet<Key> = world.findings()?.iter().filter(open).map(key).collect();
+    let seen: BTreeSet<Key> = world.findings()?.iter().filter(open).flat_map(keys).collect();
     let missing: Vec<_> = wanted.difference(&seen).collect();
     let extra: Vec<_> = seen.difference(&wanted).collect();
     if !missing.is_empty() || !extra.is_empty() {

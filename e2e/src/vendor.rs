@@ -33,6 +33,17 @@ impl Vendor {
         self.reset_counters()
     }
 
+    /// Replaces the whole estate by one of so many applications, made by the vendor itself, and forgets faults and
+    /// counters. Gives tenant id and client id of its scanner, whose secret is [`sv0_estate::generate::SECRET`].
+    pub fn generate(&self, apps: usize, seed: u64) -> Result<(String, String)> {
+        self.post("generate", &serde_json::json!({"apps": apps, "seed": seed}).to_string())?;
+        self.post("clear-faults", "{}")?;
+        self.reset_counters()?;
+        let tenant: Value = serde_json::from_str(&self.kubectl.run(&["get", "--raw", &format!("{PROXY}/tenant")])?)?;
+        let word = |name: &str| tenant[name].as_str().map(str::to_owned).ok_or(format!("no {name}: {tenant}"));
+        Ok((word("tenantId")?, word("clientId")?))
+    }
+
     /// One change: see the vendor's README for the forms.
     pub fn mutate(&self, change: &Value) -> Result<()> {
         self.post("mutate", &change.to_string())

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::estate::{Estate, EstateError, census};
 use crate::faults::{Expiry, Fault, Faults, Hostile, Lag, LostPage, Revocation};
+use crate::generate::{self, Wanted};
 use crate::spec::{AppRoleAssignment, EstateFile, PasswordCredential, SecretText};
 use crate::state::{Counters, State};
 use crate::when::When;
@@ -22,6 +23,8 @@ use crate::wire;
 
 /// Room for an estate of 100,000 applications.
 const MAX_ESTATE_BYTES: usize = 512 * 1024 * 1024;
+/// Largest estate that is generated on request.
+const MAX_GENERATED_APPS: usize = 100_000;
 
 /// One change. Fields may be combined; they take effect together.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -134,6 +137,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/reset-counters", post(reset_counters))
         .route("/clear-faults", post(clear_faults))
         .route("/estate", put(replace))
+        .route("/generate", post(generated))
         .route("/mutate", post(mutate))
         .layer(DefaultBodyLimit::max(MAX_ESTATE_BYTES))
         .with_state(state)
@@ -172,6 +176,24 @@ async fn replace(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response<Bod
         Ok(estate) => {
             state.replace(estate);
             wire::text(StatusCode::OK, "estate replaced\n")
+        }
+        Err(error) => wire::text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    }
+}
+
+/// Another estate, made here: one of thousands of applications is too large to send.
+async fn generated(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response<Body> {
+    let Wanted { apps, seed } = match serde_json::from_slice(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => return wire::text(StatusCode::BAD_REQUEST, format!("not a size and a seed: {error}\n")),
+    };
+    if apps > MAX_GENERATED_APPS {
+        return wire::text(StatusCode::BAD_REQUEST, format!("at most {MAX_GENERATED_APPS} applications\n"));
+    }
+    match Estate::new(generate::generate(apps, seed, generate::SECRET), Timestamp::now()) {
+        Ok(estate) => {
+            state.replace(estate);
+            wire::text(StatusCode::OK, "estate generated\n")
         }
         Err(error) => wire::text(StatusCode::BAD_REQUEST, format!("{error}\n")),
     }

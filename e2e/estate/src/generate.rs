@@ -30,6 +30,19 @@ impl Dice {
     }
 }
 
+/// Secret of the scanning application of estates that are generated to be served.
+pub const SECRET: &str = "generated-estate-secret";
+
+/// Size and seed of a generated estate.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Applications.
+    pub apps: usize,
+    /// Seed.
+    pub seed: u64,
+}
+
 /// Permissions that generated applications hold, common ones more often.
 const PERMISSIONS: [&str; 8] = [
     "Sites.Selected",

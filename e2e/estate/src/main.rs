@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use sv0_estate::estate::{Estate, census};
+use sv0_estate::generate::Wanted;
 use sv0_estate::server::{self, Options};
 use sv0_estate::spec::Issuer;
 use sv0_estate::tls::Authority;
@@ -37,13 +38,10 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// Client secret of the scanning application `sv0-operator`.
-        #[arg(long, default_value = GENERATED_SECRET)]
+        #[arg(long, default_value = sv0_estate::generate::SECRET)]
         secret: String,
     },
 }
-
-/// Secret of the scanning application of generated estates.
-const GENERATED_SECRET: &str = "generated-estate-secret";
 
 #[derive(clap::Args)]
 struct Serve {
@@ -53,7 +51,7 @@ struct Serve {
     /// Serve a generated estate instead, without a file: `apps=100000,seed=7`. Its scanning application and secret are
     /// those of `generate`.
     #[arg(long, value_parser = generated)]
-    generated: Option<Generated>,
+    generated: Option<Wanted>,
     /// Where the vendor listens (HTTPS).
     #[arg(long, default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
@@ -80,15 +78,8 @@ struct Serve {
     kubernetes_issuer: bool,
 }
 
-/// Size and seed of a generated estate.
-#[derive(Clone, Copy)]
-struct Generated {
-    apps: usize,
-    seed: u64,
-}
-
-fn generated(text: &str) -> Result<Generated, String> {
-    let mut wanted = Generated { apps: 1000, seed: 1 };
+fn generated(text: &str) -> Result<Wanted, String> {
+    let mut wanted = Wanted { apps: 1000, seed: 1 };
     for field in text.split(',') {
         let known = match field.split_once('=') {
             Some(("apps", number)) => number.parse().map(|apps| wanted.apps = apps).is_ok(),
@@ -162,8 +153,8 @@ async fn serve(args: Serve) -> Result<(), MainError> {
     let estate = match (&args.estate, args.generated) {
         (Some(path), _) => Estate::load(path, now)?,
         (None, wanted) => {
-            let Generated { apps, seed } = wanted.unwrap_or(Generated { apps: 1000, seed: 1 });
-            Estate::new(sv0_estate::generate::generate(apps, seed, GENERATED_SECRET), now)?
+            let Wanted { apps, seed } = wanted.unwrap_or(Wanted { apps: 1000, seed: 1 });
+            Estate::new(sv0_estate::generate::generate(apps, seed, sv0_estate::generate::SECRET), now)?
         }
     };
     let authority = match (&args.ca_out, &args.ca_cert, &args.ca_key) {

@@ -156,6 +156,9 @@ pub struct FindingCounts {
     /// Open findings by severity.
     #[serde(default)]
     pub by_severity: SeverityCounts,
+    /// Those of them that stand as resources: the most severe, as many as the limit allows.
+    #[serde(default)]
+    pub kept_by_severity: SeverityCounts,
     /// Open findings by family; a family without findings is absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_family: BTreeMap<String, i32>,
@@ -165,6 +168,9 @@ pub struct FindingCounts {
     /// Findings that exist in the evidence pack only.
     #[serde(default)]
     pub truncated: i32,
+    /// Findings that another one tells as a whole (`spec.consistsOf`); counted nowhere else.
+    #[serde(default)]
+    pub folded: i32,
 }
 
 /// Open findings by severity.

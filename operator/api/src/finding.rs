@@ -49,6 +49,8 @@ pub const MAX_NARROWED: usize = 4;
 pub const MAX_REMEDIATION: usize = 4;
 /// Most references to standards.
 pub const MAX_STANDARDS: usize = 8;
+/// Most findings that one contains.
+pub const MAX_PARTS: usize = 4;
 
 /// One finding. Written by the operator; do not edit.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -121,6 +123,10 @@ pub struct FindingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_STANDARDS), inner(length(max = MAX_WORD)))]
     pub standards: Vec<String>,
+    /// Findings about the same subject that this one tells as a whole; they do not stand as resources of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PARTS))]
+    pub consists_of: Vec<FindingPart>,
     /// Whether it still holds.
     pub state: FindingState,
     /// `as_of` of the evaluation that found it first.
@@ -152,6 +158,22 @@ pub struct RuleRef {
     pub version: String,
     /// Whether the full claim is proven.
     pub claim: Claim,
+}
+
+/// A finding that another one contains.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingPart {
+    /// The name under which the evidence pack has it, and which it has when it stands for itself.
+    #[schemars(length(max = MAX_WORD))]
+    pub name: String,
+    /// Id of its rule.
+    #[schemars(length(max = MAX_WORD))]
+    pub rule: String,
+    /// Whether its full claim is proven.
+    pub claim: Claim,
+    /// How severe it is by itself.
+    pub severity: Severity,
 }
 
 /// How much of a rule's claim is proven.

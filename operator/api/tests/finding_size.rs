@@ -5,7 +5,7 @@
 
 use serde_json::json;
 use sv0_api::{
-    FINDING_BYTES, FINDING_SPEC_BYTES, FindingSpec, MAX_EVIDENCE, MAX_PARTIES, MAX_PATH, MAX_STANDARDS, fit,
+    FINDING_BYTES, FINDING_SPEC_BYTES, FindingSpec, MAX_EVIDENCE, MAX_PARTIES, MAX_PARTS, MAX_PATH, MAX_STANDARDS, fit,
 };
 
 const GUID: &str = "0f0f0f0f-1111-2222-3333-444444444444";
@@ -21,6 +21,8 @@ fn maximal() -> FindingSpec {
     });
     let hop = json!({"from": "ServicePrincipal invoice-sync-production", "edge": "GRANTED", "to": "System contoso", "via": "Application Administrator", "class": "Direct"});
     let party = json!({"id": id, "name": "first.last@contoso.example", "state": "disabled"});
+    let part =
+        json!({"name": "cred-003-0123456789abcdef", "rule": "CRED-003", "claim": "Narrower", "severity": "Critical"});
     serde_json::from_value(json!({
         "rule": {"id": "CRED-002", "version": "1.0.0", "claim": "Narrower"}, "family": "CredentialLifecycle",
         "category": "Lifetime", "severity": "Critical", "severityRank": 5, "title": "t".repeat(120), "why": "w".repeat(400),
@@ -30,6 +32,7 @@ fn maximal() -> FindingSpec {
         "narrowed": [{"claim": "c".repeat(100), "reason": "r".repeat(100)}],
         "remediation": ["a".repeat(160), "b".repeat(160), "c".repeat(160)],
         "standards": (0..MAX_STANDARDS).map(|n| format!("OWASP NHI{n}")).collect::<Vec<_>>(),
+        "consistsOf": vec![part; MAX_PARTS],
         "state": "Open", "firstObserved": "2026-01-01T00:00:00Z", "contentDigest": "0".repeat(64)
     }))
     .expect("readable")
@@ -77,6 +80,7 @@ fn a_maximal_finding_fits_after_the_cut() {
 #[test]
 fn what_fits_is_left_alone() {
     let mut spec = maximal();
+    spec.consists_of.clear();
     spec.evidence.truncate(2);
     spec.path.truncate(2);
     spec.accountable.parties.truncate(1);
@@ -89,6 +93,7 @@ fn what_fits_is_left_alone() {
 #[test]
 fn repetition_goes_before_the_path_and_the_advice() {
     let mut spec = maximal();
+    spec.consists_of.clear();
     spec.path.truncate(3);
     spec.remediation.truncate(2);
     let (path, advice, why) = (spec.path.clone(), spec.remediation.clone(), spec.why.clone());

@@ -94,6 +94,7 @@ fn text(replay: &Replay, bundle: &Bundle) -> String {
     let header = &replay.pack.header;
     let kept = replay.pack.kept().count();
     let total = replay.pack.findings.len();
+    let folded = replay.evaluation.folded.len();
     let what = format!(
         "The evaluation of {} as of {}, computed again from {} with the rule pack {}",
         shown(&bundle.estate),
@@ -106,9 +107,9 @@ fn text(replay: &Replay, bundle: &Bundle) -> String {
             format!("DIFFERENT. {what}, is not what the file says. The first difference:\n{}\n", said(difference))
         }
         None => format!(
-            "EQUAL. {what}, is equal to the byte: {} ({kept} as resources, {} cut off by the cap).\npack   {}\nledger {}\n",
+            "EQUAL. {what}, is equal to the byte: {} ({kept} as resources, {folded} told inside another, {} cut off by the cap).\npack   {}\nledger {}\n",
             counted(total, "finding"),
-            total - kept,
+            total - kept - folded,
             replay.pack_digest,
             header.next_ledger,
         ),
@@ -146,6 +147,7 @@ pub fn summary(replay: &Replay, bundle: &Bundle) -> Value {
         "snapshots": header.snapshots.len(),
         "findings": replay.pack.findings.len(),
         "kept": replay.pack.kept().count(),
+        "folded": replay.evaluation.folded.len(),
         "difference": difference,
     })
 }

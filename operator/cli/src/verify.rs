@@ -131,6 +131,8 @@ pub struct Comparison {
     pub same: usize,
     /// Findings that stand in the pack only, since the estate has more than its cap.
     pub cut_off: usize,
+    /// Findings that stand in the pack only, since another one tells them.
+    pub folded: usize,
     /// What is wrong, in the order of names.
     pub problems: Vec<Problem>,
 }
@@ -151,6 +153,8 @@ pub enum Kind {
     Forged,
     /// The evaluation has it, but cut off by the cap; it stands as a resource all the same.
     BeyondCap,
+    /// The evaluation has it, but tells it inside another one; it stands as a resource all the same.
+    Folded,
     /// The evaluation has it, and it does not stand.
     Missing,
     /// It says something else.
@@ -167,6 +171,7 @@ impl Kind {
         match self {
             Self::Forged => "forged",
             Self::BeyondCap => "beyondCap",
+            Self::Folded => "folded",
             Self::Missing => "missing",
             Self::Changed { .. } => "changed",
         }
@@ -187,6 +192,7 @@ pub fn compare(live: &[Live], replay: &Replay) -> Result<Comparison, PackReadErr
                 Some(kind) => problem(name, kind),
                 None => same += 1,
             },
+            None if replay.evaluation.folded.contains_key(*name) => problem(name, Kind::Folded),
             None if all.contains_key(*name) => problem(name, Kind::BeyondCap),
             None => problem(name, Kind::Forged),
         }
@@ -197,7 +203,10 @@ pub fn compare(live: &[Live], replay: &Replay) -> Result<Comparison, PackReadErr
     comparison.problems.sort_by(|a, b| a.name.cmp(&b.name));
     comparison.same = same;
     let hidden = |name: &&String| !wanted.contains_key(*name) && !standing.contains_key(name.as_str());
-    comparison.cut_off = all.keys().filter(hidden).count();
+    let (folded, cut_off): (Vec<_>, Vec<_>) =
+        all.keys().filter(hidden).partition(|name| replay.evaluation.folded.contains_key(*name));
+    comparison.folded = folded.len();
+    comparison.cut_off = cut_off.len();
     Ok(comparison)
 }
 
@@ -226,6 +235,7 @@ fn sentence(problem: &Problem) -> String {
     let said = match &problem.kind {
         Kind::Forged => "forged: the evaluation has no such finding".to_owned(),
         Kind::BeyondCap => "stands, although the evaluation cut it off by the cap".to_owned(),
+        Kind::Folded => "stands, although the evaluation tells it inside another finding".to_owned(),
         Kind::Missing => "missing: the evaluation has it, the cluster has not".to_owned(),
         Kind::Changed { difference: Difference { field, expected, actual, .. }, resealed } => {
             let digest = if *resealed { "fits what it says now" } else { "no longer fits what it says" };
@@ -258,6 +268,10 @@ fn text(estate: &Namespace, replay: &Replay, comparison: &Comparison) -> String 
         ));
         lines.extend(comparison.problems.iter().map(sentence));
     }
+    if comparison.folded > 0 {
+        let folded = counted(comparison.folded, "finding");
+        lines.push(format!("{folded} told inside another one: in the pack only, as the evaluation says."));
+    }
     if comparison.cut_off > 0 {
         lines.push(format!(
             "{} beyond the estate's cap: in the pack only, as the evaluation says.",
@@ -288,6 +302,7 @@ fn as_json(replay: &Replay, bundle: &Bundle, comparison: &Comparison) -> Value {
         "result": if sound { "equal" } else { "different" },
         "same": comparison.same,
         "cutOff": comparison.cut_off,
+        "folded": comparison.folded,
         "problems": problems,
         "replay": summary(replay, bundle),
     })

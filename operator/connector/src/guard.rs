@@ -324,6 +324,18 @@ mod tests {
         );
     }
 
+    /// What runs is what was accepted, but no more than the manifest has.
+    #[rstest]
+    #[case(0, 0)]
+    #[case(1, 1)]
+    #[case(2, 2)]
+    #[case(9, 2)]
+    fn the_revision_is_the_lesser_of_accepted_and_known(#[case] accepted: u32, #[case] runs: u32) {
+        let Guard { manifest, hosts, .. } = guard();
+        let manifest = Arc::new(Manifest { collection_revision: 2, ..manifest.as_ref().clone() });
+        assert_eq!(Guard::new(manifest, hosts, accepted).revision(), runs);
+    }
+
     #[test]
     fn refuses_what_is_not_listed_or_not_accepted() {
         assert_eq!(guard().prepare("other", &[]).unwrap_err(), Refusal::Unlisted("other".into()));
@@ -357,6 +369,8 @@ mod tests {
     #[case::version(|r: &mut Prepared| r.url.set_path("/beta/things"))]
     #[case::query(|r: &mut Prepared| r.url.set_query(Some("$expand=secrets")))]
     #[case::user(|r: &mut Prepared| r.url.set_username("me").unwrap())]
+    #[case::password(|r: &mut Prepared| r.url.set_password(Some("word")).unwrap())]
+    #[case::fragment(|r: &mut Prepared| r.url.set_fragment(Some("part")))]
     #[case::body(|r: &mut Prepared| r.body = Some(vec![1]))]
     fn refuses_what_differs(#[case] tamper: fn(&mut Prepared)) {
         let mut request = guard().prepare("listThings", &[]).unwrap();
@@ -377,8 +391,15 @@ mod tests {
     fn next_pages_stay_where_they_are(#[case] link: &str, #[case] allowed: bool) {
         let from = guard().prepare("listThings", &[]).unwrap();
         assert_eq!(guard().follow(&from, link).is_ok(), allowed, "{link}");
-        let long = format!("https://api.example.com/v1/things?x={}", "y".repeat(MAX_LINK));
-        assert!(guard().follow(&from, &long).is_err());
+    }
+
+    #[rstest]
+    #[case(8192, true)]
+    #[case(8193, false)]
+    fn a_next_link_is_at_most_so_long(#[case] length: usize, #[case] allowed: bool) {
+        let from = guard().prepare("listThings", &[]).unwrap();
+        let link = format!("{:y<length$}", "https://api.example.com/v1/things?x=");
+        assert_eq!(guard().follow(&from, &link).is_ok(), allowed);
     }
 
     #[test]
@@ -425,6 +446,7 @@ mod tests {
         let other = guard.prepare("listThings", &[]).unwrap();
         assert!(guard.batch("batch", &[other]).is_err());
         assert!(guard.batch("batch", &[]).is_err());
+        assert!(guard.batch("batch", &vec![inner.clone(); 20]).is_ok());
         assert!(guard.batch("batch", &vec![inner; 21]).is_err());
     }
 }

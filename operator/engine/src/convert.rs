@@ -39,7 +39,11 @@ pub fn draft(finding: rules::RuleFinding, as_of: Timestamp) -> Result<Draft, ser
 
 fn dependencies(all: &BTreeSet<rules::Dependency>) -> Vec<Dependency> {
     all.iter()
-        .map(|one| Dependency { instance_uid: one.instance_uid.clone(), collection: one.collection.clone() })
+        .map(|one| Dependency {
+            instance_uid: one.instance_uid.clone(),
+            collection: one.collection.clone(),
+            revision: 0,
+        })
         .collect()
 }
 
@@ -67,6 +71,8 @@ struct Said<'a> {
     remediation: &'a [String],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     standards: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    consists_of: &'a [api::FindingPart],
 }
 
 /// SHA-256 over the canonical JSON of what the finding says.
@@ -88,6 +94,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         narrowed,
         remediation,
         standards,
+        consists_of,
         state: _,
         first_observed: _,
         resolved_at: _,
@@ -109,6 +116,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         narrowed,
         remediation,
         standards,
+        consists_of,
     };
     Ok(sha256_hex(&to_canonical_json(&said)?))
 }
@@ -155,6 +163,8 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
             .collect(),
         remediation: remediation.iter().take(MAX_REMEDIATION).map(|step| fit(step, MAX_SENTENCE)).collect(),
         standards: standards.iter().take(MAX_STANDARDS).map(|control| fit(control, MAX_WORD)).collect(),
+        // Set when all findings are known.
+        consists_of: Vec::new(),
         state: FindingState::Open,
         first_observed: Time(as_of),
         resolved_at: None,

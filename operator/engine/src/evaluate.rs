@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_graph::{Graph, Snapshot, TooManyRows};
 
+use crate::fold::fold;
 use crate::gaps::{Gap, gaps};
 use crate::history::{InstanceMemory, View, observe};
 use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance};
@@ -73,6 +74,8 @@ impl Config {
 pub struct Evaluation {
     /// The Findings that shall stand in the estate, by name.
     pub findings: BTreeMap<String, FindingSpec>,
+    /// Findings that another one tells, by name: they stand in the pack and in the ledger.
+    pub folded: BTreeMap<String, Folded>,
     /// Findings in numbers, those too that were cut off.
     pub tally: Tally,
     /// Snapshots that were evaluated, set aside or not usable, in the order of instance UIDs.
@@ -85,6 +88,24 @@ pub struct Evaluation {
     pub ledger: Stored,
     /// The evidence pack.
     pub pack: Stored,
+}
+
+/// A finding that does not stand for itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Folded {
+    /// Name of the finding that tells it.
+    pub under: String,
+    /// What it says.
+    pub spec: FindingSpec,
+}
+
+/// Which findings stand as resources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Names of those that do.
+    pub kept: BTreeSet<String>,
+    /// By name of those that another one tells, the name of that one.
+    pub folded: BTreeMap<String, String>,
 }
 
 /// Bytes for the store.
@@ -122,6 +143,8 @@ pub struct InputNote {
 pub struct Tally {
     /// Open and accepted findings by severity rank, 1 to 5.
     pub by_rank: BTreeMap<i32, usize>,
+    /// Those of them that stand as resources.
+    pub kept_by_rank: BTreeMap<i32, usize>,
     /// Open and accepted findings by family.
     pub by_family: BTreeMap<String, usize>,
     /// Findings that hold.
@@ -132,8 +155,10 @@ pub struct Tally {
     pub accepted: usize,
     /// Findings that stay from earlier evaluations, since nothing now says whether they still hold.
     pub unseen: usize,
-    /// Findings that stand in the pack only.
+    /// Findings that were cut off and stand in the pack only.
     pub truncated: usize,
+    /// Findings that another one tells; counted nowhere else.
+    pub folded: usize,
     /// Findings that left, by reason.
     pub removed: BTreeMap<&'static str, usize>,
     /// Open findings by rule: for logs.
@@ -166,6 +191,7 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
     let views = observe_all(&inputs, &previous);
     let notes: Vec<InputNote> = inputs.iter().map(note).collect();
     let live = live(&inputs, config);
+    let revisions = inputs.iter().filter_map(revision).collect();
     let Ledger { instances: remembered, findings: earlier, .. } = previous;
 
     let snapshots: Vec<Snapshot> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
@@ -176,25 +202,31 @@ pub fn evaluate(mut inputs: Vec<Input>, previous: Ledger, config: &Config) -> Re
 
     let settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     let rules = fire::rule_majors();
-    let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, rules: &rules };
-    let merged = merge(fired.drafts, earlier, &situation);
+    let situation =
+        Situation { as_of: config.as_of, live: &live, settled: &settled, revisions: &revisions, rules: &rules };
+    let mut merged = merge(fired.drafts, earlier, &situation);
 
-    let kept = most_severe(&merged, config.max_findings);
-    let mut tally = tally(&merged, kept.len());
+    let folded = fold(&mut merged)?;
+    let standing = Standing { kept: most_severe(&merged, &folded, config.max_findings), folded };
+    let mut tally = tally(&merged, &standing);
     tally.outside_lane = fired.outside_lane;
     let next_transition = next_transition(config.as_of, fired.next_transition, &merged);
     let instances = next_instances(views, remembered, &live, &notes);
     let ledger = next_ledger(&merged, &instances).write()?;
-    let conclusion = Conclusion { kept: &kept, next_ledger: &ledger.1, next_transition };
+    let conclusion = Conclusion { standing: &standing, next_ledger: &ledger.1, next_transition };
     let pack = write_pack(config, &notes, &gaps, &merged, conclusion)?;
-    let findings = merged
-        .held
-        .into_iter()
-        .filter(|(name, _)| kept.contains(name))
-        .map(|(name, held)| (name, held.remembered.spec))
-        .collect();
+    let mut findings = BTreeMap::new();
+    let mut folded = BTreeMap::new();
+    for (name, held) in merged.held {
+        if let Some(under) = standing.folded.get(&name) {
+            folded.insert(name, Folded { under: under.clone(), spec: held.remembered.spec });
+        } else if standing.kept.contains(&name) {
+            findings.insert(name, held.remembered.spec);
+        }
+    }
     Ok(Evaluation {
         findings,
+        folded,
         tally,
         inputs: notes,
         gaps,
@@ -231,16 +263,22 @@ fn note(input: &Input) -> InputNote {
     }
 }
 
+fn revision(input: &Input) -> Option<(String, u32)> {
+    let used = input.used.as_ref()?;
+    Some((input.order.instance_uid.clone(), used.snapshot.header.collection_revision))
+}
+
 fn live(inputs: &[Input], config: &Config) -> BTreeSet<String> {
     inputs.iter().map(|input| &input.order.instance_uid).chain(&config.waiting).cloned().collect()
 }
 
 /// The names of those that stand as resources: what holds before what is resolved, then the most severe, then by rule
 /// and name.
-fn most_severe(merged: &Merged, most: usize) -> BTreeSet<String> {
+fn most_severe(merged: &Merged, folded: &BTreeMap<String, String>, most: usize) -> BTreeSet<String> {
     let mut all: Vec<_> = merged
         .held
         .iter()
+        .filter(|(name, _)| !folded.contains_key(*name))
         .map(|(name, held)| {
             let spec = &held.remembered.spec;
             let resolved = spec.state == FindingState::Resolved;
@@ -251,9 +289,11 @@ fn most_severe(merged: &Merged, most: usize) -> BTreeSet<String> {
     all.into_iter().take(most).map(|(.., name)| name.clone()).collect()
 }
 
-fn tally(merged: &Merged, kept: usize) -> Tally {
-    let mut tally = Tally { truncated: merged.held.len() - kept, ..Tally::default() };
-    for Held { remembered, basis, .. } in merged.held.values() {
+fn tally(merged: &Merged, standing: &Standing) -> Tally {
+    let (kept, folded) = (standing.kept.len(), standing.folded.len());
+    let mut tally = Tally { truncated: merged.held.len() - folded - kept, folded, ..Tally::default() };
+    let for_themselves = merged.held.iter().filter(|(name, _)| !standing.folded.contains_key(*name));
+    for (name, Held { remembered, basis, .. }) in for_themselves {
         let spec = &remembered.spec;
         match spec.state {
             FindingState::Open => tally.open += 1,
@@ -263,6 +303,7 @@ fn tally(merged: &Merged, kept: usize) -> Tally {
         tally.unseen += usize::from(*basis == crate::merge::Basis::Unseen);
         if spec.state != FindingState::Resolved {
             *tally.by_rank.entry(spec.severity_rank).or_default() += 1;
+            *tally.kept_by_rank.entry(spec.severity_rank).or_default() += usize::from(standing.kept.contains(name));
             *tally.by_family.entry(convert::word(&spec.family)).or_default() += 1;
             *tally.by_rule.entry(spec.rule.id.clone()).or_default() += 1;
         }

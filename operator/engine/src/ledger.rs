@@ -86,6 +86,15 @@ pub struct Dependency {
     pub instance_uid: String,
     /// Name of the collection.
     pub collection: String,
+    /// The collection revision of the instance when the finding last fired. A snapshot of a lower one read less of the
+    /// same objects, so the finding's absence from it proves nothing. 0 = not remembered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+const fn is_zero(revision: &u32) -> bool {
+    *revision == 0
 }
 
 /// Why a ledger cannot be read or written.

@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod convert;
 pub mod evaluate;
 pub mod fire;
+pub mod fold;
 pub mod gaps;
 pub mod gather;
 pub mod history;

@@ -1,7 +1,7 @@
 //! The life of a finding: takes what fired now and what is remembered, gives what holds from now on.
 //!
 //! A finding that no longer fires is `Resolved` only when every collection it rests on is settled, that is complete
-//! and not suddenly smaller. Otherwise it stays exactly as it was: a scan that saw less proves nothing. Findings of a
+//! and not suddenly smaller, and was read at no lower collection revision than before. Otherwise it stays exactly as it was: a scan that saw less proves nothing. Findings of a
 //! removed instance, and of a rule that this version no longer has, leave without a claim that anything was mended.
 //! Pure: no clock, no I/O.
 
@@ -24,7 +24,7 @@ pub struct Draft {
     pub name: String,
     /// State and times are set here, by [`merge`]; the content digest is set already.
     pub spec: FindingSpec,
-    /// What its absence would have to rest on.
+    /// What its absence would have to rest on; revisions are set by [`merge`].
     pub depends_on: Vec<Dependency>,
     /// The finding with all its evidence, for the pack.
     pub full: Option<Box<RuleFinding>>,
@@ -39,8 +39,23 @@ pub struct Situation<'a> {
     pub live: &'a BTreeSet<String>,
     /// By instance UID, the settled collections.
     pub settled: &'a BTreeMap<String, BTreeSet<String>>,
+    /// By instance UID, the collection revision of the snapshot that is evaluated.
+    pub revisions: &'a BTreeMap<String, u32>,
     /// Ids of this version's rules with their major versions.
     pub rules: &'a BTreeMap<String, String>,
+}
+
+impl Situation<'_> {
+    fn revision(&self, instance_uid: &str) -> u32 {
+        self.revisions.get(instance_uid).copied().unwrap_or_default()
+    }
+
+    /// Whether the collection was seen well enough, and no less of its objects than when the finding last fired.
+    fn settles(&self, dependency: &Dependency) -> bool {
+        let names = self.settled.get(&dependency.instance_uid);
+        names.is_some_and(|names| names.contains(&dependency.collection))
+            && self.revision(&dependency.instance_uid) >= dependency.revision
+    }
 }
 
 /// Why a finding holds the state that it has.
@@ -130,7 +145,10 @@ pub fn merge(drafts: Vec<Draft>, mut before: BTreeMap<String, Remembered>, now: 
 /// A finding that fires is open. It keeps the day on which it was first seen, also when it had been resolved for a
 /// while; only what a vanished instance had seen is not inherited by another one.
 fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Held {
-    let Draft { mut spec, depends_on, full, .. } = draft;
+    let Draft { mut spec, mut depends_on, full, .. } = draft;
+    for dependency in &mut depends_on {
+        dependency.revision = now.revision(&dependency.instance_uid);
+    }
     let earlier = earlier.filter(|earlier| {
         let uid = &earlier.spec.subject.instance_uid;
         *uid == spec.subject.instance_uid || now.live.contains(uid)
@@ -158,11 +176,8 @@ fn absent(mut earlier: Remembered, now: &Situation<'_>) -> Result<Held, Removal>
             Ok(Held { remembered: earlier, basis: Basis::Gone, full: None })
         };
     }
-    let settled = |dependency: &Dependency| {
-        now.settled.get(&dependency.instance_uid).is_some_and(|names| names.contains(&dependency.collection))
-    };
     // A finding that names nothing it rests on can never be proven gone.
-    if earlier.depends_on.is_empty() || !earlier.depends_on.iter().all(settled) {
+    if earlier.depends_on.is_empty() || !earlier.depends_on.iter().all(|dependency| now.settles(dependency)) {
         return Ok(Held { remembered: earlier, basis: Basis::Unseen, full: None });
     }
     earlier.spec.state = FindingState::Resolved;

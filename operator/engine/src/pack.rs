@@ -9,7 +9,7 @@
 //! that was changed together with its digest the line behind it; the closing line carries the head of the chain and the
 //! counts. `evidence` is the digest of a finding's evidence in its order. Reading: [`crate::pack_reader`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use sv0_api::FindingSpec;
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
-use crate::evaluate::{Config, InputNote};
+use crate::evaluate::{Config, InputNote, Standing};
 use crate::fire;
 use crate::gaps::Gap;
 use crate::merge::{Held, Merged};
@@ -147,6 +147,9 @@ struct FindingLine<'a> {
     basis: &'static str,
     /// Whether it stands as a resource.
     kept: bool,
+    /// The finding that tells it, when it does not stand for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folded_under: Option<&'a str>,
     /// As it stands, or would stand, as a resource.
     spec: &'a FindingSpec,
     /// With all evidence; absent when it does not fire now.
@@ -169,8 +172,8 @@ pub(crate) struct Closing {
 /// What the evaluation concluded besides findings.
 #[derive(Clone, Copy, Debug)]
 pub struct Conclusion<'a> {
-    /// Names of the findings that stand as resources.
-    pub kept: &'a BTreeSet<String>,
+    /// Which findings stand as resources, and which are told inside another one.
+    pub standing: &'a Standing,
     /// `sha256:<hex>` of the next ledger.
     pub next_ledger: &'a str,
     /// The earliest instant at which time alone may change a finding.
@@ -188,9 +191,9 @@ pub fn write_pack(
     let mut chain = Chain::new()?;
     chain.add(&header(config, inputs, gaps, merged, conclusion)?)?;
     for (name, held) in &merged.held {
-        chain.add(&finding(name, held, conclusion.kept.contains(name))?)?;
+        chain.add(&finding(name, held, conclusion.standing)?)?;
     }
-    let (findings, kept) = (merged.held.len() as u64, conclusion.kept.len() as u64);
+    let (findings, kept) = (merged.held.len() as u64, conclusion.standing.kept.len() as u64);
     chain.add(&Closing { findings, kept })?;
     let bytes = chain.out.finish()?;
     let digest = digest(&bytes);
@@ -217,13 +220,21 @@ fn header(
     })
 }
 
-fn finding<'a>(name: &'a str, held: &'a Held, kept: bool) -> Result<FindingLine<'a>, PackError> {
+fn finding<'a>(name: &'a str, held: &'a Held, standing: &'a Standing) -> Result<FindingLine<'a>, PackError> {
     let (spec, full) = (&held.remembered.spec, held.full.as_deref());
     let evidence = match full {
         Some(full) => to_canonical_json(&full.evidence)?,
         None => to_canonical_json(&spec.evidence)?,
     };
-    Ok(FindingLine { name, basis: held.basis.as_str(), kept, spec, full, evidence: digest(&evidence) })
+    Ok(FindingLine {
+        name,
+        basis: held.basis.as_str(),
+        kept: standing.kept.contains(name),
+        folded_under: standing.folded.get(name).map(String::as_str),
+        spec,
+        full,
+        evidence: digest(&evidence),
+    })
 }
 
 /// Lines on their way into the frame, each bound to the one before it.

@@ -1,6 +1,8 @@
 //! The Estate's status: takes what an evaluation concluded (or why it failed) and the status before, gives the status
 //! after. Pure; the clock is `as_of`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::conditions::{EVALUATED, FALSE, FINDINGS_TRUNCATED, Observed, TRUE, condition, set};
@@ -151,9 +153,9 @@ fn gap(gap: &sv0_engine::gaps::Gap) -> EstateGap {
 }
 
 fn counts(tally: &Tally) -> FindingCounts {
-    let rank = |rank: i32| tally.by_rank.get(&rank).copied().map_or(0, count);
     FindingCounts {
-        by_severity: SeverityCounts { critical: rank(5), high: rank(4), medium: rank(3), low: rank(2), info: rank(1) },
+        by_severity: by_severity(&tally.by_rank),
+        kept_by_severity: by_severity(&tally.kept_by_rank),
         by_family: tally.by_family.iter().map(|(family, n)| (family.clone(), count(*n))).collect(),
         by_state: StateCounts {
             open: count(tally.open),
@@ -161,7 +163,13 @@ fn counts(tally: &Tally) -> FindingCounts {
             accepted: count(tally.accepted),
         },
         truncated: count(tally.truncated),
+        folded: count(tally.folded),
     }
+}
+
+fn by_severity(by_rank: &BTreeMap<i32, usize>) -> SeverityCounts {
+    let rank = |rank: i32| by_rank.get(&rank).copied().map_or(0, count);
+    SeverityCounts { critical: rank(5), high: rank(4), medium: rank(3), low: rank(2), info: rank(1) }
 }
 
 fn count(n: usize) -> i32 {

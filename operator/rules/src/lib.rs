@@ -7,6 +7,7 @@
 mod activity;
 mod assemble;
 mod authority;
+mod composite;
 mod evidence;
 mod finding;
 mod identity;
@@ -22,6 +23,7 @@ mod text;
 pub mod tiers;
 mod trust;
 
+pub use composite::{COMPOSITES, Composite, composite_of};
 pub use finding::*;
 pub use rule::{Meta, Rule, RuleConfig, Scope};
 pub use rules::RULES;

@@ -11,6 +11,7 @@ use sv0_graph::{EdgeKind, Graph, NodeIx, Tri, canonical};
 
 use crate::assemble;
 use crate::authority::earlier;
+use crate::composite;
 use crate::finding::RuleFinding;
 use crate::identity::{self, Identity};
 use crate::instants;
@@ -139,7 +140,7 @@ pub fn pack_version() -> String {
 
 fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
-    let digest = canonical::sha256_hex(format!("{} {tables}", rules.join(" ")).as_bytes());
+    let digest = canonical::sha256_hex(format!("{} {} {tables}", rules.join(" "), composite::line()).as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }
 

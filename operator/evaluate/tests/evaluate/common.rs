@@ -57,6 +57,7 @@ pub(crate) fn spec(rule: &str, uid: &str, severity: Severity) -> FindingSpec {
         narrowed: vec![],
         remediation: vec![],
         standards: vec![],
+        consists_of: vec![],
         state: FindingState::Open,
         first_observed: Time(Timestamp::UNIX_EPOCH),
         resolved_at: None,
@@ -68,7 +69,8 @@ pub(crate) fn spec(rule: &str, uid: &str, severity: Severity) -> FindingSpec {
 
 /// Depends on `collections` of instance `uid`.
 pub(crate) fn depends(uid: &str, collections: &[&str]) -> Vec<Dependency> {
-    collections.iter().map(|name| Dependency { instance_uid: uid.into(), collection: (*name).into() }).collect()
+    let dependency = |name: &&str| Dependency { instance_uid: uid.into(), collection: (*name).into(), revision: 0 };
+    collections.iter().map(dependency).collect()
 }
 
 /// What fires now.

@@ -16,10 +16,22 @@ fn step(fired: Option<Draft>, before: Option<Remembered>, settled: &[&str]) -> M
 }
 
 fn step_at(as_of: Timestamp, fired: Option<Draft>, before: Option<Remembered>, settled: &[&str]) -> Merged {
+    step_of(as_of, 1, fired, before, settled)
+}
+
+/// The same with a snapshot of `a` of this collection revision.
+fn step_of(
+    as_of: Timestamp,
+    revision: u32,
+    fired: Option<Draft>,
+    before: Option<Remembered>,
+    settled: &[&str],
+) -> Merged {
     let live = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
     let settled = BTreeMap::from([("a".to_owned(), settled.iter().map(|s| (*s).to_owned()).collect())]);
     let rules = BTreeMap::from([("CRED-002".to_owned(), "1".to_owned())]);
-    let situation = Situation { as_of, live: &live, settled: &settled, rules: &rules };
+    let revisions = BTreeMap::from([("a".to_owned(), revision)]);
+    let situation = Situation { as_of, live: &live, settled: &settled, revisions: &revisions, rules: &rules };
     merge(fired.into_iter().collect(), before.map(|b| ("f".to_owned(), b)).into_iter().collect(), &situation)
 }
 
@@ -50,8 +62,21 @@ fn what_fires_says_what_the_rules_say_now() {
     fired.depends_on = depends("a", &["servicePrincipals"]);
     let merged = step(Some(fired.clone()), Some(remembered("a", None)), &[]);
     let held = &merged.held["f"].remembered;
-    assert_eq!((held.spec.severity, &held.depends_on), (Severity::Critical, &fired.depends_on));
+    let depends_on: Vec<(&str, u32)> = held.depends_on.iter().map(|on| (on.collection.as_str(), on.revision)).collect();
+    assert_eq!((held.spec.severity, depends_on), (Severity::Critical, vec![("servicePrincipals", 1)]));
     assert_eq!(held.spec.content_digest, fired.spec.content_digest);
+}
+
+/// What fired at one collection revision and does not at another: a lower one read less of the same objects.
+#[rstest]
+#[case::lower(2, 1, FindingState::Open)]
+#[case::same(2, 2, FindingState::Resolved)]
+#[case::higher(1, 2, FindingState::Resolved)]
+#[case::not_remembered(0, 1, FindingState::Resolved)]
+fn absence_at_a_lower_revision_proves_nothing(#[case] then: u32, #[case] now: u32, #[case] expected: FindingState) {
+    let fired = step_of(day(1), then, Some(draft("f", "a")), None, &[]).held.remove("f").unwrap().remembered;
+    assert!(fired.depends_on.iter().all(|on| on.revision == then));
+    assert_eq!(only(&step_of(day(10), now, None, Some(fired), &["applications"])).0, expected);
 }
 
 #[rstest]

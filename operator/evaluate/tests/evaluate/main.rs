@@ -7,6 +7,7 @@ mod cluster;
 mod common;
 mod convert;
 mod estate;
+mod fold;
 mod hostile;
 mod large;
 mod life;
