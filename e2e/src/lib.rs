@@ -14,6 +14,7 @@ pub mod forward;
 pub mod logs;
 pub mod metadata;
 pub mod planted;
+pub mod program;
 pub mod store;
 pub mod vendor;
 pub mod world;

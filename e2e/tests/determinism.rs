@@ -14,7 +14,7 @@ use sv0_api::EstateSpec;
 use sv0_e2e::estate as small;
 use sv0_engine::evaluate::{Config, Evaluation, evaluate};
 use sv0_engine::ledger::Ledger;
-use sv0_engine::load::{Input, Used};
+use sv0_engine::load::{Input, MAX_SNAPSHOT_BYTES, Used};
 use sv0_estate::estate::Estate;
 use sv0_estate::server::{self, Options, Running};
 use sv0_estate::tls::Authority;
@@ -157,7 +157,9 @@ fn config(as_of: Timestamp, threads: usize) -> Config {
         waiting: Vec::new(),
         exceptions: Vec::new(),
         max_findings: 1000,
+        max_snapshot_bytes: MAX_SNAPSHOT_BYTES,
         ledger: None,
+        history_lost: false,
         threads,
     }
 }

@@ -15,12 +15,15 @@ pub struct File {
     pub content: String,
 }
 
-/// Why a file was not written.
+/// Why a file was not written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// It is there already.
     #[error("{0} exists already: remove it, choose another place, or add --force")]
     Exists(PathBuf),
+    /// It is there already, and is not written over.
+    #[error("{0} exists already: remove it, or choose another name")]
+    There(PathBuf),
     /// The system refused.
     #[error("{0}: {1}")]
     System(PathBuf, io::Error),
@@ -34,7 +37,7 @@ pub fn write_all(dir: &Path, files: &[File], force: bool) -> Result<(), WriteErr
         make_room(&dir.join(file.name), force)?;
     }
     for file in files {
-        create(&dir.join(file.name), &file.content)?;
+        write_new(&dir.join(file.name), file.content.as_bytes())?;
     }
     Ok(())
 }
@@ -42,7 +45,7 @@ pub fn write_all(dir: &Path, files: &[File], force: bool) -> Result<(), WriteErr
 /// Writes one file at the place that the user named.
 pub fn write(path: &Path, content: &str, force: bool) -> Result<(), WriteError> {
     make_room(path, force)?;
-    create(path, content)
+    write_new(path, content.as_bytes())
 }
 
 /// Nothing is in the way, or it was removed because `force` is set.
@@ -58,10 +61,35 @@ fn make_room(path: &Path, force: bool) -> Result<(), WriteError> {
     fs::remove_file(path).map_err(|error| WriteError::System(path.to_owned(), error))
 }
 
-fn create(path: &Path, content: &str) -> Result<(), WriteError> {
+/// Writes a file that is not there yet, for the user alone. A link is never followed, and a file that could not be
+/// written whole is removed again.
+pub fn write_new(path: &Path, content: &[u8]) -> Result<(), WriteError> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => WriteError::There(path.to_owned()),
+        _ => WriteError::System(path.to_owned(), error),
+    };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // What matters is why it could not be written.
+        drop(fs::remove_file(path));
+        return Err(WriteError::System(path.to_owned(), error));
+    }
+    Ok(())
+}
+
+/// Reads a file of at most `most` bytes.
+pub fn read_within(path: &Path, most: u64) -> Result<Vec<u8>, WriteError> {
+    use std::io::Read as _;
     let failed = |error| WriteError::System(path.to_owned(), error);
-    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    open.write_all(content.as_bytes()).map_err(failed)
+    let file = fs::File::open(path).map_err(failed)?;
+    let mut content = Vec::new();
+    file.take(most + 1).read_to_end(&mut content).map_err(failed)?;
+    if content.len() as u64 > most {
+        let error = io::Error::other(format!("it is larger than {most} bytes"));
+        return Err(WriteError::System(path.to_owned(), error));
+    }
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -102,5 +130,23 @@ mod tests {
         assert!(write_all(dir.path(), &file("x"), false).is_err());
         write_all(dir.path(), &file("x"), true).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_new_file_is_for_the_user_alone_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bundle.tar");
+        write_new(&path, b"x").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert!(matches!(write_new(&path, b"y"), Err(WriteError::There(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        for target in ["bundle.tar", "nowhere"] {
+            let link = dir.path().join(format!("link-{target}"));
+            symlink(dir.path().join(target), &link).unwrap();
+            assert!(matches!(write_new(&link, b"y"), Err(WriteError::There(_))), "{target}");
+        }
+        assert!(!dir.path().join("nowhere").exists());
+        assert_eq!(read_within(&path, 1).unwrap(), b"x");
+        assert!(read_within(&path, 0).is_err());
     }
 }

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sv0_api::{ConnectorInstance, Estate, Finding};
+use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, Finding};
+use zeroize::Zeroizing;
 
 use crate::values::{Namespace, ObjectName, shown};
 
@@ -80,12 +81,12 @@ impl Cluster {
 
     /// The `Estate` of a namespace; none when there is none.
     pub fn estate(&self, namespace: &str) -> Result<Option<Estate>, KubectlError> {
-        self.one("estates.securityv0.com", namespace, "default")
+        self.one("estates.securityv0.com", namespace, ESTATE_NAME)
     }
 
     /// The `Estate` of a namespace as it stands, fields included that this program does not know.
     pub fn estate_object(&self, namespace: &str) -> Result<Option<Value>, KubectlError> {
-        self.one("estates.securityv0.com", namespace, "default")
+        self.one("estates.securityv0.com", namespace, ESTATE_NAME)
     }
 
     /// Changes fields of the `Estate`: a merge patch. Gives the object as it then stands.
@@ -152,17 +153,36 @@ impl Cluster {
             .map(drop)
     }
 
-    /// A short token of a `ServiceAccount`, made under the user's own rights.
-    pub fn account_token(&self, namespace: &str, account: &str, audience: &str) -> Result<String, KubectlError> {
+    /// A short token of a `ServiceAccount`, made under the user's own rights. Wiped from memory when dropped.
+    pub fn account_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        audience: &str,
+    ) -> Result<Zeroizing<String>, KubectlError> {
         let namespace = format!("--namespace={namespace}");
         let audience = format!("--audience={audience}");
         let output = self.run(&["create", "token", account, &namespace, &audience, "--duration=10m"])?;
-        String::from_utf8(output)
-            .map(|token| token.trim().to_owned())
+        let output = Zeroizing::new(output);
+        std::str::from_utf8(&output)
+            .map(|token| Zeroizing::new(token.trim().to_owned()))
             .map_err(|_| KubectlError::Unexpected("create token".to_owned()))
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, KubectlError> {
+    /// One object of a kind.
+    pub fn object<T: DeserializeOwned>(&self, kind: &str, name: &str, namespace: &str) -> Result<T, KubectlError> {
+        let namespace = format!("--namespace={namespace}");
+        let output = self.run(&["get", kind, name, &namespace, "--output=json"])?;
+        serde_json::from_slice(&output).map_err(|_| KubectlError::Unexpected("get".to_owned()))
+    }
+
+    /// All objects of a kind in a namespace, as they stand.
+    pub fn objects(&self, kind: &str, namespace: &str) -> Result<Vec<Value>, KubectlError> {
+        self.list(kind, Some(namespace))
+    }
+
+    /// kubectl with these arguments for this cluster, not started yet; it reads nothing from the terminal.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.kubectl);
         command.args(arguments).stdin(Stdio::null());
         if let Some(context) = &self.context {
@@ -171,7 +191,11 @@ impl Cluster {
         if let Some(kubeconfig) = &self.kubeconfig {
             command.arg("--kubeconfig").arg(kubeconfig);
         }
-        let output = command.output().map_err(KubectlError::Missing)?;
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, KubectlError> {
+        let output = self.command(arguments).output().map_err(KubectlError::Missing)?;
         if output.status.success() {
             return Ok(output.stdout);
         }

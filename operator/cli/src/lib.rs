@@ -1,5 +1,5 @@
 //! `kubectl sv0`: what people do at their own machine to connect a source system, to prove a consent, to take access away
-//! again, and to read what was found.
+//! again, to read what was found, and to prove what an evaluation concluded.
 //!
 //! Takes flags and what the user's own kubectl can read; gives files, addresses, verdicts and explanations. May not: hold
 //! or send the user's Kubernetes credentials (they stay inside kubectl), change anything in a source system, or write over
@@ -10,10 +10,12 @@ pub mod catalog;
 pub mod clouds;
 pub mod consent;
 pub mod document;
+pub mod exit;
 pub mod explain;
 pub mod export;
 pub mod files;
 pub mod findings;
+pub mod forward;
 pub mod generated;
 pub mod graph;
 pub mod http;
@@ -21,8 +23,12 @@ pub mod kubectl;
 pub mod manifest;
 pub mod offboard;
 pub mod onboard;
+pub mod pack;
+pub mod replay;
 pub mod report;
 pub mod route;
 pub mod scan;
+pub mod store;
 pub mod term;
 pub mod values;
+pub mod verify;

@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
 use sv0_cli::{
-    baseline, catalog, consent, document, explain, export, findings, graph, offboard, onboard, report, scan,
+    baseline, catalog, consent, document, exit, explain, export, findings, graph, offboard, onboard, pack, replay,
+    report, scan, verify,
 };
 
 #[derive(Parser)]
@@ -14,7 +15,7 @@ use sv0_cli::{
     name = "kubectl sv0",
     bin_name = "kubectl sv0",
     version,
-    about = "Connect source systems to SecurityV0, tell of what was found, and disconnect them again",
+    about = "Connect source systems to SecurityV0, read and prove what was found, and disconnect them again",
     max_term_width = 100
 )]
 struct Cli {
@@ -60,10 +61,25 @@ enum Command {
     Findings(Box<findings::Args>),
     /// Draw the path of one Finding.
     Graph(Box<graph::Args>),
+    /// Take the last evaluation out of the cluster, with all that it was computed from.
+    Pack {
+        #[command(subcommand)]
+        command: Pack,
+    },
+    /// Compute an exported evaluation again, without network and cluster, and compare.
+    Replay(replay::Args),
     /// Write a report about an estate: one HTML file for people who decide.
     Report(Box<report::Args>),
     /// Ask for a scan of an instance now, and follow it.
     Scan(Box<scan::Args>),
+    /// Compare the Findings in the cluster with what their evaluation gives when it is computed again.
+    Verify(Box<verify::Args>),
+}
+
+#[derive(Subcommand)]
+enum Pack {
+    /// Write one file with pack, snapshots, ledgers and configuration of the estate's last evaluation.
+    Export(Box<pack::Args>),
 }
 
 #[derive(Subcommand)]
@@ -95,10 +111,7 @@ async fn main() -> ExitCode {
     sv0_connector::install_crypto_provider();
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => exit::end(&error),
     }
 }
 
@@ -118,7 +131,10 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Export(args) => export::run(&args),
         Command::Findings(args) => findings::run(&args),
         Command::Graph(args) => graph::run(&args),
+        Command::Pack { command: Pack::Export(args) } => pack::run(*args).await,
+        Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Scan(args) => scan::run(*args).await,
+        Command::Verify(args) => verify::run(*args).await,
     }
 }

@@ -63,6 +63,8 @@ async fn listed() -> Value {
         exceptions: Vec::new(),
         max_findings: 1000,
         ledger: None,
+        max_snapshot_bytes: sv0_engine::load::MAX_SNAPSHOT_BYTES,
+        history_lost: false,
         threads: 1,
     };
     let evaluation = evaluate(vec![Input { order, quarantined: None, used }], Ledger::default(), &config).unwrap();

@@ -87,6 +87,8 @@ fn evaluate(files: &Files, threads: usize) -> Result<Value, Error> {
         estate: EstateSpec::default(),
         waiting: Vec::new(),
         exceptions: Vec::new(),
+        max_snapshot_bytes: sv0_engine::load::MAX_SNAPSHOT_BYTES,
+        history_lost: false,
         max_findings: MAX_FINDINGS,
         ledger: None,
         threads,
@@ -204,13 +206,5 @@ impl Vault for Files {
 
     async fn ledger(&self, _: &str) -> Result<Bytes, FetchError> {
         Err(FetchError::Damaged)
-    }
-
-    async fn put_ledger(&self, _: Bytes) -> Result<(), FetchError> {
-        Ok(())
-    }
-
-    async fn put_pack(&self, _: Bytes) -> Result<(), FetchError> {
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::{Deserialize, Serialize};
 use sv0_api::{Acceptance, FindingExceptionSpec, FindingSpec, FindingState, MAX_OWNER};
 
 use crate::convert::fit;
@@ -19,7 +20,8 @@ use crate::merge::Merged;
 const OWNER_BYTES: usize = 60;
 
 /// A FindingException.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exception {
     /// Its name.
     pub name: String,

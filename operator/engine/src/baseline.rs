@@ -69,6 +69,10 @@ pub struct BaselineNote {
     pub instance: String,
     /// Its UID.
     pub instance_uid: String,
+    /// `entra`, ...
+    pub system: String,
+    /// The tenant in its spec.
+    pub tenant: String,
     /// The snapshot's id.
     pub snapshot_id: String,
     /// Its digest.
@@ -206,6 +210,8 @@ impl Wanted {
         BaselineNote {
             instance: order.instance,
             instance_uid: order.instance_uid,
+            system: order.system,
+            tenant: order.tenant,
             snapshot_id: order.snapshot_id,
             snapshot_digest: order.snapshot_digest,
             accepted,

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_graph::{Graph, Header, Packed, Snapshot, TooManyRows};
 use sv0_protocol::EvaluateInput;
@@ -18,16 +19,18 @@ use crate::fold::fold;
 use crate::gaps::{Gap, Seen, gaps};
 use crate::history::{InstanceMemory, View, observe};
 use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance, RememberedSnapshot};
-use crate::load::Input;
+use crate::load::{Input, MAX_SNAPSHOT_BYTES};
 use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
-use crate::pack::{PackError, write_pack};
+use crate::pack::{Conclusion, PackError, write_pack};
 use crate::{aged, convert, fire};
 
 /// Evaluations happen at least this often.
 const BACKSTOP: SignedDuration = SignedDuration::from_hours(24);
 
-/// Everything besides snapshots and ledger that decides the result.
-#[derive(Clone, Debug)]
+/// Everything besides snapshots and ledger that decides the result. The evidence pack holds it as it stands here, so
+/// that a replay has it; a field that is added needs a default for packs that do not have it yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
     /// The instant that stands for "now"; fractions of a second are cut off.
     pub as_of: Timestamp,
@@ -36,12 +39,21 @@ pub struct Config {
     /// UIDs of live instances without a usable snapshot.
     pub waiting: Vec<String>,
     /// The estate's accepted risks, in any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Exception>,
     /// Most Findings kept as resources.
     pub max_findings: usize,
-    /// Digest of the previous ledger, for the pack's header.
+    /// Most uncompressed bytes of one snapshot; a larger one was set aside.
+    #[serde(default = "max_snapshot_bytes")]
+    pub max_snapshot_bytes: u64,
+    /// Digest of the previous ledger, by which whoever computes this again finds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
+    /// The store no longer had that ledger, and the evaluation started afresh.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub history_lost: bool,
     /// Threads for the rules; never changes the result.
+    #[serde(skip, default = "one")]
     pub threads: usize,
 }
 
@@ -58,6 +70,26 @@ pub struct Sources<S = Snapshot> {
 impl<S> From<Vec<Input<S>>> for Sources<S> {
     fn from(inputs: Vec<Input<S>>) -> Self {
         Self { inputs, baselines: Vec::new() }
+    }
+}
+
+const fn max_snapshot_bytes() -> u64 {
+    MAX_SNAPSHOT_BYTES
+}
+
+const fn one() -> usize {
+    1
+}
+
+impl Config {
+    /// The one form of equal configurations: whole seconds, lists as the sets that they are.
+    fn normal(&self) -> Self {
+        let mut config = self.clone();
+        config.as_of = whole_seconds(config.as_of);
+        config.waiting.sort_unstable();
+        config.waiting.dedup();
+        config.exceptions.sort_unstable_by(|a, b| (&a.name, &a.uid).cmp(&(&b.name, &b.uid)));
+        config
     }
 }
 
@@ -120,6 +152,10 @@ pub struct InputNote {
     pub instance: String,
     /// Its UID.
     pub instance_uid: String,
+    /// `entra`, ...
+    pub system: String,
+    /// The tenant in the instance's spec.
+    pub tenant: String,
     /// The ordered snapshot.
     pub snapshot_id: String,
     /// Its digest.
@@ -212,7 +248,7 @@ where
 {
     let Sources { mut inputs, baselines } = sources.into();
     inputs.sort_by(|a, b| a.order.instance_uid.cmp(&b.order.instance_uid));
-    let config = &Config { as_of: whole_seconds(config.as_of), ..config.clone() };
+    let config = &config.normal();
     let views = observe_all(&inputs, &previous);
     let notes: Vec<InputNote> = inputs.iter().map(note).collect();
     let live = live(&inputs, config);
@@ -253,7 +289,8 @@ where
     let mut tally = tally(&merged, &standing);
     tally.outside_lane = fired.outside_lane;
     let next_transition = next_transition(config, retention, fired.next_transition, &merged);
-    let pack = write_pack(config, (&notes, &judged.notes), &gaps, (&merged, &accepted), (&standing, &ledger.1))?;
+    let conclusion = Conclusion { standing: &standing, accepted: &accepted, next_ledger: &ledger.1, next_transition };
+    let pack = write_pack(config, (&notes, &judged.notes), &gaps, &merged, conclusion)?;
     let mut findings = BTreeMap::new();
     let mut folded = BTreeMap::new();
     for (name, held) in merged.held {
@@ -309,6 +346,8 @@ fn note<S: AsRef<Header>>(input: &Input<S>) -> InputNote {
     InputNote {
         instance: input.order.instance.clone(),
         instance_uid: input.order.instance_uid.clone(),
+        system: input.order.system.clone(),
+        tenant: input.order.tenant.clone(),
         snapshot_id: input.order.snapshot_id.clone(),
         snapshot_digest: input.order.snapshot_digest.clone(),
         quarantined: input.quarantined.map(crate::load::Quarantine::as_str),

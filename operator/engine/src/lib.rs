@@ -9,13 +9,17 @@
 pub mod accept;
 pub mod aged;
 pub mod baseline;
+pub mod bundle;
 pub mod convert;
 pub mod evaluate;
 pub mod fire;
 pub mod fold;
 pub mod gaps;
+pub mod gather;
 pub mod history;
 pub mod ledger;
 pub mod load;
 pub mod merge;
 pub mod pack;
+pub mod pack_reader;
+pub mod replay;

@@ -24,7 +24,7 @@ pub const MAX_SNAPSHOT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 /// Longest word of a header that is passed on into resources.
 const MAX_HEADER_WORD: usize = 128;
 
-/// One estate's part of the store.
+/// One estate's part of the store, or whatever holds the same objects: what can be read of it.
 pub trait Vault: Sync {
     /// One manifest's bytes.
     fn manifest(&self, instance_uid: &str, snapshot: &str) -> impl Future<Output = Result<Bytes, FetchError>> + Send;
@@ -34,6 +34,10 @@ pub trait Vault: Sync {
     fn list(&self, instance_uid: &str) -> impl Future<Output = Result<Vec<String>, FetchError>> + Send;
     /// A ledger by its digest.
     fn ledger(&self, digest: &str) -> impl Future<Output = Result<Bytes, FetchError>> + Send;
+}
+
+/// A vault that takes what an evaluation leaves.
+pub trait Deposit: Vault {
     /// Stores a ledger under the digest of its bytes.
     fn put_ledger(&self, bytes: Bytes) -> impl Future<Output = Result<(), FetchError>> + Send;
     /// Stores an evidence pack under the digest of its bytes.

@@ -1,14 +1,20 @@
 //! The evidence pack: what an auditor needs to see why each Finding stands, and to compute it again.
 //!
 //! Takes the inputs' digests and the conclusions; gives bytes that are named by their digest. The content is canonical
-//! JSON Lines in one zstd frame: first the header, then one line per finding in the order of names, all of them, those
-//! too that were cut off as resources, with all evidence. Equal evaluations give equal bytes.
+//! JSON Lines in one zstd frame: a header, one line per finding in the order of names (all of them, those too that were
+//! cut off as resources, with all evidence), and a closing line. Equal evaluations give equal bytes.
+//!
+//! Every line carries its number, the digest of the line before it (`before`) and its own digest over everything else
+//! in it (`digest`). So a changed line contradicts its own digest, a lost, doubled or moved one the numbers, and a line
+//! that was changed together with its digest the line behind it; the closing line carries the head of the chain and the
+//! counts. `evidence` is the digest of a finding's evidence in its order. Reading: [`crate::pack_reader`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
-use sv0_api::{EstateSpec, FindingExceptionSpec, FindingSpec};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sv0_api::FindingSpec;
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
@@ -17,11 +23,18 @@ use crate::baseline::{BaselineNote, Trouble};
 use crate::evaluate::{Config, InputNote, Standing};
 use crate::fire;
 use crate::gaps::Gap;
-use crate::merge::Merged;
+use crate::merge::{Held, Merged};
 
 /// The format of a pack.
-pub const PACK_FORMAT: &str = "securityv0.pack/1";
+pub const PACK_FORMAT: &str = "securityv0.pack/2";
 const ZSTD_LEVEL: i32 = 3;
+
+/// The number of a line; the header has 0.
+pub(crate) const LINE: &str = "line";
+/// The digest of the line before.
+pub(crate) const BEFORE: &str = "before";
+/// The digest of the line itself, over everything else in it.
+pub(crate) const DIGEST: &str = "digest";
 
 /// The pack cannot be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -34,102 +47,132 @@ impl From<serde_json::Error> for PackError {
     }
 }
 
-#[derive(Serialize)]
+/// The first line: everything that the evaluation was told, and what it concluded besides findings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PackHeader<'a> {
-    format: &'static str,
-    as_of: Timestamp,
-    inputs: Vec<PackInput<'a>>,
-    waiting: BTreeSet<&'a str>,
-    /// The ledger that the evaluation started from.
-    ledger: Option<&'a str>,
-    /// The ledger that it left.
-    next_ledger: &'a str,
-    rule_pack: PackRules,
-    estate_spec: &'a EstateSpec,
-    /// The accepted risks, in the order of names.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    exceptions: Vec<PackException<'a>>,
-    max_findings: usize,
-    gaps: Vec<PackGap<'a>>,
-    removed: BTreeMap<&'a str, &'static str>,
-    findings: usize,
-    /// What drift was measured from.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    baselines: Vec<PackBaseline<'a>>,
+pub struct PackHeader {
+    /// [`PACK_FORMAT`].
+    pub format: String,
+    /// Everything besides snapshots and ledger that decided the result.
+    pub config: Config,
+    /// The snapshots, in the order of roles and instance UIDs.
+    pub snapshots: Vec<PackSnapshot>,
+    /// What the evaluation was computed with.
+    pub rule_pack: PackRules,
+    /// `sha256:<hex>` of the ledger that the evaluation left.
+    pub next_ledger: String,
+    /// The earliest instant at which time alone may change a finding.
+    pub next_transition: Timestamp,
+    /// What could not be relied on.
+    pub gaps: Vec<PackGap>,
+    /// What became of each of the exceptions in `config`, in the order of names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<PackException>,
+    /// Findings that left, by name, and why.
+    pub removed: BTreeMap<String, String>,
+    /// Findings in this pack.
+    pub findings: u64,
 }
 
-#[derive(Serialize)]
+/// What a snapshot was read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PackBaseline<'a> {
-    instance_uid: &'a str,
-    snapshot_id: &'a str,
-    snapshot_digest: &'a str,
-    accepted: bool,
-    /// Why it could not be compared with.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trouble: Option<&'static str>,
+pub enum Role {
+    /// It shows how the estate is.
+    Input,
+    /// Drift is measured from it.
+    Baseline,
 }
 
-#[derive(Serialize)]
+/// One ordered snapshot, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PackInput<'a> {
-    instance: &'a str,
-    instance_uid: &'a str,
-    snapshot_id: &'a str,
-    snapshot_digest: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quarantined: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    used_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    used_digest: Option<&'a str>,
+pub struct PackSnapshot {
+    /// What it was read for.
+    pub role: Role,
+    /// Of a baseline: whether the Estate's spec names it; else the ledger remembers it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
+    /// Name of the instance.
+    pub instance: String,
+    /// Its UID.
+    pub instance_uid: String,
+    /// `entra`, ...
+    pub system: String,
+    /// The tenant in the instance's spec.
+    pub tenant: String,
+    /// Id of the ordered snapshot.
+    pub snapshot_id: String,
+    /// `sha256:<hex>` of its manifest.
+    pub snapshot_digest: String,
+    /// Why it was set aside; of a baseline, why it could not be compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<String>,
+    /// Id of the snapshot that was evaluated; none when nothing readable was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_id: Option<String>,
+    /// `sha256:<hex>` of its manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_digest: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What an evaluation is computed with. Only a program with the same can compute it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PackRules {
-    version: String,
-    digest: String,
-    reference_data_digest: String,
+pub struct PackRules {
+    /// Names rules and reference data for people.
+    pub version: String,
+    /// `sha256:<hex>` over the metadata of every rule.
+    pub digest: String,
+    /// `sha256:<hex>` over the tables that the rules look things up in.
+    pub reference_data_digest: String,
+    /// What compresses packs and ledgers: another version may give other bytes for the same content.
+    pub compressor: String,
 }
 
-#[derive(Serialize)]
+/// Something that could not be relied on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PackGap<'a> {
-    instance: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    collection: &'a str,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    permission: Option<&'a str>,
+pub struct PackGap {
+    /// Name of the instance.
+    pub instance: String,
+    /// The collection; empty when all of the instance is concerned.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub collection: String,
+    /// What kind of gap.
+    pub state: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The permission that would close it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
 }
 
-/// An exception with all that decided: a replay needs nothing else of it.
-#[derive(Serialize)]
+/// What became of an exception.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PackException<'a> {
-    name: &'a str,
-    uid: &'a str,
-    generation: i64,
-    created_at: Timestamp,
-    spec: &'a FindingExceptionSpec,
-    outcome: &'static str,
-    matched: usize,
+pub struct PackException {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// How it stands.
+    pub outcome: String,
+    /// Findings that it matches.
+    pub matched: u64,
 }
 
 /// What accepts a finding.
 #[derive(Serialize)]
-struct PackAcceptance<'a> {
+struct Acceptance<'a> {
     exception: &'a str,
     uid: &'a str,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct PackFinding<'a> {
+struct FindingLine<'a> {
     name: &'a str,
     /// `fires`, `unseen` or `gone`.
     basis: &'static str,
@@ -140,125 +183,208 @@ struct PackFinding<'a> {
     folded_under: Option<&'a str>,
     /// The exception that accepts it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    accepted_by: Option<PackAcceptance<'a>>,
+    accepted_by: Option<Acceptance<'a>>,
     /// As it stands, or would stand, as a resource.
     spec: &'a FindingSpec,
     /// With all evidence; absent when it does not fire now.
     #[serde(skip_serializing_if = "Option::is_none")]
     full: Option<&'a RuleFinding>,
+    /// `sha256:<hex>` of the canonical JSON of the evidence, in its order: of `full` when it is there, else of `spec`.
+    evidence: String,
+}
+
+/// The last line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Closing {
+    /// Findings in this pack.
+    pub(crate) findings: u64,
+    /// Those of them that stand as resources.
+    pub(crate) kept: u64,
+}
+
+/// What the evaluation concluded besides findings.
+#[derive(Clone, Copy, Debug)]
+pub struct Conclusion<'a> {
+    /// Which findings stand as resources, and which are told inside another one.
+    pub standing: &'a Standing,
+    /// What was accepted.
+    pub accepted: &'a Accepted,
+    /// `sha256:<hex>` of the next ledger.
+    pub next_ledger: &'a str,
+    /// The earliest instant at which time alone may change a finding.
+    pub next_transition: Timestamp,
 }
 
 /// The pack's bytes and their digest.
 pub fn write_pack(
     config: &Config,
-    (inputs, baselines): (&[InputNote], &[BaselineNote]),
+    snapshots: (&[InputNote], &[BaselineNote]),
     gaps: &[Gap],
-    (merged, accepted): (&Merged, &Accepted),
-    (standing, next_ledger): (&Standing, &str),
+    merged: &Merged,
+    conclusion: Conclusion<'_>,
 ) -> Result<(Vec<u8>, String), PackError> {
-    let header = PackHeader {
-        format: PACK_FORMAT,
-        as_of: config.as_of,
-        inputs: inputs.iter().map(PackInput::of).collect(),
-        waiting: config.waiting.iter().map(String::as_str).collect(),
-        ledger: config.ledger.as_deref(),
-        next_ledger,
-        rule_pack: PackRules::current()?,
-        estate_spec: &config.estate,
-        exceptions: accepted.notes.iter().map(PackException::of).collect(),
-        max_findings: config.max_findings,
-        gaps: gaps.iter().map(PackGap::of).collect(),
-        removed: merged.removed.iter().map(|(name, removal)| (name.as_str(), removal.as_str())).collect(),
-        findings: merged.held.len(),
-        baselines: baselines.iter().map(PackBaseline::of).collect(),
-    };
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
-    line(&mut encoder, &header)?;
+    let mut chain = Chain::new()?;
+    chain.add(&header(config, snapshots, gaps, merged, conclusion)?)?;
     for (name, held) in &merged.held {
-        let finding = PackFinding {
-            name,
-            basis: held.basis.as_str(),
-            kept: standing.kept.contains(name),
-            folded_under: standing.folded.get(name).map(String::as_str),
-            accepted_by: accepted_by(&held.remembered.spec, accepted.by.get(name)),
-            spec: &held.remembered.spec,
-            full: held.full.as_deref(),
-        };
-        line(&mut encoder, &finding)?;
+        chain.add(&finding(name, held, &conclusion)?)?;
     }
-    let bytes = encoder.finish()?;
+    let (findings, kept) = (merged.held.len() as u64, conclusion.standing.kept.len() as u64);
+    chain.add(&Closing { findings, kept })?;
+    let bytes = chain.out.finish()?;
     let digest = digest(&bytes);
     Ok((bytes, digest))
 }
 
-fn line<T: Serialize>(out: &mut impl std::io::Write, value: &T) -> Result<(), PackError> {
-    out.write_all(&to_canonical_json(value)?)?;
-    Ok(out.write_all(b"\n")?)
+fn header(
+    config: &Config,
+    (inputs, baselines): (&[InputNote], &[BaselineNote]),
+    gaps: &[Gap],
+    merged: &Merged,
+    conclusion: Conclusion<'_>,
+) -> Result<PackHeader, PackError> {
+    Ok(PackHeader {
+        format: PACK_FORMAT.to_owned(),
+        config: config.clone(),
+        snapshots: inputs.iter().map(PackSnapshot::of).chain(baselines.iter().map(PackSnapshot::baseline)).collect(),
+        rule_pack: PackRules::current()?,
+        next_ledger: conclusion.next_ledger.to_owned(),
+        next_transition: conclusion.next_transition,
+        gaps: gaps.iter().map(PackGap::of).collect(),
+        exceptions: conclusion.accepted.notes.iter().map(PackException::of).collect(),
+        removed: merged.removed.iter().map(|(name, why)| (name.clone(), why.as_str().to_owned())).collect(),
+        findings: merged.held.len() as u64,
+    })
 }
 
-fn accepted_by<'a>(spec: &'a FindingSpec, uid: Option<&'a String>) -> Option<PackAcceptance<'a>> {
-    Some(PackAcceptance { exception: &spec.acceptance.as_ref()?.exception, uid: uid? })
+fn finding<'a>(name: &'a str, held: &'a Held, conclusion: &Conclusion<'a>) -> Result<FindingLine<'a>, PackError> {
+    let Conclusion { standing, accepted, .. } = conclusion;
+    let (spec, full) = (&held.remembered.spec, held.full.as_deref());
+    let evidence = match full {
+        Some(full) => to_canonical_json(&full.evidence)?,
+        None => to_canonical_json(&spec.evidence)?,
+    };
+    Ok(FindingLine {
+        name,
+        basis: held.basis.as_str(),
+        kept: standing.kept.contains(name),
+        folded_under: standing.folded.get(name).map(String::as_str),
+        accepted_by: accepted_by(spec, accepted.by.get(name)),
+        spec,
+        full,
+        evidence: digest(&evidence),
+    })
 }
 
-impl<'a> PackException<'a> {
-    fn of(note: &'a ExceptionNote) -> Self {
-        let ExceptionNote { exception, outcome, matched } = note;
+fn accepted_by<'a>(spec: &'a FindingSpec, uid: Option<&'a String>) -> Option<Acceptance<'a>> {
+    Some(Acceptance { exception: &spec.acceptance.as_ref()?.exception, uid: uid? })
+}
+
+/// Lines on their way into the frame, each bound to the one before it.
+struct Chain {
+    out: zstd::stream::write::Encoder<'static, Vec<u8>>,
+    lines: u64,
+    head: Option<String>,
+}
+
+impl Chain {
+    fn new() -> Result<Self, PackError> {
+        Ok(Self { out: zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?, lines: 0, head: None })
+    }
+
+    fn add<T: Serialize>(&mut self, content: &T) -> Result<(), PackError> {
+        use std::io::Write as _;
+        let Value::Object(mut line) = serde_json::to_value(content)? else {
+            return Err(PackError(std::io::Error::other("a line is not an object")));
+        };
+        line.insert(LINE.to_owned(), self.lines.into());
+        if let Some(head) = self.head.take() {
+            line.insert(BEFORE.to_owned(), head.into());
+        }
+        let own = own_digest(&line)?;
+        line.insert(DIGEST.to_owned(), own.clone().into());
+        self.out.write_all(&to_canonical_json(&line)?)?;
+        self.out.write_all(b"\n")?;
+        self.head = Some(own);
+        self.lines += 1;
+        Ok(())
+    }
+}
+
+/// The digest of a line without the field that holds it.
+pub(crate) fn own_digest(line: &Map<String, Value>) -> Result<String, serde_json::Error> {
+    Ok(digest(&to_canonical_json(line)?))
+}
+
+impl PackSnapshot {
+    fn of(note: &InputNote) -> Self {
         Self {
-            name: &exception.name,
-            uid: &exception.uid,
-            generation: exception.generation,
-            created_at: exception.created_at,
-            spec: &exception.spec,
-            outcome: outcome.as_str(),
-            matched: *matched,
+            role: Role::Input,
+            accepted: false,
+            instance: note.instance.clone(),
+            instance_uid: note.instance_uid.clone(),
+            system: note.system.clone(),
+            tenant: note.tenant.clone(),
+            snapshot_id: note.snapshot_id.clone(),
+            snapshot_digest: note.snapshot_digest.clone(),
+            quarantined: note.quarantined.map(str::to_owned),
+            used_id: note.used.as_ref().map(|(id, _)| id.clone()),
+            used_digest: note.used.as_ref().map(|(_, digest)| digest.clone()),
         }
     }
 }
 
-impl<'a> PackInput<'a> {
-    fn of(note: &'a InputNote) -> Self {
+impl PackSnapshot {
+    fn baseline(note: &BaselineNote) -> Self {
+        // What is newer than the evaluated snapshot, or was not there, was not looked into.
+        let read = !matches!(note.trouble, Some(Trouble::Unreadable | Trouble::Newer | Trouble::NoneYet));
         Self {
-            instance: &note.instance,
-            instance_uid: &note.instance_uid,
-            snapshot_id: &note.snapshot_id,
-            snapshot_digest: &note.snapshot_digest,
-            quarantined: note.quarantined,
-            used_id: note.used.as_ref().map(|(id, _)| id.as_str()),
-            used_digest: note.used.as_ref().map(|(_, digest)| digest.as_str()),
-        }
-    }
-}
-
-impl<'a> PackBaseline<'a> {
-    fn of(note: &'a BaselineNote) -> Self {
-        Self {
-            instance_uid: &note.instance_uid,
-            snapshot_id: &note.snapshot_id,
-            snapshot_digest: &note.snapshot_digest,
+            role: Role::Baseline,
             accepted: note.accepted,
-            trouble: note.trouble.map(Trouble::as_str),
+            instance: note.instance.clone(),
+            instance_uid: note.instance_uid.clone(),
+            system: note.system.clone(),
+            tenant: note.tenant.clone(),
+            snapshot_id: note.snapshot_id.clone(),
+            snapshot_digest: note.snapshot_digest.clone(),
+            quarantined: note.trouble.map(|trouble| trouble.as_str().to_owned()),
+            used_id: read.then(|| note.snapshot_id.clone()),
+            used_digest: read.then(|| note.snapshot_digest.clone()),
+        }
+    }
+}
+
+impl PackException {
+    fn of(note: &ExceptionNote) -> Self {
+        Self {
+            name: note.exception.name.clone(),
+            uid: note.exception.uid.clone(),
+            outcome: note.outcome.as_str().to_owned(),
+            matched: note.matched as u64,
         }
     }
 }
 
 impl PackRules {
-    fn current() -> Result<Self, PackError> {
+    /// What this program computes with.
+    pub fn current() -> Result<Self, serde_json::Error> {
         Ok(Self {
             version: fire::rule_pack_version(),
             digest: fire::rule_pack_digest()?,
             reference_data_digest: fire::reference_data_digest(),
+            compressor: format!("zstd {}", zstd::zstd_safe::version_string()),
         })
     }
 }
 
-impl<'a> PackGap<'a> {
-    fn of(gap: &'a Gap) -> Self {
+impl PackGap {
+    fn of(gap: &Gap) -> Self {
         Self {
-            instance: &gap.instance,
-            collection: &gap.collection,
-            state: gap.state.as_str(),
-            reason: gap.reason.as_deref(),
-            permission: gap.permission.as_deref(),
+            instance: gap.instance.clone(),
+            collection: gap.collection.clone(),
+            state: gap.state.as_str().to_owned(),
+            reason: gap.reason.clone(),
+            permission: gap.permission.clone(),
         }
     }
 }

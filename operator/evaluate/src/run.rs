@@ -9,7 +9,7 @@ use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
 use sv0_engine::accept::Exception;
 use sv0_engine::evaluate::{Config, Evaluation, Sources, evaluate};
 use sv0_engine::ledger::{Ledger, LedgerError};
-use sv0_engine::load::{FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_baselines, load_within};
+use sv0_engine::load::{Deposit, FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_baselines, load_within};
 use sv0_engine::{baseline, convert};
 use sv0_protocol::EvaluateRequest;
 
@@ -20,7 +20,7 @@ use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, SinkError};
 use crate::status::{self, Ordered};
 
 /// Carries out `order`. On failure the Estate's condition says so, when the API server lets it.
-pub async fn run<V: Vault, C: FindingSink + EstateSink + ExceptionSink>(
+pub async fn run<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
     order: &EvaluateRequest,
     vault: &V,
     cluster: &C,
@@ -36,7 +36,7 @@ pub async fn run<V: Vault, C: FindingSink + EstateSink + ExceptionSink>(
     result
 }
 
-async fn attempt<V: Vault, C: FindingSink + EstateSink + ExceptionSink>(
+async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
     order: &EvaluateRequest,
     vault: &V,
     cluster: &C,
@@ -44,11 +44,12 @@ async fn attempt<V: Vault, C: FindingSink + EstateSink + ExceptionSink>(
     threads: usize,
 ) -> Result<EvaluateReport, RunError> {
     let live = exceptions::shown(&order.exceptions, cluster).await?;
-    let config = config(order, exceptions::current(&order.exceptions, &live), threads)?;
+    let mut config = config(order, exceptions::current(&order.exceptions, &live), threads)?;
     let previous = read_ledger(vault, order.ledger.as_deref()).await?;
     let history_lost = previous.is_none();
+    config.history_lost = history_lost;
     let previous = previous.unwrap_or_default();
-    let most = order.max_snapshot_bytes.unwrap_or(MAX_SNAPSHOT_BYTES);
+    let most = config.max_snapshot_bytes;
     // Before anything is read, and before a ledger names one of them: what is compared with must outlive this run.
     for (instance_uid, snapshots) in baseline::pinned(&order.inputs, &config.estate, &previous) {
         vault.pin(&instance_uid, &snapshots).await?;
@@ -95,7 +96,9 @@ fn config(order: &EvaluateRequest, exceptions: Vec<Exception>, threads: usize) -
         waiting: order.waiting.clone(),
         exceptions,
         max_findings: usize::try_from(order.max_findings).unwrap_or(usize::MAX),
+        max_snapshot_bytes: order.max_snapshot_bytes.unwrap_or(MAX_SNAPSHOT_BYTES),
         ledger: order.ledger.clone(),
+        history_lost: false,
         threads,
     })
 }

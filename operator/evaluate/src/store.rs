@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use sv0_engine::load::{FetchError, Vault};
+use sv0_engine::load::{Deposit, FetchError, Vault};
 use sv0_store::client::{ClientError, StoreClient};
 
 /// One estate's part of the store, over HTTPS.
@@ -36,7 +36,9 @@ impl Vault for RemoteVault {
     async fn ledger(&self, digest: &str) -> Result<Bytes, FetchError> {
         self.client.get_ledger(&self.namespace, digest).await.map_err(translate)
     }
+}
 
+impl Deposit for RemoteVault {
     async fn put_ledger(&self, bytes: Bytes) -> Result<(), FetchError> {
         self.client.put_ledger(&self.namespace, bytes).await.map(drop).map_err(translate)
     }

@@ -91,6 +91,8 @@ fn evaluated_with(
         exceptions: Vec::new(),
         max_findings: 1000,
         ledger: before.map(|before| before.ledger.digest.clone()),
+        max_snapshot_bytes: sv0_engine::load::MAX_SNAPSHOT_BYTES,
+        history_lost: false,
         threads: 1,
     };
     let remembered = before.map_or_else(Ledger::default, |before| Ledger::read(&before.ledger.bytes).unwrap());

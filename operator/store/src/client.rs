@@ -1,11 +1,13 @@
-//! The client of the store, for `scan` and `evaluate`.
+//! The client of the store, for `scan`, `evaluate` and people at their own machine.
 //!
-//! Takes the store's address, the certificate of its own authority (nothing else is trusted) and the path of the
-//! projected token (read anew at every attempt, since the kubelet rotates it). Every write is idempotent and is
+//! Takes the store's address, the certificate of its own authority (nothing else is trusted) and a token: the path of
+//! the projected one (read anew at every attempt, since the kubelet rotates it), or a short one held in memory. Every write is idempotent and is
 //! repeated a bounded number of times; every read is checked against the digest that it was asked for.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -97,14 +99,42 @@ pub struct ScanTarget {
 pub struct StoreClient {
     http: reqwest::Client,
     base: String,
-    token_path: PathBuf,
+    token: Token,
+}
+
+/// Where the token comes from.
+#[derive(Clone)]
+enum Token {
+    /// A file, read for each attempt.
+    File(PathBuf),
+    /// Memory, wiped with the last client that holds it.
+    Held(Arc<Zeroizing<String>>),
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::File(_) => "a file",
+            Self::Held(_) => "held in memory",
+        })
+    }
 }
 
 impl StoreClient {
     /// A client that trusts `access.ca_pem` only, follows no redirect and uses no proxy. The process must have
     /// installed its rustls provider.
     pub fn new(access: &StoreAccess, token_path: impl Into<PathBuf>) -> Result<Self, ClientError> {
-        let base = access.url.trim_end_matches('/').to_owned();
+        Self::build(access, Token::File(token_path.into()), None)
+    }
+
+    /// The same with a token in memory, for a store that is reached at `through` (a port-forward). It still has to
+    /// prove that it is the one in `access.url`.
+    pub fn held(access: &StoreAccess, token: Zeroizing<String>, through: SocketAddr) -> Result<Self, ClientError> {
+        Self::build(access, Token::Held(Arc::new(token)), Some(through))
+    }
+
+    fn build(access: &StoreAccess, token: Token, through: Option<SocketAddr>) -> Result<Self, ClientError> {
+        let mut base = access.url.trim_end_matches('/').to_owned();
         if !base.starts_with("https://") {
             return Err(ClientError::Configuration("the address must begin with https://".into()));
         }
@@ -113,17 +143,23 @@ impl StoreClient {
         if roots.is_empty() {
             return Err(ClientError::Configuration("the certificate is empty".into()));
         }
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .tls_certs_only(roots)
             .https_only(true)
             .no_proxy()
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_mins(1))
-            .timeout(Duration::from_mins(5))
-            .build()
-            .map_err(|e| ClientError::Configuration(causes(&e)))?;
-        Ok(Self { http, base, token_path: token_path.into() })
+            .timeout(Duration::from_mins(5));
+        if let Some(through) = through {
+            let host = host(&base).ok_or_else(|| ClientError::Configuration("the address has no host".into()))?;
+            // The name stays in the address, so that the certificate is checked for it; of an overridden address the
+            // HTTP library takes no port, so that one goes into the address.
+            builder = builder.resolve(&host, through);
+            base = format!("https://{host}:{}", through.port());
+        }
+        let http = builder.build().map_err(|e| ClientError::Configuration(causes(&e)))?;
+        Ok(Self { http, base, token })
     }
 
     /// Puts one part; gives its name, the SHA-256 of its bytes in lower-case hex.
@@ -253,14 +289,24 @@ impl StoreClient {
 
     /// The `Authorization` value, marked so that no log of the HTTP library shows it.
     async fn bearer(&self) -> Result<header::HeaderValue, ClientError> {
-        let token = Zeroizing::new(tokio::fs::read_to_string(&self.token_path).await.map_err(ClientError::Token)?);
-        let value = Zeroizing::new(format!("Bearer {}", token.trim()));
+        let value = match &self.token {
+            Token::File(path) => {
+                let token = Zeroizing::new(tokio::fs::read_to_string(path).await.map_err(ClientError::Token)?);
+                Zeroizing::new(format!("Bearer {}", token.trim()))
+            }
+            Token::Held(token) => Zeroizing::new(format!("Bearer {}", token.trim())),
+        };
         let mut value = header::HeaderValue::from_str(&value).map_err(|_| {
             ClientError::Token(std::io::Error::new(std::io::ErrorKind::InvalidData, "the token is not printable text"))
         })?;
         value.set_sensitive(true);
         Ok(value)
     }
+}
+
+/// The host of an address that begins with `https://`.
+fn host(base: &str) -> Option<String> {
+    reqwest::Url::parse(base).ok()?.host_str().map(str::to_owned)
 }
 
 /// `sha256:<hex>` or `<hex>` → `<hex>`.

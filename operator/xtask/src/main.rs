@@ -9,6 +9,7 @@ mod cluster;
 mod context;
 mod demo;
 mod faults;
+mod fuzz;
 mod image;
 mod sh;
 mod test;
@@ -39,6 +40,8 @@ enum Task {
     Check(check::Args),
     /// Kill every program at seeded points of a scenario and compare the findings.
     Faults(faults::Args),
+    /// Fuzz the readers of stored objects for a bounded time.
+    Fuzz(fuzz::Args),
     /// Measure what the product costs.
     Bench(bench::Args),
     /// Run every test stage, the real cluster included.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Image(args) => image::run(&ctx, &args),
         Task::Check(args) => check::run(&ctx, &args),
         Task::Faults(args) => faults::run(&ctx, &args),
+        Task::Fuzz(args) => fuzz::run(&ctx, &args),
         Task::Bench(args) => bench::run(&ctx, &args),
         Task::Test(args) => test::run(&ctx, &args),
     });

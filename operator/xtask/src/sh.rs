@@ -47,6 +47,13 @@ impl Sh {
         self
     }
 
+    /// Takes an environment variable away.
+    #[must_use]
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Sets the working directory.
     #[must_use]
     pub(crate) fn dir(mut self, dir: &Path) -> Self {

@@ -173,8 +173,8 @@ async fn by_sign_in(args: &Args, instance: &ConnectorInstance, entra: &EntraSour
             // It comes from the cluster and goes among kubectl's arguments: one that begins with '-' would be a flag.
             let account: AccountName =
                 instance.spec.service_account_name.parse().context("the instance's serviceAccountName")?;
-            let token = args.cluster.account_token(args.namespace.as_str(), account.as_str(), audience)?;
-            Credential::ClusterToken(Secret::new(token))
+            let mut token = args.cluster.account_token(args.namespace.as_str(), account.as_str(), audience)?;
+            Credential::ClusterToken(Secret::new(std::mem::take(&mut *token)))
         }
         _ => bail!(
             "this instance signs in with a stored credential: hand it over with --certificate and --key or with \

@@ -45,6 +45,8 @@ async fn conclude(builder: &sv0_graph::testing::SnapshotBuilder, before: Ledger,
         waiting: vec![],
         exceptions: vec![],
         max_findings: 1000,
+        max_snapshot_bytes: sv0_engine::load::MAX_SNAPSHOT_BYTES,
+        history_lost: false,
         ledger: None,
         threads: 2,
     };

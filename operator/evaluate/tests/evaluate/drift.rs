@@ -33,7 +33,7 @@ fn new_key(builder: &mut SnapshotBuilder) {
     builder.edge("applications", &app, EdgeKind::HoldsCredential, &key);
 }
 
-fn changed(id: &str) -> SnapshotBuilder {
+pub(crate) fn changed(id: &str) -> SnapshotBuilder {
     let mut builder = scan(id);
     new_key(&mut builder);
     builder

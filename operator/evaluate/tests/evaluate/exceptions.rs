@@ -25,7 +25,7 @@ use crate::world::Memory;
 type Objects = BTreeMap<String, FindingException>;
 
 /// Made on the first of January; `wanted` is its `spec.match`.
-fn exception(name: &str, wanted: &serde_json::Value, expires: &str) -> Exception {
+pub(crate) fn exception(name: &str, wanted: &serde_json::Value, expires: &str) -> Exception {
     Exception {
         name: name.into(),
         uid: format!("uid-{name}"),
@@ -38,11 +38,11 @@ fn exception(name: &str, wanted: &serde_json::Value, expires: &str) -> Exception
     }
 }
 
-fn rule(id: &str) -> serde_json::Value {
+pub(crate) fn rule(id: &str) -> serde_json::Value {
     json!({ "rules": [id] })
 }
 
-const JULY: &str = "2026-07-01T00:00:00Z";
+pub(crate) const JULY: &str = "2026-07-01T00:00:00Z";
 
 /// An evaluation of the planted weaknesses on the tenth of January.
 fn with(exceptions: Vec<Exception>) -> Evaluation {
@@ -96,10 +96,11 @@ fn the_pack_keeps_all_evidence_and_marks_what_is_accepted() {
     assert_eq!(lines.len(), plain.len());
     let shown = &lines[0]["exceptions"][0];
     assert_eq!(
-        (&shown["name"], &shown["uid"], &shown["generation"]),
-        (&json!("known"), &json!("uid-known"), &json!(1))
+        (&shown["name"], &shown["uid"], &shown["outcome"]),
+        (&json!("known"), &json!("uid-known"), &json!("Active"))
     );
-    assert_eq!(shown["spec"]["reason"], "It is known.");
+    let given = &lines[0]["config"]["exceptions"][0];
+    assert_eq!((&given["generation"], &given["spec"]["reason"]), (&json!(1), &json!("It is known.")));
     assert!(plain[0]["exceptions"].is_null());
     for (line, plain) in lines[1..].iter().zip(&plain[1..]) {
         assert_eq!((&line["name"], &line["full"]), (&plain["name"], &plain["full"]), "the evidence is untouched");
@@ -319,7 +320,7 @@ fn object(exception: &Exception) -> FindingException {
 }
 
 /// A world with these exceptions, and the part of the order that speaks of them.
-fn world(exceptions: &[Exception]) -> (Memory, EvaluateExceptions) {
+pub(crate) fn world(exceptions: &[Exception]) -> (Memory, EvaluateExceptions) {
     let world = Memory::default();
     let ordered = EvaluateExceptions {
         digest: "sha256:set".into(),

@@ -11,7 +11,7 @@ use sv0_engine::evaluate::{Config, Evaluation, evaluate};
 use sv0_engine::gaps::{Gap, GapState};
 use sv0_engine::history::InstanceMemory;
 use sv0_engine::ledger::{Ledger, RememberedInstance};
-use sv0_engine::load::{Input, Quarantine, Used};
+use sv0_engine::load::{Input, MAX_SNAPSHOT_BYTES, Quarantine, Used};
 use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder};
 use sv0_graph::{CoverageState, Snapshot};
 use sv0_protocol::EvaluateInput;
@@ -39,7 +39,9 @@ pub(crate) fn config(as_of: Timestamp) -> Config {
         waiting: vec![],
         exceptions: vec![],
         max_findings: 1000,
+        max_snapshot_bytes: MAX_SNAPSHOT_BYTES,
         ledger: None,
+        history_lost: false,
         threads: 1,
     }
 }
@@ -199,7 +201,7 @@ fn the_most_severe_are_kept_and_the_rest_is_counted_and_packed() {
     assert!(kept.iter().min() >= left.iter().max(), "{kept:?} {left:?}");
     assert_eq!(evaluation.tally.open, all.findings.len());
     let lines = pack_lines(&evaluation);
-    assert_eq!(lines.len(), 1 + all.findings.len());
+    assert_eq!(lines.len(), 2 + all.findings.len());
     assert_eq!(lines[1..].iter().filter(|line| line["kept"] == true).count(), 2);
     assert_eq!(Ledger::read(&evaluation.ledger.bytes).unwrap().findings.len(), all.findings.len());
 }
@@ -214,14 +216,15 @@ fn the_pack_names_every_input_and_holds_all_evidence() {
     let evaluation = first(&scan(SCAN_1));
     let lines = pack_lines(&evaluation);
     let header = &lines[0];
-    assert_eq!(header["format"], "securityv0.pack/1");
-    assert_eq!(header["asOf"], "2026-01-10T12:00:00Z");
-    assert_eq!(header["inputs"][0]["instanceUid"], "u");
+    assert_eq!(header["format"], "securityv0.pack/2");
+    assert_eq!(header["config"]["asOf"], "2026-01-10T12:00:00Z");
+    assert_eq!(header["snapshots"][0]["instanceUid"], "u");
+    assert_eq!(header["snapshots"][0]["tenant"], TENANT);
     assert_eq!(header["nextLedger"], evaluation.ledger.digest.as_str());
     for key in ["digest", "referenceDataDigest"] {
         assert!(header["rulePack"][key].as_str().unwrap().starts_with("sha256:"), "{key}");
     }
-    for line in &lines[1..] {
+    for line in &lines[1..lines.len() - 1] {
         let omitted = usize::try_from(line["spec"]["evidenceOmitted"].as_u64().unwrap_or(0)).unwrap();
         let shown = line["spec"]["evidence"].as_array().unwrap().len();
         assert_eq!(line["full"]["evidence"].as_array().unwrap().len(), shown + omitted);
@@ -320,7 +323,8 @@ proptest! {
             mixed.reverse();
         }
         let one = evaluate(plain, Ledger::default(), &config(day(10))).unwrap();
-        let four = evaluate(mixed, Ledger::default(), &Config { threads: 4, ..config(day(10)) }).unwrap();
+        let four = evaluate(mixed, Ledger::default(), &Config {
+        threads: 4, ..config(day(10)) }).unwrap();
         prop_assert!(!one.findings.is_empty());
         prop_assert_eq!(one, four);
     }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use sv0_api::{EstateStatus, FindingException, FindingExceptionStatus};
-use sv0_engine::load::{FetchError, Vault};
+use sv0_engine::load::{Deposit, FetchError, Vault};
 use sv0_evaluate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, SinkError, Stored};
 use sv0_graph::canonical::digest;
 use sv0_graph::testing::SnapshotBuilder;
@@ -148,7 +148,9 @@ impl Vault for Memory {
     async fn ledger(&self, digest: &str) -> Result<Bytes, FetchError> {
         self.fetch(|world| world.ledgers.get(digest).cloned())
     }
+}
 
+impl Deposit for Memory {
     async fn put_ledger(&self, bytes: Bytes) -> Result<(), FetchError> {
         self.put("ledger", |world| drop(world.ledgers.insert(digest(&bytes), bytes)))
     }

@@ -1,0 +1,5 @@
+//! Feeds any bytes to the reader of a bundle.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| sv0_fuzz::bundle(input));

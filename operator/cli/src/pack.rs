@@ -1,0 +1,74 @@
+//! `kubectl sv0 pack export`: takes the estate's last evaluation out of the cluster, as one file from which anybody can
+//! compute it again. Reads the Estate's status and the store; writes one new file and changes nothing in the cluster.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use sv0_engine::bundle::Bundle;
+use sv0_engine::gather::gather;
+use sv0_engine::pack_reader::Pack;
+
+use crate::files::{WriteError, write_new};
+use crate::kubectl::Cluster;
+use crate::store::{OpenStore, Place, until_told};
+use crate::values::Namespace;
+
+/// What `pack export` is told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  kubectl sv0 pack export -n team-a -o team-a.tar
+  kubectl sv0 replay team-a.tar                           # on any machine, without network and cluster
+  tar xf team-a.tar && sha256sum -c SHA256SUMS            # a plain tar archive
+
+The file holds all that the evaluation was computed from: treat it like the tenant's directory. Needs the role
+securityv0-reader-ESTATE in the operator's namespace (chart value estates[].readers) and the right to read the Estate.")]
+pub struct Args {
+    /// The estate.
+    #[arg(long, short = 'n')]
+    namespace: Namespace,
+    /// The file to write. It must not exist yet.
+    #[arg(long, short = 'o', value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    cluster: Cluster,
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> Result<()> {
+    // Said before anything is fetched; the writing itself refuses too.
+    if args.out.symlink_metadata().is_ok() {
+        bail!(WriteError::There(args.out));
+    }
+    let bundle = until_told(export(&args.cluster, &args.place, &args.namespace)).await?;
+    let pack = Pack::read(&bundle.pack)?;
+    write_new(&args.out, &bundle.write()?)?;
+    let header = &pack.header;
+    println!(
+        "Wrote {}: the evaluation of {} as of {}, {} findings from {} snapshots, rule pack {}.\nPack {}",
+        args.out.display(),
+        args.namespace,
+        header.config.as_of,
+        header.findings,
+        header.snapshots.len(),
+        header.rule_pack.version,
+        sv0_graph::canonical::digest(&bundle.pack),
+    );
+    Ok(())
+}
+
+/// The bundle of the estate's last evaluation.
+pub async fn export(cluster: &Cluster, place: &Place, estate: &Namespace) -> Result<Bundle> {
+    let digest = evaluated(cluster, estate)?;
+    let store = OpenStore::open(cluster, place, estate).await?;
+    let pack = store.pack(&digest).await?;
+    Ok(gather(&store, estate.as_str(), pack).await?)
+}
+
+/// The digest of the pack that the Estate's status names.
+pub fn evaluated(cluster: &Cluster, estate: &Namespace) -> Result<String> {
+    let found = cluster.estate(estate.as_str()).context("the Estate cannot be read")?;
+    let digest = found.and_then(|found| found.status?.pack_digest);
+    digest.with_context(|| format!("the estate {estate} has not been evaluated yet: its Estate's status names no pack"))
+}

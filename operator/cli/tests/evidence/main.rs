@@ -1,0 +1,308 @@
+//! `pack export`, `replay` and `verify` as people run them, against a real store that is reached through a stand-in for
+//! kubectl.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../../../evaluate/tests/evaluate/estate.rs"]
+#[allow(dead_code, reason = "one of the estate's scans is enough here")]
+mod estate;
+mod service;
+
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use sv0_engine::bundle::Bundle;
+use sv0_engine::convert::content_digest;
+use sv0_graph::canonical::{digest, to_canonical_json};
+
+use crate::service::{World, runs};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+/// Waits for a condition that only failure keeps from coming.
+fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_mins(1);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+async fn exported(world: &World) -> Bundle {
+    let output = world.run(&["pack", "export", "-n", "team-a", "-o", "team-a.tar"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    Bundle::read(&Bytes::from(std::fs::read(world.path("team-a.tar")).unwrap())).unwrap()
+}
+
+/// Replays on a machine that has no kubectl.
+fn replay(world: &World, arguments: &[&str]) -> Output {
+    let mut command = world.command(&["replay"]);
+    command.args(arguments).env("SV0_KUBECTL", "/nonexistent").output().unwrap()
+}
+
+/// Gives each line of a pack the link and the digest that it asks for.
+fn sealed(pack: &[u8], change: impl Fn(&mut Vec<Map<String, Value>>)) -> Bytes {
+    let all = String::from_utf8(zstd::decode_all(pack).unwrap()).unwrap();
+    let mut lines: Vec<Map<String, Value>> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    change(&mut lines);
+    let (mut head, mut out) = (None::<String>, Vec::new());
+    for line in &mut lines {
+        line.remove("digest");
+        if let Some(head) = head {
+            line.insert("before".into(), head.into());
+        }
+        let own = digest(&to_canonical_json(line).unwrap());
+        line.insert("digest".into(), own.clone().into());
+        out.extend(to_canonical_json(line).unwrap());
+        out.push(b'\n');
+        head = Some(own);
+    }
+    zstd::encode_all(out.as_slice(), 3).unwrap().into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_evaluation_is_exported_computed_again_and_verified() {
+    let world = World::start(1000).await;
+    let output = world.run(&["pack", "export", "-n", "team-a", "-o", "team-a.tar", "--context", "prod"]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(&world.evaluation.pack.digest), "{}", text(&output.stdout));
+    assert_eq!(std::fs::metadata(world.path("team-a.tar")).unwrap().mode() & 0o777, 0o600);
+    assert!(!runs(&world.forward().unwrap()), "the forward ended with the command");
+
+    // What the user needs the right to do, and nothing else.
+    let calls: Vec<String> = world.calls().lines().map(|call| call.replace(" --context=prod", "")).collect();
+    assert_eq!(
+        calls,
+        [
+            "get estates.securityv0.com default --namespace=team-a --output=json",
+            "get configmap securityv0-store-ca --namespace=securityv0-system --output=json",
+            "create token reader-team-a --namespace=securityv0-system --audience=securityv0-store/reader/team-a --duration=10m",
+            "port-forward pod/securityv0-store-0 :8443 --namespace=securityv0-system --address=127.0.0.1",
+        ]
+    );
+    for said in [&output.stdout, &output.stderr] {
+        assert!(!text(said).contains("reader-team-a|"), "the token is shown nowhere");
+    }
+
+    let output = replay(&world, &["team-a.tar", "--pack", &world.evaluation.pack.digest]);
+    let said = text(&output.stdout);
+    assert_eq!((code(&output), text(&output.stderr).as_str()), (0, ""));
+    assert!(said.starts_with("EQUAL. The evaluation of team-a as of 2026-01-10T12:00:00Z"), "{said}");
+    assert!(said.contains(&world.evaluation.pack.digest) && said.contains(&world.evaluation.ledger.digest), "{said}");
+    let output = replay(&world, &["team-a.tar", "-o", "json"]);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&said["result"], &said["difference"]), (&json!("equal"), &Value::Null));
+    assert_eq!(said["findings"], world.evaluation.findings.len());
+
+    for arguments in [&["verify", "-n", "team-a"][..], &["verify", "-n", "team-a", "team-a.tar"]] {
+        let output = world.run(arguments).await;
+        assert_eq!(code(&output), 0, "{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(text(&output.stdout).starts_with("EQUAL. The Findings in team-a"), "{}", text(&output.stdout));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_there_is_not_touched() {
+    let world = World::start(1000).await;
+    std::fs::write(world.path("precious"), "precious").unwrap();
+    symlink(world.path("precious"), world.path("link")).unwrap();
+    symlink(world.path("nowhere"), world.path("dangling")).unwrap();
+    for name in ["precious", "link", "dangling"] {
+        let output = world.run(&["pack", "export", "-n", "team-a", "-o", name]).await;
+        assert_eq!(code(&output), 1);
+        assert!(text(&output.stderr).contains("exists already"), "{}", text(&output.stderr));
+    }
+    assert_eq!(std::fs::read_to_string(world.path("precious")).unwrap(), "precious");
+    assert!(!world.path("nowhere").exists());
+    assert_eq!(world.calls(), "", "nothing was asked for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_to_the_file_is_named() {
+    let world = World::start(1000).await;
+    let bundle = exported(&world).await;
+    let good = std::fs::read(world.path("team-a.tar")).unwrap();
+    let at = good.windows(bundle.pack.len()).position(|window| window == bundle.pack).unwrap();
+    let mut file = good.clone();
+    file[at + 30] ^= 1;
+    std::fs::write(world.path("changed.tar"), &file).unwrap();
+    let output = replay(&world, &["changed.tar"]);
+    assert_eq!((code(&output), text(&output.stdout).as_str()), (2, ""));
+    let said = text(&output.stderr);
+    assert!(said.contains("changed.tar cannot be used: pack.jsonl.zst was changed"), "{said}");
+    let output = replay(&world, &["changed.tar", "-o", "json"]);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), said["result"].as_str(), text(&output.stderr).as_str()), (2, Some("unusable"), ""));
+
+    std::fs::write(world.path("cut.tar"), &good[..good.len() / 2]).unwrap();
+    assert_eq!(code(&replay(&world, &["cut.tar"])), 2);
+    assert_eq!(code(&replay(&world, &["none.tar"])), 2);
+
+    // A pack made anew as a whole: computing it again finds what was changed, and the terminal is not moved by it.
+    let pack = sealed(&bundle.pack, |lines| lines[1]["spec"]["title"] = json!("quiet\u{1b}[2J\u{202e}"));
+    let forged = Bundle { pack, ..bundle.clone() };
+    std::fs::write(world.path("forged.tar"), forged.write().unwrap()).unwrap();
+    let output = replay(&world, &["forged.tar"]);
+    let said = text(&output.stdout);
+    let name = world.evaluation.findings.keys().next().unwrap();
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.starts_with("DIFFERENT.") && said.contains(&format!("finding {name}, /spec/title")), "{said}");
+    assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    let output = replay(&world, &["forged.tar", "-o", "json"]);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((code(&output), said["difference"]["field"].as_str()), (1, Some("/spec/title")));
+    let output = replay(&world, &["forged.tar", "--pack", &world.evaluation.pack.digest]);
+    assert_eq!(code(&output), 2, "it is not the pack that the status names");
+    assert_eq!(code(&world.run(&["verify", "-n", "team-a", "forged.tar"]).await), 2);
+
+    let other =
+        Bundle { pack: sealed(&bundle.pack, |l| l[0]["rulePack"]["version"] = json!("entra-2030.1")), ..bundle };
+    std::fs::write(world.path("other.tar"), other.write().unwrap()).unwrap();
+    let output = replay(&world, &["other.tar"]);
+    let said = text(&output.stderr);
+    assert!(code(&output) == 2 && said.contains("needs the rule pack entra-2030.1"), "{said}");
+}
+
+/// Forged, missing, changed with and without a new digest, relabelled, and more than the cap allows.
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_that_are_not_the_evaluations_are_named() {
+    let all = World::start(1000).await;
+    let cap = all.evaluation.findings.len() - 1;
+    assert!(cap >= 4);
+    let world = World::start(cap).await;
+    let good = world.objects();
+    let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
+    let beyond = all.objects().into_iter().find(|object| !good.iter().any(|kept| name(kept) == name(object))).unwrap();
+    let verify = async |objects: &[Value]| -> (i32, Value) {
+        world.standing(objects);
+        let output = world.run(&["verify", "-n", "team-a", "-o", "json", "--settle", "0"]).await;
+        let said = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        (code(&output), said)
+    };
+
+    let (code_, said) = verify(&good).await;
+    assert_eq!((code_, &said["problems"], &said["cutOff"]), (0, &json!([]), &json!(1)), "{said}");
+
+    let mut wrong = good.clone();
+    let lost = name(&wrong.remove(0));
+    let changed = name(&wrong[0]);
+    wrong[0]["spec"]["title"] = json!("All is well");
+    let resealed = name(&wrong[1]);
+    wrong[1]["spec"]["severity"] = json!("Low");
+    let spec: sv0_api::FindingSpec = serde_json::from_value(wrong[1]["spec"].clone()).unwrap();
+    wrong[1]["spec"]["contentDigest"] = json!(content_digest(&spec).unwrap());
+    let relabelled = name(&wrong[2]);
+    wrong[2]["metadata"]["labels"]["securityv0.com/severity"] = json!("Info");
+    wrong[2]["metadata"]["labels"]["somebody/elses"] = json!("label");
+    let mut forged = good[0].clone();
+    forged["metadata"]["name"] = json!("cred-001-forged");
+    wrong.push(forged);
+    wrong.push(beyond.clone());
+    let (code_, said) = verify(&wrong).await;
+    assert_eq!(code_, 1);
+    let problems = said["problems"].as_array().unwrap();
+    let of = |name: &str| problems.iter().find(|problem| problem["name"] == name).unwrap();
+    assert_eq!(problems.len(), 6, "{said}");
+    assert_eq!(of(&lost)["problem"], "missing");
+    assert_eq!(of("cred-001-forged")["problem"], "forged");
+    assert_eq!(of(&name(&beyond))["problem"], "beyondCap");
+    let changed = of(&changed);
+    assert_eq!((&changed["field"], &changed["contentDigestFits"]), (&json!("/spec/title"), &json!(false)));
+    assert_eq!(changed["actual"], "\"All is well\"");
+    let resealed = of(&resealed);
+    assert_eq!((&resealed["problem"], &resealed["contentDigestFits"]), (&json!("changed"), &json!(true)));
+    assert_eq!(of(&relabelled)["field"], "/labels/securityv0.com~1severity");
+    assert_eq!(said["cutOff"], 0);
+
+    let output = world.run(&["verify", "-n", "team-a", "--settle", "0"]).await;
+    let said = text(&output.stdout);
+    assert_eq!(code(&output), 1);
+    for sentence in [
+        "cred-001-forged  forged: the evaluation has no such finding",
+        "missing: the evaluation has it, the cluster has not",
+        "stands, although the evaluation cut it off by the cap",
+        "/spec/title is 'All is well', the evaluation gives",
+        "/spec/severity is 'Low', the evaluation gives",
+        "its contentDigest fits what it says now",
+        "its contentDigest no longer fits what it says",
+    ] {
+        assert!(said.contains(sentence), "{sentence}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_an_earlier_evaluation_is_told_apart() {
+    let world = World::start(1000).await;
+    exported(&world).await;
+    world.status(&json!({"packDigest": "sha256:0"}));
+    let output = world.run(&["verify", "-n", "team-a", "team-a.tar"]).await;
+    assert_eq!(code(&output), 2);
+    assert!(text(&output.stderr).contains("not of the estate's last evaluation"), "{}", text(&output.stderr));
+    world.status(&json!({}));
+    let output = world.run(&["pack", "export", "-n", "team-a", "-o", "never.tar"]).await;
+    assert!(text(&output.stderr).contains("has not been evaluated yet"), "{}", text(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_obstacle_on_the_way_to_the_store_is_said() {
+    let world = World::start(1000).await;
+    let export = async || {
+        let output = world.run(&["pack", "export", "-n", "team-a", "-o", "never.tar"]).await;
+        assert_eq!(code(&output), 1);
+        assert!(!world.path("never.tar").exists());
+        text(&output.stderr)
+    };
+    std::fs::write(world.path("forbidden"), "").unwrap();
+    let said = export().await;
+    assert!(said.contains("securityv0-reader-team-a") && said.contains("is forbidden"), "{said}");
+    std::fs::remove_file(world.path("forbidden")).unwrap();
+
+    // What answers has a right certificate, of another authority.
+    let published = std::fs::read_to_string(world.path("configmap")).unwrap();
+    world.authority(&service::identity().ca_pem());
+    let said = export().await;
+    assert!(said.contains("what answers at the store's address is not the store"), "{said}");
+    std::fs::write(world.path("configmap"), published).unwrap();
+
+    // A token of another estate's account.
+    let script = std::fs::read_to_string(world.path("kubectl")).unwrap();
+    std::fs::write(world.path("kubectl"), script.replace("$namespace:$3", "$namespace:reader-team-b")).unwrap();
+    let said = export().await;
+    assert!(said.contains("refuses with status 403"), "{said}");
+    assert!(!runs(&world.forward().unwrap()));
+}
+
+/// A program that is told to end takes the way to the store with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_the_forward_too() {
+    let world = World::start(1000).await;
+    // Something that takes the connection and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    std::fs::write(world.path("port"), silent.local_addr().unwrap().port().to_string()).unwrap();
+    for signal in ["TERM", "INT", "HUP"] {
+        std::fs::remove_file(world.path("forward.pid")).ok();
+        let mut child = world
+            .command(&["pack", "export", "-n", "team-a", "-o", "never.tar"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The connection is there: the program waits for an answer.
+        let _held = silent.accept().unwrap();
+        let forward = world.forward().unwrap();
+        assert!(runs(&forward));
+        assert!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success());
+        assert!(!child.wait().unwrap().success());
+        eventually("the forward ends", || !runs(&forward));
+    }
+    assert_ne!(world.port, 0);
+}
