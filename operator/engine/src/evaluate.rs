@@ -291,15 +291,7 @@ where
     let next_transition = next_transition(config, retention, fired.next_transition, &merged);
     let conclusion = Conclusion { standing: &standing, accepted: &accepted, next_ledger: &ledger.1, next_transition };
     let pack = write_pack(config, (&notes, &judged.notes), &gaps, &merged, conclusion)?;
-    let mut findings = BTreeMap::new();
-    let mut folded = BTreeMap::new();
-    for (name, held) in merged.held {
-        if let Some(under) = standing.folded.get(&name) {
-            folded.insert(name, Folded { under: under.clone(), spec: held.remembered.spec });
-        } else if standing.kept.contains(&name) {
-            findings.insert(name, held.remembered.spec);
-        }
-    }
+    let (findings, folded) = parted(merged, &standing);
     Ok(Evaluation {
         findings,
         folded,
@@ -312,6 +304,20 @@ where
         ledger: Stored { bytes: ledger.0, digest: ledger.1 },
         pack: Stored { bytes: pack.0, digest: pack.1 },
     })
+}
+
+/// What stands as a resource, and what another finding tells.
+fn parted(merged: Merged, standing: &Standing) -> (BTreeMap<String, FindingSpec>, BTreeMap<String, Folded>) {
+    let mut findings = BTreeMap::new();
+    let mut folded = BTreeMap::new();
+    for (name, held) in merged.held {
+        if let Some(under) = standing.folded.get(&name) {
+            folded.insert(name, Folded { under: under.clone(), spec: held.remembered.spec });
+        } else if standing.kept.contains(&name) {
+            findings.insert(name, held.remembered.spec);
+        }
+    }
+    (findings, folded)
 }
 
 /// Resources hold whole seconds; anything finer would make a fresh object differ from the one read back.

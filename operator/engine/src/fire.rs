@@ -128,8 +128,12 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn every_limit_of_the_estate_reaches_the_rules() {
+    fn ids(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    /// An Estate that sets everything that a rule reads.
+    fn declaring() -> EstateSpec {
         let thresholds = Thresholds {
             rotate_days: 11,
             max_secret_lifetime_days: 12,
@@ -146,7 +150,6 @@ mod tests {
             systems: Some(vec!["t".to_owned()]),
             domains: Some(vec![PurposeDomain::Mail]),
         };
-        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
         let environment = sv0_api::Environment {
             name: "dev".to_owned(),
             production: true,
@@ -157,14 +160,18 @@ mod tests {
         };
         let domain =
             sv0_api::SensitiveDomain { domain: DataDomain::Finance, objects: ids(&["p"]), scopes: ids(&["/q"]) };
-        let config = rule_config(&EstateSpec {
+        EstateSpec {
             thresholds,
             trusted_tenants: ids(&["b", "a"]),
             environments: vec![environment],
             sensitive_domains: vec![domain],
             declared_purposes: vec![declared],
             ..EstateSpec::default()
-        });
+        }
+    }
+
+    #[test]
+    fn every_limit_of_the_estate_reaches_the_rules() {
         let set = |all: &[&str]| all.iter().map(|id| (*id).to_owned()).collect::<std::collections::BTreeSet<_>>();
         let expected = RuleConfig {
             rotate_days: 11,
@@ -197,7 +204,7 @@ mod tests {
                 Containers { objects: set(&["p"]), scopes: set(&["/q"]) },
             )]),
         };
-        assert_eq!(config, expected);
+        assert_eq!(rule_config(&declaring()), expected);
     }
 
     /// One list on each side: a domain of one is the domain of the other under the same word.

@@ -83,7 +83,7 @@ async fn an_evaluation_is_exported_computed_again_and_verified() {
     assert_eq!(
         calls,
         [
-            "get estates.securityv0.com default --namespace=team-a --output=json",
+            "get estates.securityv0.com default --namespace=team-a --ignore-not-found --output=json",
             "get configmap securityv0-store-ca --namespace=securityv0-system --output=json",
             "create token reader-team-a --namespace=securityv0-system --audience=securityv0-store/reader/team-a --duration=10m",
             "port-forward pod/securityv0-store-0 :8443 --namespace=securityv0-system --address=127.0.0.1",

@@ -65,7 +65,7 @@ fn check(context: &Context<'_>, tenant: NodeIx, told: &[&RuleFinding]) -> Option
         .into_iter()
         .filter_map(|(key, claim)| evidence::of_fact(graph, tenant, key, EvidenceClass::Direct, claim.to_owned()));
     let mut proofs: Vec<Proof> = policies.collect();
-    proofs.extend(told.iter().take(NAMED).filter_map(named));
+    proofs.extend(told.iter().take(NAMED).filter_map(|told| named(told)));
     let count = counted(told.len(), "finding", "findings");
     let title = format!("No policy limits credentials of applications, and {count} could not have come to be with one");
     let why = format!("It would have prevented {}. {}", list(told), SUMMARY.meta.why);
@@ -73,7 +73,7 @@ fn check(context: &Context<'_>, tenant: NodeIx, told: &[&RuleFinding]) -> Option
 }
 
 /// What the finding itself rests on most, under its name.
-fn named(told: &&RuleFinding) -> Option<Proof> {
+fn named(told: &RuleFinding) -> Option<Proof> {
     let mut evidence = told.evidence.first()?.clone();
     evidence.claim = format!("{} of \"{}\": {}", told.rule.id, told.subject.name, evidence.claim);
     Some(Proof { evidence, dependency: None })
