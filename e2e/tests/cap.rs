@@ -8,7 +8,7 @@ use sv0_e2e::store::Store;
 use sv0_e2e::{Result, World, eventually};
 
 /// Enough for more than nine thousand findings.
-const APPS: usize = 4000;
+const APPS: usize = 11_600;
 const SEED: u64 = 7;
 /// What the chart sets.
 const LIMIT: usize = 1000;

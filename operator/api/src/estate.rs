@@ -62,6 +62,8 @@ pub struct EstateSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["identity".into()]))]
     #[x_kube(validation = Rule::new("self.all(purpose, has(purpose.systems) || has(purpose.domains))")
         .message("each of spec.declaredPurposes needs systems, domains or both: what the identity may reach"))]
+    #[x_kube(validation = Rule::new("self.all(purpose, purpose.identity.matches('^[a-z0-9]+:[^:]+:[A-Za-z]+:.+$'))")
+        .message("spec.declaredPurposes[].identity is the full identity, <system>:<tenant>:<kind>:<id>, of which a Finding's subject has the parts"))]
     #[schemars(length(max = 256))]
     pub declared_purposes: Vec<DeclaredPurpose>,
 
@@ -102,7 +104,7 @@ pub struct AcceptedSnapshot {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct DeclaredPurpose {
-    /// The identity, as findings name it in `subject.id`.
+    /// The identity in full, `<system>:<tenant>:<kind>:<id>`: a Finding's `subject` has the parts.
     #[schemars(length(min = 1, max = 512))]
     pub identity: String,
     /// Ids of the systems that it may hold authority in: a tenant id for directory roles, the application (client) ID or

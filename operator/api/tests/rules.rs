@@ -288,6 +288,28 @@ fn environments_say_what_to_change(#[case] environment: Value, #[case] sentence:
 }
 
 #[rstest]
+#[case::short_id(json!({"identity": "0f0f0f0f-1111-2222-3333-444444444444", "systems": []}), "is the full identity")]
+#[case::nothing_said(json!({"identity": "entra:t:ServicePrincipal:1"}), "needs systems, domains or both")]
+#[case::good(json!({"identity": "entra:t:ServicePrincipal:1", "systems": ["s"], "domains": ["mail", "security_records", "hr"]}), "")]
+#[case::colons_in_the_id(json!({"identity": "aws:1:Role:arn:aws:iam::1:role/x", "domains": []}), "")]
+fn purposes_say_what_to_change(#[case] purpose: Value, #[case] sentence: &str) {
+    let spec = json!({ "declaredPurposes": [purpose] });
+    let said = sentences(validate_cel(&typed::<Estate>("Estate", "default", &spec)));
+    assert!(if sentence.is_empty() { said.is_empty() } else { said.contains(sentence) }, "{said}");
+}
+
+#[rstest]
+#[case::good("01764000000000-0123abcd", &"a".repeat(64), "")]
+#[case::short_id("0176400", &"a".repeat(64), "as they stand in status.inputs")]
+#[case::short_digest("01764000000000-0123abcd", "abc", "as they stand in status.inputs")]
+fn a_baseline_says_what_to_change(#[case] id: &str, #[case] hex: &str, #[case] sentence: &str) {
+    let accepted = json!({"instance": "entra", "snapshotId": id, "snapshotDigest": format!("sha256:{hex}")});
+    let spec = json!({ "baseline": [accepted] });
+    let said = sentences(validate_cel(&typed::<Estate>("Estate", "default", &spec)));
+    assert!(if sentence.is_empty() { said.is_empty() } else { said.contains(sentence) }, "{said}");
+}
+
+#[rstest]
 #[case::empty(json!({"domain": "hr"}), "needs at least one of objects and scopes")]
 #[case::a_name_as_object(json!({"domain": "customer_pii", "objects": ["My API"]}), "no names")]
 #[case::odd_scope(json!({"domain": "hr", "scopes": ["x"]}), "begin with '/'")]
