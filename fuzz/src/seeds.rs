@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         as_of: "2026-01-10T12:00:00Z".parse()?,
         estate: sv0_api::EstateSpec::default(),
         waiting: vec![],
+        exceptions: vec![],
         max_findings: 2,
         max_snapshot_bytes: MAX_SNAPSHOT_BYTES,
         ledger: None,

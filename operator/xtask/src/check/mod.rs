@@ -2,6 +2,7 @@
 //! and none when all is well.
 
 mod arrows;
+mod fuzz;
 mod generated;
 mod hygiene;
 mod permissions;
@@ -24,12 +25,13 @@ pub(crate) struct Args {
 /// Finds violations.
 type Check = fn(&Context) -> Result<Vec<String>>;
 
-const CHECKS: [(&str, Check); 5] = [
+const CHECKS: [(&str, Check); 6] = [
     ("arrows", arrows::violations),
     ("generated", generated::violations),
     ("sizes", sizes::violations),
     ("hygiene", hygiene::violations),
     ("permissions", permissions::violations),
+    ("fuzz", fuzz::violations),
 ];
 
 /// Runs the subcommand.
