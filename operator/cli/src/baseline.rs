@@ -126,7 +126,7 @@ pub fn run(command: &Command) -> Result<()> {
         Command::Accept(args) => accept(args),
         Command::Show(args) => {
             let (namespace, view) = read(args)?;
-            print!("{}", shown(&namespace, &view));
+            crate::say!("{}", shown(&namespace, &view));
             Ok(())
         }
     }
@@ -156,13 +156,13 @@ fn accept(args: &Accept) -> Result<()> {
         add(&mut text, &format!("  {}: before {before}, {now}\n", one.instance));
         text.push_str(&incomplete(&view, &one.instance));
     }
-    print!("{}", lines(&text));
+    crate::say!("{}", lines(&text));
     if wanted.iter().all(|one| view.spec.baseline.contains(one)) {
-        println!("All of it is accepted already; nothing was changed.");
+        crate::say_line!("All of it is accepted already; nothing was changed.");
         return Ok(());
     }
     if args.dry_run {
-        println!("Nothing was changed (--dry-run).");
+        crate::say_line!("Nothing was changed (--dry-run).");
         return Ok(());
     }
     let all = merged(&view.spec.baseline, &wanted);
@@ -175,7 +175,9 @@ fn accept(args: &Accept) -> Result<()> {
             "the cluster did not keep spec.baseline: its resource definitions are older than this program; upgrade securityv0-crds"
         );
     }
-    println!("Accepted. Who did it and when is in the API server's audit log. The next evaluation compares with it.");
+    crate::say_line!(
+        "Accepted. Who did it and when is in the API server's audit log. The next evaluation compares with it."
+    );
     Ok(())
 }
 

@@ -23,6 +23,7 @@ pub mod kubectl;
 pub mod manifest;
 pub mod offboard;
 pub mod onboard;
+pub mod out;
 pub mod pack;
 pub mod replay;
 pub mod report;

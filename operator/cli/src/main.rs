@@ -122,7 +122,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Offboard { system: Offboard::Entra(args) } => offboard::run(*args).await,
         Command::Permissions { system: System::Entra } => {
             let manifest = Manifest::parse(ENTRA).context("the built-in manifest cannot be read")?;
-            print!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
+            sv0_cli::say!("{}", document::markdown(&manifest, &sv0_rules::catalogue().collect::<Vec<_>>()));
             Ok(())
         }
         Command::Baseline { step } => baseline::run(&step),

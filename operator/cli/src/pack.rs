@@ -45,7 +45,7 @@ pub async fn run(args: Args) -> Result<()> {
     let pack = Pack::read(&bundle.pack)?;
     write_new(&args.out, &bundle.write()?)?;
     let header = &pack.header;
-    println!(
+    crate::say_line!(
         "Wrote {}: the evaluation of {} as of {}, {} findings from {} snapshots, rule pack {}.\nPack {}",
         args.out.display(),
         args.namespace,

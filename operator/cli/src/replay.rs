@@ -48,7 +48,7 @@ impl Output {
         match self {
             Self::Text => End::Unusable(error).into(),
             Self::Json => {
-                println!("{}", json!({"result": "unusable", "error": format!("{error:#}")}));
+                crate::say_line!("{}", json!({"result": "unusable", "error": format!("{error:#}")}));
                 End::Said.into()
             }
         }
@@ -59,8 +59,8 @@ impl Output {
 pub fn run(args: &Args) -> Result<()> {
     let computed = computed(args).map_err(|error| args.output.unusable(error))?;
     match args.output {
-        Output::Text => print!("{}", text(&computed.1, &computed.0)),
-        Output::Json => println!("{}", summary(&computed.1, &computed.0)),
+        Output::Text => crate::say!("{}", text(&computed.1, &computed.0)),
+        Output::Json => crate::say_line!("{}", summary(&computed.1, &computed.0)),
     }
     if computed.1.difference.is_some() { Err(End::Different.into()) } else { Ok(()) }
 }

@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> Result<()> {
     }
     let request = format!("cli-{}", jiff::Timestamp::now().as_millisecond());
     args.cluster.request_scan(&namespace, name, &request)?;
-    println!("Asked for a scan of {namespace}/{name}.");
+    crate::say_line!("Asked for a scan of {namespace}/{name}.");
     if !args.wait {
         return Ok(());
     }
@@ -74,7 +74,7 @@ async fn follow(args: &Args, namespace: &str, before: &ConnectorInstance, reques
         if !same {
             bail!("the ConnectorInstance was deleted and made anew while its scan was waited for");
         }
-        progress.lines(&now).iter().for_each(|line| println!("{line}"));
+        progress.lines(&now).iter().for_each(|line| crate::say_line!("{line}"));
         if handled(before, &now, request) {
             return Ok(now);
         }
@@ -167,12 +167,12 @@ fn ended(now: &ConnectorInstance) -> Result<()> {
     if outcome != "Complete" && outcome != "Partial" {
         bail!("the scan stored nothing. {} {}", sv0_rules::harmless(&told), sentence(now));
     }
-    println!("{}", sv0_rules::harmless(&told));
+    crate::say_line!("{}", sv0_rules::harmless(&told));
     for gap in status.coverage.iter().flat_map(|coverage| &coverage.gaps) {
         let reason = gap.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let permission = gap.permission.as_deref().map(|name| format!("; needs {name}")).unwrap_or_default();
         let line = format!("not complete: {} {}{reason}{permission}", gap.collection, gap.state);
-        println!("{}", sv0_rules::harmless(&line));
+        crate::say_line!("{}", sv0_rules::harmless(&line));
     }
     Ok(())
 }

@@ -60,8 +60,8 @@ pub async fn run(args: Args) -> Result<()> {
     let Compared { bundle, replay, comparison } = compared;
     let sound = comparison.problems.is_empty() && replay.difference.is_none();
     match args.output {
-        Output::Text => print!("{}", text(&args.namespace, &replay, &comparison)),
-        Output::Json => println!("{}", as_json(&replay, &bundle, &comparison)),
+        Output::Text => crate::say!("{}", text(&args.namespace, &replay, &comparison)),
+        Output::Json => crate::say_line!("{}", as_json(&replay, &bundle, &comparison)),
     }
     if sound { Ok(()) } else { Err(End::Different.into()) }
 }

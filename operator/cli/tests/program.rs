@@ -187,3 +187,21 @@ fn every_command_shows_an_example(#[case] command: &[&str]) {
     let output = run(cluster.path(), &arguments);
     assert!(text(&output.stdout).contains("Example:\n"), "{}", text(&output.stdout));
 }
+
+/// `kubectl sv0 catalog | head`: the reader has what it wanted.
+#[test]
+fn a_reader_that_went_away_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_kubectl-sv0")).args(["catalog", "-o", "md"]).stdout(writer).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_cannot_be_written_is_told() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kubectl-sv0")).args(["catalog"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
+}

@@ -50,6 +50,6 @@ fn write(root: &Path, file: &Generated) -> Result<()> {
         std::fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
     }
     std::fs::write(&path, &file.content).with_context(|| path.display().to_string())?;
-    println!("{}", file.path);
+    sv0_cli::say_line!("{}", file.path);
     Ok(())
 }

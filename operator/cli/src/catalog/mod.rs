@@ -289,9 +289,9 @@ pub fn run(args: &Args) -> Result<()> {
     let connectors = connectors().context("a built-in manifest cannot be read")?;
     let rows = rows(&connectors);
     match args.output {
-        Output::Table => print!("{}", table(&rows, &connectors)),
-        Output::Md => print!("{}", markdown(&rows, &connectors)),
-        Output::Json => println!("{}", json(&rows)?),
+        Output::Table => crate::say!("{}", table(&rows, &connectors)),
+        Output::Md => crate::say!("{}", markdown(&rows, &connectors)),
+        Output::Json => crate::say_line!("{}", json(&rows)?),
     }
     Ok(())
 }

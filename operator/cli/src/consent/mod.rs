@@ -162,10 +162,10 @@ fn write(args: &Args, proof: &Proof) -> Result<()> {
     let content = plan::yaml(&instance.resource())?;
     eprintln!("{}", instance.needs());
     let Some(out) = &args.out else {
-        print!("{content}");
+        crate::say!("{content}");
         return Ok(());
     };
     files::write_all(out, &[File { name: "connectorinstance.yaml", content }], args.force)?;
-    println!("{}", out.join("connectorinstance.yaml").display());
+    crate::say_line!("{}", out.join("connectorinstance.yaml").display());
     Ok(())
 }

@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
         estate: args.cluster.estate(&namespace).unwrap_or_default(),
         all: args.cluster.findings(Some(&namespace))?,
     };
-    print!("{}", text(&story, Look::of(args.color), term::width()));
+    crate::say!("{}", text(&story, Look::of(args.color), term::width()));
     Ok(())
 }
 

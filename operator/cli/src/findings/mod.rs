@@ -89,18 +89,22 @@ pub fn run(args: &Args) -> Result<()> {
     let chosen = table::choose(all, &choice);
     let (wide, table) = (args.output == Output::Wide, matches!(args.output, Output::Table | Output::Wide));
     if table {
-        print!("{}", as_table(&chosen, total, namespace.as_deref(), wide));
+        crate::say!("{}", as_table(&chosen, total, namespace.as_deref(), wide));
         // Who may read Findings but no Estates still sees them, and is told what is missing.
         match args.cluster.estates(namespace.as_deref()) {
-            Ok(estates) => print!("{}", table::footer(&estates, namespace.as_deref(), wide)),
-            Err(error) => println!("How old they are and what was not seen is not known here: {error}"),
+            Ok(estates) => crate::say!("{}", table::footer(&estates, namespace.as_deref(), wide)),
+            Err(error) => crate::say_line!("How old they are and what was not seen is not known here: {error}"),
         }
         return Ok(());
     }
     match args.output {
-        Output::Name => chosen.iter().for_each(|finding| println!("finding.securityv0.com/{}", table::name(finding))),
-        Output::Yaml => print!("{}", yaml(&chosen)?),
-        _ => println!("{}", json(&chosen)?),
+        Output::Name => {
+            for finding in &chosen {
+                crate::say_line!("finding.securityv0.com/{}", table::name(finding));
+            }
+        }
+        Output::Yaml => crate::say!("{}", yaml(&chosen)?),
+        _ => crate::say_line!("{}", json(&chosen)?),
     }
     Ok(())
 }

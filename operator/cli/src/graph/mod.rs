@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
     let Some(finding) = args.cluster.finding(&namespace, &args.finding)? else {
         bail!("{}", missing(&args.finding, &namespace));
     };
-    print!("{}", drawn(&finding, args.output));
+    crate::say!("{}", drawn(&finding, args.output));
     Ok(())
 }
 

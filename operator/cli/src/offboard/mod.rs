@@ -73,7 +73,7 @@ pub async fn run(args: Args) -> Result<()> {
     let instance = args.cluster.instance(args.namespace.as_str(), args.name.as_str())?;
     let entra = instance.spec.entra.as_ref().context("this ConnectorInstance is not one of Microsoft Entra ID")?;
     if !args.check {
-        print!("{}", undo(&args.namespace, &args.name, &instance.spec.service_account_name, entra)?);
+        crate::say!("{}", undo(&args.namespace, &args.name, &instance.spec.service_account_name, entra)?);
         return Ok(());
     }
     let verdict =
@@ -81,7 +81,7 @@ pub async fn run(args: Args) -> Result<()> {
     if !verdict.shut_out() {
         bail!("{}", verdict.sentence());
     }
-    println!("{}", verdict.sentence());
+    crate::say_line!("{}", verdict.sentence());
     Ok(())
 }
 

@@ -96,10 +96,10 @@ pub async fn run(args: Args) -> Result<()> {
     let files = plan.files(&manifest).context("the files cannot be made")?;
     files::write_all(&args.out, &files, args.force)?;
     for file in &files {
-        println!("{}", args.out.join(file.name).display());
+        crate::say_line!("{}", args.out.join(file.name).display());
     }
-    println!();
-    print!("{}", plan.next_steps());
+    crate::say_line!();
+    crate::say!("{}", plan.next_steps());
     Ok(())
 }
 
