@@ -6,7 +6,7 @@ use rstest::rstest;
 use support::*;
 use sv0_graph::testing::text;
 use sv0_graph::{CoverageState, EdgeKind, NodeKind, attr};
-use sv0_rules::{Claim, EvidenceClass, Purpose, RuleFinding, Severity};
+use sv0_rules::{Claim, Containers, DataDomain, EvidenceClass, Purpose, RuleFinding, Severity};
 
 const THEN: &str = "2026-03-01T00:00:00Z";
 const AU: &str = "/administrativeUnits/au-1";
@@ -121,6 +121,19 @@ fn what_was_recorded_and_not_weighed_narrows_the_claim() {
     let mut other = before();
     other.eligible(BILLING_ADMINISTRATOR, "/");
     assert_eq!(today.drift(&other, "DRIFT-001").unwrap().rule.claim, Claim::Full);
+}
+
+/// What the customer declares to be sensitive today counts on both sides: a grant that was there already is no doubt.
+#[test]
+fn a_declared_resource_is_judged_alike_then_and_now() {
+    let (mut then, mut today) = (before(), now());
+    for world in [&mut then, &mut today] {
+        world.permission("99999999-9999-4999-8999-999999999999");
+    }
+    today.role(GLOBAL_ADMINISTRATOR);
+    let containers = Containers { objects: ["graph".to_owned()].into(), ..Containers::default() };
+    today.config.sensitive_domains.insert(DataDomain::Finance, containers);
+    assert_eq!(today.drift(&then, "DRIFT-001").unwrap().rule.claim, Claim::Full);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, Header, InstanceIx, NodeId, No
 use crate::identity::{self, CredentialType, Identity};
 use crate::owners;
 use crate::rule::{Context, RuleConfig};
+use crate::sensitive;
 use crate::severity::Tier;
 use crate::shared;
 use crate::text::display_name;
@@ -175,7 +176,10 @@ fn reads(graph: &Graph, at: InstanceIx, header: &Header) -> BTreeMap<String, Rea
 impl Before {
     fn of(context: &Context<'_>, ix: NodeIx) -> Self {
         let graph = context.graph;
-        let identity = identity::resolve(graph, ix, &context.config.trusted_tenants, context.as_of, &context.around);
+        let mut identity =
+            identity::resolve(graph, ix, &context.config.trusted_tenants, context.as_of, &context.around);
+        // As the present is judged: what the customer declares today counts on both sides.
+        sensitive::declare(context, ix, &mut identity.authority);
         let composition = identity.authority.composition.as_ref();
         let active = identity.owners.list.iter().filter(|owner| owner.state.answers());
         Self {
