@@ -182,3 +182,6 @@ async fn send<B: DeserializeOwned + Send>(
     }
     Ok(if again.contains(&true) { Sent::Again(cause, asked) } else { Sent::AllAnswered })
 }
+
+#[cfg(test)]
+mod tests;
