@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use sv0_connector::Connector;
+use sv0_connector::{Collected, Connector, Exchanges};
 
-use crate::server::Server;
-use crate::{Run, Subject, Verdict};
+use crate::server::{Manner, Server};
+use crate::subject::ONE_PAGE;
+use crate::{Fault, Run, Subject, Verdict};
 
 pub use answers::{coverage, hostile, repeated_cursor};
 pub use requests::{guard, paging};
@@ -24,6 +25,25 @@ pub fn rows<C: Connector>(subject: &Subject<C>) -> Result<Vec<String>, Vec<Strin
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| vec![format!("there is no runtime: {error}")])?;
     runtime.block_on(told(subject)).map_err(|broken| broken.0.into_iter().collect())
+}
+
+/// What one run tells besides rows, at a revision and with operations that misbehave: for what only this connector knows.
+pub fn collected<C: Connector>(
+    subject: &Subject<C>,
+    revision: u32,
+    faults: &[(&str, Fault)],
+) -> Result<Collected, Vec<String>> {
+    let run = async {
+        let vendor = subject.vendor().await.map_err(|error| vec![format!("there is no vendor: {error}")])?;
+        let faults = faults.iter().map(|(operation, fault)| ((*operation).to_owned(), fault.clone())).collect();
+        let manner = Manner { page_size: ONE_PAGE, faults, reversed: false };
+        match subject.run(&vendor, manner, revision, Exchanges::Live).await.verdict {
+            Verdict::Collected(collected) => Ok(collected),
+            other => Err(vec![format!("the run ended with {other:?}")]),
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| vec![format!("there is no runtime: {error}")])?.block_on(run)
 }
 
 /// Runs a check to its end.
