@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 use sv0_e2e::{Result, World, estate, eventually, planted, world};
 
 #[test]
@@ -20,6 +20,28 @@ fn the_demonstration_shows_what_was_planted_and_nothing_else() -> Result<()> {
     let described = world.kubectl.run(&["describe", "finding", "-n", world.ns, &name])?;
     for part in ["Title:", "Why:", "Accountable:", "Evidence:", "Remediation:", "Severity:"] {
         assert!(described.contains(part), "no {part} in\n{described}");
+    }
+    each_value_can_be_selected(&world)
+}
+
+/// The API server selects by every field that people ask for, and gives as many as there are.
+fn each_value_can_be_selected(world: &World) -> Result<()> {
+    let findings = world.findings()?;
+    for (field, pointer) in [
+        ("spec.rule.id", "/spec/rule/id"),
+        ("spec.family", "/spec/family"),
+        ("spec.severity", "/spec/severity"),
+        ("spec.subject.system", "/spec/subject/system"),
+        ("spec.state", "/spec/state"),
+    ] {
+        let value = |finding: &Value| finding.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+        let one = value(&findings[0]);
+        let expected = findings.iter().filter(|finding| value(finding) == one).count();
+        for (value, expected) in [(one.as_str(), expected), ("none", 0)] {
+            let selector = format!("--field-selector={field}={value}");
+            let selected = world.kubectl.run(&["get", "findings", "-n", world.ns, &selector, "-o", "name"])?;
+            assert_eq!(selected.lines().count(), expected, "{selector}\n{selected}");
+        }
     }
     Ok(())
 }
