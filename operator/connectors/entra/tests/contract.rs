@@ -34,7 +34,7 @@ fn rows() {
 #[case::none(true, &[], None)]
 #[case::another_way_to_sign_in(false, &["2026-06-01T00:00:00Z"], None)]
 fn the_end_of_the_scans_own_secret(#[case] secret: bool, #[case] ends: &[&str], #[case] told: Option<&str>) {
-    let subject = fixture::subject_with(secret, fixture::own_application(ends));
+    let subject = fixture::subject_with(|config| config.uses_client_secret = secret, fixture::own_application(ends));
     let collected = sv0_testkit::checks::collected(&subject, 2, &[]).unwrap();
     assert_eq!(collected.credential_expires_at, told.map(|end| end.parse().unwrap()));
 }
@@ -60,4 +60,17 @@ fn what_is_optional_is_never_missing() {
 
     let collected = sv0_testkit::checks::collected(&fixture::subject(), 2, &[]).unwrap();
     assert_eq!(collected.permissions_missing, Vec::<String>::new());
+}
+
+/// A vendor's cloud without sign-in reports is not asked for any, and that is told of both collections.
+#[test]
+fn reports_that_the_cloud_lacks_are_told_so() {
+    let own = fixture::own_application(&[]);
+    let subject = fixture::subject_with(|config| config.has_sign_in_reports = false, own);
+    let collected = sv0_testkit::checks::collected(&subject, 2, &[]).unwrap();
+    for collection in ["servicePrincipalActivity", "credentialActivity"] {
+        let record = collected.coverage.iter().find(|record| record.collection == collection).unwrap();
+        assert_eq!((record.pages, record.items), (0, 0), "{collection}");
+        assert_eq!(record.reason.as_deref(), Some("NotInThisCloud"), "{collection}");
+    }
 }
