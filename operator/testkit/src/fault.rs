@@ -17,6 +17,8 @@ pub enum Fault {
     Forbidden,
     /// 403 in the words of a missing licence.
     Unlicensed,
+    /// 404: what was asked for is not there any more.
+    Gone,
     /// 429 to the end.
     Throttled,
     /// 500 to the end.
@@ -58,6 +60,7 @@ impl Fault {
         match self {
             Self::Forbidden => Some((403, "Authorization_RequestDenied")),
             Self::Unlicensed => Some((403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant")),
+            Self::Gone => Some((404, "Request_ResourceNotFound")),
             Self::Throttled => Some((429, "TooManyRequests")),
             Self::Down => Some((500, "InternalServerError")),
             _ => None,
