@@ -3,13 +3,15 @@
 //! Pack, ledger, Findings, the status of exceptions, Estate status. The Estate's comes last and names the ledger, so a run
 //! that died before it is repeated from the same ledger with the same order, and ends in the same state.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use serde::Deserialize as _;
 use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
 use sv0_engine::accept::Exception;
 use sv0_engine::evaluate::{Config, Evaluation, Sources, evaluate};
 use sv0_engine::ledger::{Ledger, LedgerError};
-use sv0_engine::load::{Deposit, FetchError, Input, MAX_SNAPSHOT_BYTES, Vault, load_baselines, load_within};
+use sv0_engine::load::{Deposit, FetchError, Input, MAX_SNAPSHOT_BYTES, load_baselines, load_within};
 use sv0_engine::{baseline, convert};
 use sv0_protocol::EvaluateRequest;
 
@@ -50,16 +52,21 @@ async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
     config.history_lost = history_lost;
     let previous = previous.unwrap_or_default();
     let most = config.max_snapshot_bytes;
+    let pins = baseline::pinned(&order.inputs, &config.estate, &previous);
     // Before anything is read, and before a ledger names one of them: what is compared with must outlive this run.
-    for (instance_uid, snapshots) in baseline::pinned(&order.inputs, &config.estate, &previous) {
-        vault.pin(&instance_uid, &snapshots).await?;
+    if !history_lost {
+        pin(vault, &pins).await?;
+    }
+    let inputs = load_within(vault, &order.inputs, &previous.evaluated(), most).await?;
+    if history_lost {
+        // What the lost ledger compared with is still pinned; it is let go only once this run starts anew for good.
+        if !everything_readable(order, &inputs) {
+            return Err(RunError::HistoryLost);
+        }
+        pin(vault, &pins).await?;
     }
     let wanted = baseline::wanted(&order.inputs, &config.estate, &previous);
     let baselines = load_baselines(vault, &wanted, &config.estate, most).await?;
-    let inputs = load_within(vault, &order.inputs, &previous.evaluated(), most).await?;
-    if history_lost && !everything_readable(order, &inputs) {
-        return Err(RunError::HistoryLost);
-    }
     let mut evaluation =
         tokio::task::spawn_blocking(move || evaluate(Sources { inputs, baselines }, previous, &config))
             .await
@@ -103,8 +110,16 @@ fn config(order: &EvaluateRequest, exceptions: Vec<Exception>, threads: usize) -
     })
 }
 
-/// None when the store no longer has a readable one.
-async fn read_ledger<V: Vault>(vault: &V, digest: Option<&str>) -> Result<Option<Ledger>, RunError> {
+async fn pin<V: Deposit>(vault: &V, pins: &BTreeMap<String, BTreeSet<String>>) -> Result<(), RunError> {
+    for (instance_uid, snapshots) in pins {
+        vault.pin(instance_uid, snapshots).await?;
+    }
+    Ok(())
+}
+
+/// None when the store no longer has a readable one. One that is read is put again: the store keeps what was put lately,
+/// and this one is needed until an evaluation has written a status that names the next.
+async fn read_ledger<V: Deposit>(vault: &V, digest: Option<&str>) -> Result<Option<Ledger>, RunError> {
     let Some(digest) = digest else { return Ok(Some(Ledger::default())) };
     let bytes = match vault.ledger(digest).await {
         Ok(bytes) => bytes,
@@ -112,7 +127,10 @@ async fn read_ledger<V: Vault>(vault: &V, digest: Option<&str>) -> Result<Option
         Err(other) => return Err(other.into()),
     };
     match Ledger::read(&bytes) {
-        Ok(ledger) => Ok(Some(ledger)),
+        Ok(ledger) => {
+            vault.put_ledger(bytes).await?;
+            Ok(Some(ledger))
+        }
         Err(LedgerError::Damaged) => Ok(None),
         Err(other) => Err(RunError::Ledger(other)),
     }

@@ -110,6 +110,9 @@ pub const fn sentence(reason: Reason) -> &'static str {
         Reason::NotAnEstate => {
             "This namespace is not an estate, so nothing is scanned here. Add it to 'estates' in the chart's values, or create the resource in an estate."
         }
+        Reason::EstateFull => {
+            "The estate has 256 older ConnectorInstances, and one evaluation takes no more, so this one is not scanned. Create it in another estate, or delete one that is no longer needed."
+        }
         Reason::InvalidSchedule => "The schedule can never fire. Correct spec.schedule, spec.timeZone or spec.jitter.",
         Reason::InvalidConfiguration => {
             "The spec cannot be carried out as written. Compare it with the samples and correct it."

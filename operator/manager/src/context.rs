@@ -13,7 +13,7 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, FindingException, ScanSchedule};
-use sv0_protocol::EvaluateExceptions;
+use sv0_protocol::{EvaluateExceptions, MAX_INSTANCES};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -271,6 +271,18 @@ impl Context {
         all.into_iter().filter(|i| here(i) && i.meta().deletion_timestamp.is_none()).collect()
     }
 
+    /// Those of them that an evaluation takes: the oldest.
+    pub fn evaluated_instances_of(&self, namespace: &str) -> Vec<Arc<Guarded<ConnectorInstance>>> {
+        oldest(self.instances_of(namespace), MAX_INSTANCES, |instance| instance.meta())
+    }
+
+    /// Whether an evaluation of the namespace takes this instance, as far as the cache knows.
+    pub fn is_evaluated(&self, namespace: &str, name: &str) -> bool {
+        let all = self.instances_of(namespace);
+        all.len() <= MAX_INSTANCES
+            || oldest(all, MAX_INSTANCES, |one| one.meta()).iter().any(|one| one.meta().name.as_deref() == Some(name))
+    }
+
     /// The namespace's `FindingExceptions`, as an order names them.
     pub fn exceptions_of(&self, namespace: &str) -> EvaluateExceptions {
         let all = self.caches.exceptions.state();
@@ -283,6 +295,16 @@ impl Context {
         let reference = ObjectRef::new(ESTATE_NAME).within(namespace);
         self.caches.estates.get(&reference).is_some()
     }
+}
+
+/// The `most` that were created first; those of one second in the order of their UIDs.
+fn oldest<K>(mut all: Vec<K>, most: usize, meta: impl Fn(&K) -> &ObjectMeta) -> Vec<K> {
+    all.sort_by_cached_key(|one| {
+        let meta = meta(one);
+        (meta.creation_timestamp.as_ref().map(|created| created.0), meta.uid.clone())
+    });
+    all.truncate(most);
+    all
 }
 
 /// The wall clock, read here and nowhere below: decisions take the instant as a parameter.
@@ -298,4 +320,32 @@ pub fn until(at: Timestamp, now: Timestamp) -> Duration {
 /// A panic while holding the lock cannot leave half a change behind: each critical section is one operation.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    #[test]
+    fn the_oldest_are_taken_in_whatever_order_they_are_known() {
+        let object = |name: &str, uid: &str, second: i64| {
+            let mut one = crate::testing::instance("{}");
+            one.metadata.name = Some(name.into());
+            one.metadata.uid = Some(uid.into());
+            one.metadata.creation_timestamp = Some(Time(Timestamp::from_second(second).unwrap()));
+            one
+        };
+        let mut all =
+            vec![object("newest", "1", 30), object("b", "3", 20), object("oldest", "4", 10), object("a", "2", 20)];
+        for _ in 0..all.len() {
+            all.rotate_left(1);
+            let names = |most| {
+                oldest(all.clone(), most, |one| &one.metadata).iter().map(ResourceExt::name_any).collect::<Vec<_>>()
+            };
+            assert_eq!(names(1), ["oldest"]);
+            assert_eq!(names(2), ["oldest", "a"]);
+            assert_eq!(names(9), ["oldest", "a", "b", "newest"]);
+        }
+    }
 }

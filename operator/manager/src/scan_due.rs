@@ -234,6 +234,7 @@ pub const fn recovery(reason: Reason) -> Recovery {
         | Reason::TargetMismatch
         | Reason::ForeignTenant
         | Reason::NotAnEstate
+        | Reason::EstateFull
         | Reason::InvalidSchedule
         | Reason::InvalidConfiguration
         | Reason::NetworkNotAllowed

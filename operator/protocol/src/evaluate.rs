@@ -44,6 +44,8 @@ pub struct EvaluateRequest {
     pub store: StoreAccess,
 }
 
+/// Most `ConnectorInstances` of one estate, the oldest of them: all of them stand in one order and in one status.
+pub const MAX_INSTANCES: usize = 256;
 /// Most `FindingExceptions` that one order names, the oldest of them: an order must fit into one environment variable.
 pub const MAX_EXCEPTIONS: usize = 200;
 /// Most left-out `FindingExceptions` that an order names; all are counted.

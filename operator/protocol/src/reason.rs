@@ -89,6 +89,8 @@ reasons! {
     ForeignTenant,
     /// The namespace is not listed as an estate.
     NotAnEstate,
+    /// The estate has as many instances as one evaluation takes, all of them older.
+    EstateFull,
     /// The schedule can never fire or its time zone is unknown.
     InvalidSchedule,
     /// The spec cannot be carried out as written.

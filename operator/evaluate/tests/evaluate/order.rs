@@ -1,6 +1,8 @@
 //! From an order to the end state: which writes happen, what a failure leaves behind, and that a run which is killed
 //! at any write is completed by running the same order again.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::json;
@@ -196,7 +198,10 @@ async fn without_its_ledger_an_evaluation_starts_afresh_only_when_everything_can
     let error = carry_out(&world, &blind).await.unwrap_err();
     assert!(matches!(error, RunError::HistoryLost));
     assert_eq!(world.end_state(), before);
+    // Whoever restores the ledger needs what it compared with.
+    assert_eq!(world.0.lock().unwrap().pins["u"], BTreeSet::from([SCAN_1.to_owned()]));
     carry_out(&world, &order(vec![input], day(11), &status(&world))).await.unwrap();
+    assert_eq!(world.0.lock().unwrap().pins["u"], BTreeSet::from([SCAN_2.to_owned()]));
     assert_eq!(condition(&world, EVALUATED).1, "HistoryLost");
     assert!(world.end_state().iter().all(|(.., spec)| spec["firstObserved"] == "2026-01-11T12:00:00Z"));
 }
@@ -255,4 +260,15 @@ fn the_last_words_are_short_and_closed() {
     let report = EvaluateReport { ok: false, reason: Some(Reason::StoreUnavailable), findings: 0, written: 0 };
     let words = serde_json::to_string(&report).unwrap();
     assert_eq!(words, r#"{"ok":false,"reason":"StoreUnavailable","findings":0,"written":0}"#);
+}
+
+#[tokio::test]
+async fn the_ledger_that_is_started_from_is_put_again_and_so_stays_young() {
+    let world = evaluated().await;
+    let before = status(&world).ledger.unwrap();
+    world.0.lock().unwrap().ledger_puts.clear();
+    let input = world.scan(&scan(SCAN_2));
+    carry_out(&world, &order(vec![input], day(11), &status(&world))).await.unwrap();
+    let after = status(&world).ledger.unwrap();
+    assert_eq!(world.0.lock().unwrap().ledger_puts, [before, after]);
 }

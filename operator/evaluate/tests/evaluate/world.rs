@@ -31,6 +31,8 @@ pub(crate) struct World {
     /// Ledgers and packs by digest.
     pub(crate) ledgers: BTreeMap<String, Bytes>,
     pub(crate) packs: BTreeMap<String, Bytes>,
+    /// Digests of the ledgers that were put, in order.
+    pub(crate) ledger_puts: Vec<String>,
     /// What the store was told to keep, by instance UID.
     pub(crate) pins: BTreeMap<String, BTreeSet<String>>,
     /// The store does not answer.
@@ -152,7 +154,10 @@ impl Vault for Memory {
 
 impl Deposit for Memory {
     async fn put_ledger(&self, bytes: Bytes) -> Result<(), FetchError> {
-        self.put("ledger", |world| drop(world.ledgers.insert(digest(&bytes), bytes)))
+        self.put("ledger", |world| {
+            world.ledger_puts.push(digest(&bytes));
+            world.ledgers.insert(digest(&bytes), bytes);
+        })
     }
 
     async fn put_pack(&self, bytes: Bytes) -> Result<(), FetchError> {
