@@ -47,12 +47,15 @@ impl Mapper<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use rstest::rstest;
     use serde_json::{Value as Json, json};
 
     use super::*;
     use crate::map::testing::{wire, with};
 
+    static LONG: LazyLock<String> = LazyLock::new(|| "x".repeat(8192));
     const USER: &str = "f1847572-48aa-47aa-96a3-2ec61904f41f";
 
     #[rstest]
@@ -64,6 +67,8 @@ mod tests {
     #[case::nobody(json!({"consentType": "Principal"}), Err(()))]
     #[case::everybody_else(json!({"consentType": "Everybody"}), Err(()))]
     #[case::hostile_scope(json!({"scope": "a\u{202E}b"}), Err(()))]
+    #[case::long_scopes(json!({"scope": "x".repeat(8192)}), Ok(Some((LONG.as_str(), "AllPrincipals"))))]
+    #[case::a_little_too_long(json!({"scope": "x".repeat(8193)}), Err(()))]
     #[case::endless_scope(json!({"scope": "x".repeat(9000)}), Err(()))]
     #[case::no_client(json!({"clientId": "x"}), Err(()))]
     fn grants(#[case] more: Json, #[case] told: Result<Option<(&str, &str)>, ()>) {
