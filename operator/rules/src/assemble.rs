@@ -30,9 +30,11 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     let why = why(context, identity, meta, draft.reach.as_ref(), raised);
     let proofs = proofs(context, identity, draft.proofs);
     let depends_on = dependencies(context, identity.node, &proofs, meta);
-    // Where the way to the tenant is what is reached, the edge to cut is named.
-    let composition = authority.composed().filter(|_| draft.reach.is_none());
-    let cut = composition.and_then(|composition| composed::cut(context.graph, composition));
+    // Where something is reached by acting as others, the edge to cut is named.
+    let cut = match draft.reach {
+        Some(reach) => reach.cut,
+        None => composed::cut(context, &authority.compositions().collect::<Vec<_>>()),
+    };
     let mut narrowed = draft.narrowed;
     narrowed.extend(unproven(identity));
     RuleFinding {
@@ -103,8 +105,10 @@ fn proofs(context: &Context<'_>, identity: &Identity<'_>, deciding: Vec<Proof>) 
     let mut deciding = deciding.into_iter();
     let graph = context.graph;
     let mut grants = identity.authority.decisive.iter().flat_map(|grant| grant_proofs(graph, "It", grant));
+    let told = &identity.authority.decisive;
+    let compositions = identity.authority.compositions();
+    let mut composition = compositions.flat_map(|composition| composed::proofs(graph, composition, told));
     let composed = identity.authority.composed();
-    let mut composition = composed.into_iter().flat_map(|composition| composed::proofs(graph, composition));
     let owner = composed.is_some_and(|composition| composition.first_grant().is_none());
     let mut all: Vec<Proof> = deciding.next().into_iter().collect();
     all.extend(if owner { composition.next() } else { grants.next() });
@@ -161,15 +165,25 @@ fn holds(context: &Context<'_>, identity: &Identity<'_>) -> String {
     let authority = &identity.authority;
     let grants: Vec<String> = authority.decisive.iter().map(|grant| grant.short(graph)).collect();
     let domain = authority.decisive.iter().find_map(|grant| grant.sensitive);
+    let behind =
+        authority.compositions().find_map(|composition| composition.held.sensitive).filter(|_| domain.is_none());
     if let (Tier::P4, Some(domain)) = (authority.tier, domain) {
         return format!("It holds {}, and so can reach {}", grants.join(" and "), domain.as_str());
     }
     let reach = domain.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
     let through = authority.composed().map(|_| " by adding a credential to another application").unwrap_or_default();
-    let owns = authority.composed().and_then(|composition| composed::owns(graph, composition));
-    let holds = (!grants.is_empty()).then(|| format!("holds {}", grants.join(" and ")));
-    let has: Vec<String> = owns.into_iter().chain(holds).collect();
-    format!("It {}: it {}{through}{reach}", has.join(" and "), authority.tier.meaning())
+    // What it reaches as another is told apart from what its own grants reach.
+    let behind = match (behind, through) {
+        (Some(domain), "") => {
+            format!(", and by adding a credential to another application reaches {}", domain.as_str())
+        }
+        (Some(domain), _) => format!(", and so reaches {}", domain.as_str()),
+        (None, _) => String::new(),
+    };
+    let mut has: Vec<String> = authority.compositions().filter_map(|way| composed::owns(graph, way)).collect();
+    has.dedup();
+    has.extend((!grants.is_empty()).then(|| format!("holds {}", grants.join(" and "))));
+    format!("It {}: it {}{through}{reach}{behind}", has.join(" and "), authority.tier.meaning())
 }
 
 fn runs(context: &Context<'_>, identity: &Identity<'_>) -> String {
@@ -205,8 +219,9 @@ fn path(context: &Context<'_>, identity: &Identity<'_>, entry: Option<Hop>, reac
         return path;
     }
     path.extend(identity.authority.decisive.iter().flat_map(|grant| grant_hops(graph, &itself, grant)));
-    if let Some(composition) = identity.authority.composed() {
-        path.extend(composed::hops(graph, &itself, composition));
+    let authority = &identity.authority;
+    for composition in authority.compositions() {
+        path.extend(composed::hops(graph, &itself, composition, &authority.decisive));
     }
     path
 }

@@ -162,6 +162,8 @@ pub(crate) struct Reach {
     pub(crate) says: String,
     /// From the identity to what it reaches.
     pub(crate) hops: Vec<Hop>,
+    /// The edge to cut, as a sentence, where it acts as others on the way.
+    pub(crate) cut: Option<String>,
 }
 
 impl Reach {
@@ -185,7 +187,8 @@ pub(crate) struct Context<'g> {
 
 impl<'g> Context<'g> {
     pub(crate) fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
-        Self { graph, config, as_of, around: Surroundings::new(graph, as_of), shared: SharedKeys::of(graph, as_of) }
+        let around = Surroundings::new(graph, config, as_of);
+        Self { graph, config, as_of, around, shared: SharedKeys::of(graph, as_of) }
     }
 
     /// What any principal holds, without what it could have through what it owns.

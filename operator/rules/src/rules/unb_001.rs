@@ -4,9 +4,10 @@
 //! the one that a role is over, to those that it owns and may manage), which holds the tenant or leads on to one that
 //! does. A role over an administrative unit is none over the tenant.
 
-use sv0_graph::{EdgeKind, NodeIx, Tri, UnknownReason, attr};
+use sv0_graph::{EdgeKind, NodeIx, Tri, attr};
 
 use crate::authority::Grant;
+use crate::composed;
 use crate::derive::Composition;
 use crate::evidence;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
@@ -101,22 +102,16 @@ fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -
             claim: "That it can activate the role without a person".to_owned(),
             reason: "What activation requires is not collected.".to_owned(),
         }],
-        reach: Some(Reach { tier: Tier::P0, sensitive: Tri::False, says, hops }),
+        reach: Some(Reach { tier: Tier::P0, sensitive: Tri::False, says, hops, cut: None }),
         ..draft(Claim::Narrower, format!("\"{}\" can run unattended, eligible for {}", identity.name, grant.role))
     }
 }
 
 /// It administers credentials of others; that one of them holds the tenant and accepts one is not proven.
 fn possible(context: &Context<'_>, identity: &Identity<'_>, composition: &Composition<'_>) -> Draft {
-    let reason = match composition.state {
-        Tri::Unknown(reason) if composition.lock_unread => {
-            format!("Of the application's property lock, {}.", reason.sentence())
-        }
-        Tri::Unknown(UnknownReason::DynamicValue) => "A role on the way must be activated first.".to_owned(),
-        _ => "A role on the way has a condition, and conditions are not weighed.".to_owned(),
-    };
+    let reason = composed::doubt(composition);
     let title = format!("\"{}\" can run unattended and administers credentials of other applications", identity.name);
-    let last = composition.legs.last().map(|leg| target(context, leg.target)).unwrap_or_default();
+    let last = composed::last(context.graph, composition);
     Draft {
         narrowed: vec![Narrowed { claim: format!("That it can act as {last}, which {}", Tier::P0.meaning()), reason }],
         ..draft(Claim::Narrower, title)

@@ -189,6 +189,7 @@ fn reach(context: &Context<'_>, identity: &Identity<'_>, standing: &Standing<'_>
         sensitive: Tri::from(standing.sensitive()),
         says: format!("It holds a delegated grant of {} for {whose}, which outlives a session", standing.names()),
         hops: vec![hop],
+        cut: None,
     }
 }
 
