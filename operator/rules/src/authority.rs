@@ -56,7 +56,8 @@ pub(crate) struct Authority<'g> {
     pub(crate) part: Option<Composition<'g>>,
     /// How it comes to sensitive data by acting as others, when it reaches none otherwise and does not hold everything.
     pub(crate) data: Option<Composition<'g>>,
-    /// The same for what everybody writes and files ([`End::Everybodys`]).
+    /// How it comes to what everybody writes and files ([`End::Everybodys`]) by acting as others, when no grant of its own
+    /// reaches as much.
     pub(crate) everybodys: Option<Composition<'g>>,
     /// Grants that could not be weighed, counted by why.
     pub(crate) unproven: BTreeMap<UnknownReason, usize>,
@@ -216,8 +217,9 @@ impl<'g> Composed<'g> {
     }
 }
 
-/// Asked in turn, each only where what is known already does not say as much. Who holds the tenant has all of its data:
-/// a way to some of them would say less.
+/// Asked in turn, each only where what is known already does not say as much. Who holds the tenant has all of its data,
+/// and no more is asked; but for what everybody writes, since a finding rests on that way alone: that more is seen must not
+/// take it away.
 fn composed<'g>(
     graph: &'g Graph,
     principal: NodeIx,
@@ -226,11 +228,15 @@ fn composed<'g>(
 ) -> Composed<'g> {
     let routes = &around.routes;
     let mut all = Composed { tenant: None, part: None, data: None, everybodys: None };
-    if best == Tier::P0 {
+    if through == Through::Roles {
+        all.tenant = if best == Tier::P0 { None } else { routes.by_roles(graph, principal) };
         return all;
     }
-    if through == Through::Roles {
-        all.tenant = routes.by_roles(graph, principal);
+    let wide = |held: Sensitive| held.is_everybodys() && !held.limited_by_exchange();
+    if !grants.iter().any(|grant| grant.sensitive.is_some_and(wide)) {
+        all.everybodys = routes.composition(graph, principal, End::Everybodys);
+    }
+    if best == Tier::P0 {
         return all;
     }
     all.tenant = routes.composition(graph, principal, End::Tenant);
@@ -243,10 +249,6 @@ fn composed<'g>(
     let reaches = grants.iter().any(|grant| grant.sensitive.is_some());
     if !reaches && !all.reaches_data() {
         all.data = routes.composition(graph, principal, End::Data);
-    }
-    let wide = |held: Sensitive| held.is_everybodys() && !held.limited_by_exchange();
-    if !grants.iter().any(|grant| grant.sensitive.is_some_and(wide)) {
-        all.everybodys = routes.composition(graph, principal, End::Everybodys);
     }
     all
 }

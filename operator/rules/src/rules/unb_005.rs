@@ -5,7 +5,7 @@
 //! application to some mailboxes, which is not collected: where nothing else is reached, the narrower claim says so.
 //!
 //! An application that it can act as counts like its own permission. Where that may refuse credentials, the narrower claim
-//! is made. Who holds the whole tenant is UNB-001's: all data are behind that.
+//! is made.
 
 use sv0_graph::Tri;
 
