@@ -9,13 +9,13 @@ use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, UnknownReason, att
 use crate::assemble::{grant_hops, grant_proofs, hop, label};
 use crate::authority::Grant;
 use crate::derive::{By, Composition, CutEdge, CutOff, End, Leg};
-use crate::evidence::{self, Proof};
-use crate::finding::{EvidenceClass, Hop};
-use crate::rule::Context;
+use crate::evidence::{self, Mark, Proof};
+use crate::finding::EvidenceClass;
+use crate::rule::{Context, Marked};
 use crate::tiers;
 
 /// From `start` to what is held. The hops of a first grant that is among `told` stand before these already.
-pub(crate) fn hops(graph: &Graph, start: &str, composition: &Composition<'_>, told: &[Grant<'_>]) -> Vec<Hop> {
+pub(crate) fn hops(graph: &Graph, start: &str, composition: &Composition<'_>, told: &[Grant<'_>]) -> Vec<Marked> {
     let mut hops = Vec::new();
     let mut holder = start.to_owned();
     for (at, leg) in composition.legs.iter().enumerate() {
@@ -28,12 +28,14 @@ pub(crate) fn hops(graph: &Graph, start: &str, composition: &Composition<'_>, to
             }
             By::Owner { edge, .. } => {
                 let owned = label(graph, edge.to);
-                hops.push(hop(&holder, EdgeKind::Owns, &owned, None, EvidenceClass::Direct));
+                let record = (None, EvidenceClass::Direct);
+                hops.push(hop(&holder, EdgeKind::Owns, &owned, record, Some(Mark::edge(edge))));
                 "owner".to_owned()
             }
         };
         let target = label(graph, leg.target);
-        hops.push(hop(&holder, EdgeKind::CanControl, &target, Some(via), EvidenceClass::Structural));
+        let derived = (Some(via), EvidenceClass::Structural);
+        hops.push(hop(&holder, EdgeKind::CanControl, &target, derived, basis(graph, leg)));
         holder = target;
     }
     hops.extend(grant_hops(graph, &holder, &composition.held));
@@ -115,6 +117,18 @@ fn leg_proofs(graph: &Graph, who: &str, leg: &Leg<'_>) -> Vec<Proof> {
             direct.into_iter().chain(derived).collect()
         }
     }
+}
+
+/// What the derivation of a leg is read from: the lock, or whose service principal it is. Of both only that one is among
+/// the evidence that is about the leg.
+fn basis(graph: &Graph, leg: &Leg<'_>) -> impl Iterator<Item = Mark> {
+    let instance = graph.incoming(leg.target, EdgeKind::Instantiates).find(|edge| edge.from == leg.application);
+    let of_application = match &leg.by {
+        By::Grant(grant) => grant.bounded && over_application(graph, leg, grant.edge),
+        By::Owner { edge, .. } => graph.node(edge.to).kind == NodeKind::Application,
+    };
+    let lock = Mark::fact(graph, leg.application, attr::CREDENTIALS_LOCKED);
+    if of_application { instance.map(Mark::edge) } else { lock }.into_iter()
 }
 
 /// What follows from the lock.

@@ -133,7 +133,8 @@ fn declared(domain: DataDomain, object: &str) -> RuleConfig {
 fn first_an_agent_of_a_former_employee_with_access_to_billing() {
     let mut entra = World::new();
     let blueprint = named(&mut entra.b, NodeKind::Application, "invoice-blueprint", "Invoice agents");
-    let counts = [(attr::ENABLED, Value::Bool(true)), (attr::SPONSOR_COUNT, Value::Int(1)), (attr::OWNER_COUNT, Value::Int(0))];
+    let counts =
+        [(attr::ENABLED, Value::Bool(true)), (attr::SPONSOR_COUNT, Value::Int(1)), (attr::OWNER_COUNT, Value::Int(0))];
     let identity = entra.b.node("agentIdentities", NodeKind::AgentIdentity, AGENT, &counts);
     entra.b.edge("agentIdentities", &blueprint, EdgeKind::Instantiates, &identity);
     let none = [(attr::SPONSOR_COUNT, Value::Int(0)), (attr::OWNER_COUNT, Value::Int(0))];
@@ -282,7 +283,8 @@ fn fourth_an_agent_between_hr_and_an_outside_model() {
     let graph = graph(&[&foundry, &now]);
     let (to_data, _) = ways(&graph, &agent, &domain);
     let (to_model, cut) = ways(&graph, &agent, &model);
-    let kinds: Vec<&str> = to_data.iter().filter_map(|hop| hop.split(' ').find(|word| word.contains('_'))).collect();
+    let is_kind = |word: &&str| EdgeKind::ALL.iter().any(|kind| kind.as_str() == *word);
+    let kinds: Vec<&str> = to_data.iter().filter_map(|hop| hop.split(' ').find(is_kind)).collect();
     assert_eq!(kinds, ["USES_CONNECTION", "CONNECTS_TO", "SAME_AS", "HOSTED_BY", "HOLDS_DATA"]);
     let call = "foundry HR helper CALLS foundry https://api.model.example:443".to_owned();
     assert_eq!((to_model, cut), (vec![call.clone()], Some((call, 1))));

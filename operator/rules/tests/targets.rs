@@ -424,3 +424,41 @@ fn texts_fit_whatever_the_names() {
         assert!(finding.remediation.iter().all(|step| step.chars().count() <= 320));
     }
 }
+
+/// Each hop names the piece of evidence that is about it, and each piece says when it was read.
+#[test]
+fn hops_name_their_evidence_and_evidence_its_time() {
+    let mut world = owning(&[FILES_READ, GROUP_WRITE]);
+    world.seen("2026-05-31T12:00:00Z").trusts_github();
+    let dana = world.person("dana", Some(true));
+    world.owns_app(&dana).owners_read(1, 0).delegated("Mail.ReadWrite offline_access", Some("dana"));
+    let middle = world.other("middle", Some(false));
+    let group = world.group("keepers", APPLICATION_ADMINISTRATOR);
+    world.member(&middle, &group);
+    owns(&mut world, "app-middle");
+    let found = world.run().findings;
+    assert!(found.len() >= 4, "{found:#?}");
+    for finding in &found {
+        for item in &finding.evidence {
+            assert_eq!(item.observed_at, Some("2026-05-31T12:00:00Z".parse().unwrap()), "{}", item.claim);
+        }
+        for hop in &finding.path {
+            // An application's own service principal is what it is by its id; no piece need say so.
+            if hop.edge == "INSTANTIATES" {
+                continue;
+            }
+            let number = hop.evidence.unwrap_or_else(|| panic!("{} {} of {}", hop.edge, hop.to, finding.rule.id));
+            let item = &finding.evidence[usize::try_from(number).unwrap() - 1];
+            let fields: &[&str] = match hop.edge.as_str() {
+                "OWNS" => &["owners"],
+                "GRANTED" => &["appRoleId", "roleDefinitionId"],
+                "CAN_CONTROL" => &["appId", "servicePrincipalLockConfiguration"],
+                "MEMBER_OF" => &["transitiveMembers"],
+                "AUTHENTICATES_AS" => &["endDateTime", "subject"],
+                "DELEGATED_GRANT" => &["scope"],
+                other => panic!("{other}"),
+            };
+            assert!(fields.contains(&item.source.field.as_str()), "{hop:?}: {item:?}");
+        }
+    }
+}

@@ -121,10 +121,11 @@ impl Comparison<'_, '_> {
             field: field.to_owned(),
         };
         let claim = format!("{claim} (baseline: snapshot {} of {}).", taken.snapshot, date(taken.observed_at));
-        let evidence = Evidence { class: EvidenceClass::Temporal, claim, source, value: Some(display_name(value)) };
+        let (value, observed_at) = (Some(display_name(value)), Some(taken.observed_at));
+        let evidence = Evidence { class: EvidenceClass::Temporal, claim, source, value, observed_at };
         let dependency =
             Dependency { instance_uid: uid.to_owned(), collection: super::baseline_dependency(collection) };
-        Some(Proof { evidence, dependency: Some(dependency) })
+        Some(Proof { evidence, dependency: Some(dependency), mark: None })
     }
 
     /// What a finding over `collections` rests on: both sides of each, in every instance that reports on it.

@@ -9,13 +9,14 @@
 
 use sv0_graph::{EdgeKind, NodeKind, Tri, UnknownReason, attr};
 
+use crate::assemble;
 use crate::authority::MEMBERS;
 use crate::derive;
-use crate::evidence;
-use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
+use crate::evidence::{self, Mark};
+use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{self, Home, Identity, noun};
 use crate::owners::{self, Owner, OwnerState};
-use crate::rule::{Context, Draft, Meta, Rule, Scope};
+use crate::rule::{Context, Draft, Marked, Meta, Rule, Scope};
 use crate::severity::{Exposure, Tier};
 use crate::text::{counted, display_name};
 
@@ -179,15 +180,11 @@ fn proof(context: &Context<'_>, owner: &Owner<'_>) -> evidence::Proof {
     evidence::of_edge(graph, owner.edge, EvidenceClass::Direct, claim)
 }
 
-fn hop(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) -> Hop {
+fn hop(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) -> Marked {
     let graph = context.graph;
-    Hop {
-        from: format!("{} \"{}\"", noun(graph.node(owner.ix).kind), party(context, owner)),
-        edge: "OWNS".to_owned(),
-        to: format!("{} \"{}\"", noun(graph.node(owner.edge.to).kind), identity.name),
-        via: None,
-        class: EvidenceClass::Direct,
-    }
+    let from = format!("{} \"{}\"", noun(graph.node(owner.ix).kind), party(context, owner));
+    let to = format!("{} \"{}\"", noun(graph.node(owner.edge.to).kind), identity.name);
+    assemble::hop(&from, EdgeKind::Owns, &to, (None, EvidenceClass::Direct), Some(Mark::edge(owner.edge)))
 }
 
 fn party(context: &Context<'_>, owner: &Owner<'_>) -> String {

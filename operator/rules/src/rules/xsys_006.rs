@@ -153,5 +153,6 @@ fn declared(label: &Label<'_>, what: &str) -> Proof {
     };
     let class = if label.by == By::Name { EvidenceClass::Structural } else { EvidenceClass::Direct };
     let value = Some(display_name(label.name));
-    Proof { evidence: Evidence { class, claim, source, value }, dependency: None }
+    let evidence = Evidence { class, claim, source, value, observed_at: None };
+    Proof { evidence, dependency: None, mark: None }
 }
