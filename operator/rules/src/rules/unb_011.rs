@@ -4,6 +4,9 @@
 //! credentials of its service principals. Managed identities accept no credentials. An owner that is no person needs a
 //! permission to change what it owns; where none was seen, the narrower claim is made.
 //!
+//! Privileged is, too, what can act as a privileged one, where every step of that is proven. An owner is measured by its
+//! own roles alone: what it reaches by owning is what the finding is about.
+//!
 //! "Less authority" is a negative: it is only proven when the roles of owners and of groups were collected too
 //! ([`OWNER_ROLES`]). Otherwise an owner may be an administrator anyway, and the narrower claim is made.
 
@@ -26,7 +29,7 @@ const OWNER_ROLES: &str = "ownerRoles";
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "UNB-011",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::UnboundedExecutionScope,
         category: "OwnerControlsPrivilegedIdentity",
         title: "An owner with less authority can take over a privileged identity",

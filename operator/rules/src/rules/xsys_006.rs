@@ -19,7 +19,7 @@ use crate::text::display_name;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "XSYS-006",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CrossSystemAuthorityChain,
         category: "NonProductionReachesProduction",
         title: "An identity of a non-production environment has authority over production",
