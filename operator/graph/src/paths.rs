@@ -9,7 +9,7 @@
 //! different step is lesser by kind, then by node, then by tag, so that the result does not depend on the order in which
 //! steps were added. Nothing here recurses: depth is the input's to choose.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 
 use crate::graph::{NodeIx, TooManyRows};
 use crate::model::EdgeKind;
@@ -233,17 +233,15 @@ impl View {
         }
         while found.len() < limits.paths {
             let Some((_, path)) = waiting.pop_first() else { break };
+            found.push(path);
+            // What leaves the last one is asked for by nobody.
+            let Some(path) = found.last().filter(|_| found.len() < limits.paths) else { break };
             for at in 0..path.steps.len() {
                 let kept = &path.steps[..at];
-                let taken: Vec<StepIx> = found
-                    .iter()
-                    .chain([&path])
-                    .filter(|other| other.steps.starts_with(kept))
-                    .filter_map(|other| other.steps.get(at).copied())
-                    .collect();
+                let others = found.iter().filter(|other| other.steps.starts_with(kept));
+                let taken: Vec<StepIx> = others.filter_map(|other| other.steps.get(at).copied()).collect();
                 waiting.extend(search.from(start, kept, &taken, cap).map(|path| (path.steps.len(), path)));
             }
-            found.push(path);
         }
         found
     }
@@ -297,62 +295,57 @@ impl<F: Fn(&Step) -> bool> Search<'_, F> {
         // What is banned can only make it longer: the distances are a lower bound, and what exceeds the budget with them
         // is not looked at.
         for budget in least..=cap.checked_sub(used)? {
-            match self.layered(spur, &visited, taken, budget) {
-                Layers::Path(rest) => return Some(Path { steps: kept.iter().copied().chain(rest).collect() }),
-                Layers::Nothing => return None,
-                Layers::MoreBudget => {}
+            match self.within(spur, &visited, taken, budget) {
+                Within::Path(rest) => return Some(Path { steps: kept.iter().copied().chain(rest).collect() }),
+                Within::Nothing => return None,
+                Within::MoreBudget => {}
             }
         }
         None
     }
 
-    /// Breadth first, each layer in the order in which its nodes were met: the first target met is at the end of the
-    /// least of the shortest paths.
-    fn layered(&self, spur: Spot, visited: &[Spot], taken: &[StepIx], budget: u32) -> Layers {
+    /// Depth first, in the order of steps, and never where the target is too far: without bans it walks straight to the
+    /// target, however many ways there are. No way is shorter than `budget`, so that the first one found is the least and
+    /// goes in no circle. What failed once is not tried again with as few steps left.
+    fn within(&self, spur: Spot, visited: &[Spot], taken: &[StepIx], budget: u32) -> Within {
         // Looked up, never walked: its order cannot reach the result.
-        let mut by: HashMap<Spot, StepIx> = HashMap::new();
-        let mut layer = vec![spur];
-        let mut cut = false;
-        for depth in 1..=budget {
-            let mut next = Vec::new();
-            for spot in layer {
-                for (at, step) in self.view.out(spot) {
-                    let banned = step.to == spur || visited.contains(&step.to) || by.contains_key(&step.to);
-                    let refused = spot == spur && taken.contains(&at);
-                    let Some(rest) = self.distances.get(step.to) else { continue };
-                    if banned || refused || !(self.admits)(step) {
-                        continue;
-                    }
-                    if depth.saturating_add(rest) > budget {
-                        cut = true;
-                        continue;
-                    }
-                    by.insert(step.to, at);
-                    if rest == 0 {
-                        return Layers::Path(self.back(spur, step.to, &by));
-                    }
-                    next.push(step.to);
-                }
+        let mut failed: HashSet<(Spot, u32)> = HashSet::new();
+        let mut more = false;
+        let mut open = vec![(spur, self.view.out(spur))];
+        let mut way: Vec<StepIx> = Vec::new();
+        while let Some((spot, steps)) = open.last_mut() {
+            let spot = *spot;
+            // At most the cap, which bounds both lists.
+            let left = budget.saturating_sub(u32::try_from(way.len()).unwrap_or(u32::MAX));
+            let Some((at, step)) = steps.next() else {
+                failed.insert((spot, left));
+                open.pop();
+                way.pop();
+                continue;
+            };
+            let banned = step.to == spur || visited.contains(&step.to) || (spot == spur && taken.contains(&at));
+            let Some(rest) = self.distances.get(step.to) else { continue };
+            if banned || !(self.admits)(step) {
+                continue;
             }
-            layer = next;
+            if rest >= left {
+                more = true;
+                continue;
+            }
+            if rest == 0 {
+                way.push(at);
+                return Within::Path(way);
+            }
+            if !failed.contains(&(step.to, left - 1)) {
+                way.push(at);
+                open.push((step.to, self.view.out(step.to)));
+            }
         }
-        if cut { Layers::MoreBudget } else { Layers::Nothing }
-    }
-
-    fn back(&self, spur: Spot, target: Spot, by: &HashMap<Spot, StepIx>) -> Vec<StepIx> {
-        let mut steps = Vec::new();
-        let mut spot = target;
-        while spot != spur {
-            let Some(at) = by.get(&spot) else { break };
-            steps.push(*at);
-            spot = self.view.step(*at).from;
-        }
-        steps.reverse();
-        steps
+        if more { Within::MoreBudget } else { Within::Nothing }
     }
 }
 
-enum Layers {
+enum Within {
     Path(Vec<StepIx>),
     /// Something was left out that a greater budget would look at.
     MoreBudget,

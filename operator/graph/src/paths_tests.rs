@@ -240,3 +240,47 @@ fn a_class_is_one_node() {
         assert_eq!(paths.iter().map(|path| path.steps.len()).collect::<Vec<_>>(), [3]);
     }
 }
+
+/// Steps of a hostile estate: whoever starts is not made to look at all that everybody can act as.
+#[test]
+fn what_many_can_act_as_is_not_walked_for_each_of_them() {
+    let (holders, members) = (3_000, 100_000);
+    let mut builder = ViewBuilder::new(holders + members).unwrap();
+    let (class, target) = (builder.class().unwrap(), builder.class().unwrap());
+    let all = spots(holders + members);
+    let step = |from, kind, to| Step { from, kind, to, tag: 0, state: Tri::True };
+    for holder in &all[..holders] {
+        builder.add(step(*holder, EdgeKind::Granted, class));
+    }
+    for member in &all[holders..] {
+        builder.add(step(class, EdgeKind::CanControl, *member));
+        builder.add(step(*member, EdgeKind::Granted, target));
+    }
+    let view = builder.build().unwrap();
+    let distances = view.distances(&[target], proven);
+    for holder in &all[..holders] {
+        let paths = view.shortest(*holder, &distances, proven, Limits::default());
+        let firsts: Vec<Spot> = paths.iter().map(|path| view.step(path.steps[1]).to).collect();
+        assert_eq!(firsts, all[holders..holders + 3]);
+        assert_eq!(cut(&paths, |_| true), Some(Cut { step: paths[0].steps[0], paths: 3 }));
+    }
+}
+
+/// A circle of ten thousand, each of which leads out as well: bans send the search around it no further than the cap.
+#[test]
+fn a_long_circle_is_left_where_it_is_nearest() {
+    let nodes = 10_000;
+    let circle: Vec<Raw> = (0..nodes).map(|at| (at, 0, (at + 1) % nodes, 0, 0)).collect();
+    let out: Vec<Raw> = (0..nodes).step_by(4).map(|at| (at, 1, nodes, 0, 0)).collect();
+    let view = view(nodes + 1, &[circle, out].concat());
+    let all = spots(nodes + 1);
+    let distances = view.distances(&[all[nodes]], proven);
+    for (at, start) in all.iter().enumerate().take(nodes) {
+        let lengths: Vec<usize> =
+            view.shortest(*start, &distances, proven, Limits::default()).iter().map(|path| path.steps.len()).collect();
+        let nearest = (4 - at % 4) % 4 + 1;
+        let expected: Vec<usize> =
+            [nearest, nearest + 4, nearest + 8].into_iter().filter(|length| *length <= 12).collect();
+        assert_eq!(lengths, expected);
+    }
+}

@@ -1,19 +1,19 @@
 //! Makes a finding of a rule's draft: adds what every finding says alike. Who it is about, who answers, how it runs,
 //! what it reaches, how severe that is, and what is not proven.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
 
 use crate::authority::Grant;
 use crate::composed;
-use crate::evidence::{self, Proof};
+use crate::evidence::{self, Mark, Proof};
 use crate::finding::{
     Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef,
     Severity, Subject, Weighed,
 };
 use crate::identity::{Identity, Until, Way, noun};
-use crate::rule::{Context, Draft, Meta, Reach};
+use crate::rule::{Context, Draft, Marked, Meta, Reach};
 use crate::severity::{Tier, severity};
 use crate::summary::{self, TenantDraft};
 use crate::text::{counted, date, display_name};
@@ -30,11 +30,14 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     let why = why(context, identity, meta, draft.reach.as_ref(), raised);
     let proofs = proofs(context, identity, draft.proofs);
     let depends_on = dependencies(context, identity.node, &proofs, meta);
-    // Where the way to the tenant is what is reached, the edge to cut is named.
-    let composition = authority.composed().filter(|_| draft.reach.is_none());
-    let cut = composition.and_then(|composition| composed::cut(context.graph, composition));
+    // Where something is reached by acting as others, the edge to cut is named.
+    let cut = match draft.reach {
+        Some(reach) => reach.cut,
+        None => composed::cut(context, &authority.compositions().collect::<Vec<_>>()),
+    };
     let mut narrowed = draft.narrowed;
     narrowed.extend(unproven(identity));
+    let (evidence, path) = numbered(proofs, path);
     RuleFinding {
         name: name(meta, &subject.id, ""),
         rule: RuleRef { id: meta.id.to_owned(), version: meta.version.to_owned(), claim: draft.claim },
@@ -48,7 +51,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         subject,
         accountable: identity.owners.accountable(context.graph),
         path,
-        evidence: distinct(proofs),
+        evidence,
         narrowed,
         remediation: meta.remediation.iter().map(|step| (*step).to_owned()).chain(cut).collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
@@ -89,7 +92,7 @@ pub(crate) fn of_tenant(
             reason: Some("Who answers for the policies of a tenant is not recorded in it.".to_owned()),
         },
         path: told.first().map(|told| told.path.clone()).unwrap_or_default(),
-        evidence: distinct(draft.proofs),
+        evidence: numbered(draft.proofs, Vec::new()).0,
         narrowed: draft.narrowed,
         remediation: meta.remediation.iter().map(|step| (*step).to_owned()).collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
@@ -103,8 +106,10 @@ fn proofs(context: &Context<'_>, identity: &Identity<'_>, deciding: Vec<Proof>) 
     let mut deciding = deciding.into_iter();
     let graph = context.graph;
     let mut grants = identity.authority.decisive.iter().flat_map(|grant| grant_proofs(graph, "It", grant));
+    let told = &identity.authority.decisive;
+    let compositions = identity.authority.compositions();
+    let mut composition = compositions.flat_map(|composition| composed::proofs(graph, composition, told));
     let composed = identity.authority.composed();
-    let mut composition = composed.into_iter().flat_map(|composition| composed::proofs(graph, composition));
     let owner = composed.is_some_and(|composition| composition.first_grant().is_none());
     let mut all: Vec<Proof> = deciding.next().into_iter().collect();
     all.extend(if owner { composition.next() } else { grants.next() });
@@ -161,15 +166,25 @@ fn holds(context: &Context<'_>, identity: &Identity<'_>) -> String {
     let authority = &identity.authority;
     let grants: Vec<String> = authority.decisive.iter().map(|grant| grant.short(graph)).collect();
     let domain = authority.decisive.iter().find_map(|grant| grant.sensitive);
+    let behind =
+        authority.compositions().find_map(|composition| composition.held.sensitive).filter(|_| domain.is_none());
     if let (Tier::P4, Some(domain)) = (authority.tier, domain) {
         return format!("It holds {}, and so can reach {}", grants.join(" and "), domain.as_str());
     }
     let reach = domain.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
     let through = authority.composed().map(|_| " by adding a credential to another application").unwrap_or_default();
-    let owns = authority.composed().and_then(|composition| composed::owns(graph, composition));
-    let holds = (!grants.is_empty()).then(|| format!("holds {}", grants.join(" and ")));
-    let has: Vec<String> = owns.into_iter().chain(holds).collect();
-    format!("It {}: it {}{through}{reach}", has.join(" and "), authority.tier.meaning())
+    // What it reaches as another is told apart from what its own grants reach.
+    let behind = match (behind, through) {
+        (Some(domain), "") => {
+            format!(", and by adding a credential to another application reaches {}", domain.as_str())
+        }
+        (Some(domain), _) => format!(", and so reaches {}", domain.as_str()),
+        (None, _) => String::new(),
+    };
+    let mut has: Vec<String> = authority.compositions().filter_map(|way| composed::owns(graph, way)).collect();
+    has.dedup();
+    has.extend((!grants.is_empty()).then(|| format!("holds {}", grants.join(" and "))));
+    format!("It {}: it {}{through}{reach}{behind}", has.join(" and "), authority.tier.meaning())
 }
 
 fn runs(context: &Context<'_>, identity: &Identity<'_>) -> String {
@@ -190,42 +205,53 @@ fn runs(context: &Context<'_>, identity: &Identity<'_>) -> String {
 }
 
 /// How the identity is entered, and what it reaches.
-fn path(context: &Context<'_>, identity: &Identity<'_>, entry: Option<Hop>, reach: Option<&Reach>) -> Vec<Hop> {
+fn path(context: &Context<'_>, identity: &Identity<'_>, entry: Option<Marked>, reach: Option<&Reach>) -> Vec<Marked> {
     let graph = context.graph;
     let itself = itself(identity);
     let application = application(graph, identity);
     let entered = entry.or_else(|| sign_in(context, identity));
-    let by_application = entered.as_ref().is_some_and(|hop| hop.to == application);
-    let mut path: Vec<Hop> = entered.into_iter().collect();
+    let by_application = entered.as_ref().is_some_and(|entered| entered.hop.to == application);
+    let mut path: Vec<Marked> = entered.into_iter().collect();
     if by_application {
-        path.push(hop(&application, EdgeKind::Instantiates, &itself, None, EvidenceClass::Structural));
+        let instance = identity.application.map(Mark::edge);
+        path.push(hop(&application, EdgeKind::Instantiates, &itself, (None, EvidenceClass::Structural), instance));
     }
     if let Some(reach) = reach {
         path.extend(reach.hops.iter().cloned());
         return path;
     }
     path.extend(identity.authority.decisive.iter().flat_map(|grant| grant_hops(graph, &itself, grant)));
-    if let Some(composition) = identity.authority.composed() {
-        path.extend(composed::hops(graph, &itself, composition));
+    let authority = &identity.authority;
+    for composition in authority.compositions() {
+        path.extend(composed::hops(graph, &itself, composition, &authority.decisive));
     }
     path
 }
 
-pub(crate) fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Hop> {
+pub(crate) fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Marked> {
     let mut hops = Vec::new();
     let mut from = holder.to_owned();
     for member in &grant.members {
         let group = label(graph, member.to);
-        hops.push(hop(&from, EdgeKind::MemberOf, &group, None, EvidenceClass::Direct));
+        hops.push(hop(&from, EdgeKind::MemberOf, &group, (None, EvidenceClass::Direct), Some(Mark::edge(member))));
         from = group;
     }
     let to = label(graph, grant.edge.to);
-    hops.push(hop(&from, EdgeKind::Granted, &to, Some(grant.role.clone()), EvidenceClass::Direct));
+    let held = (Some(grant.role.clone()), EvidenceClass::Direct);
+    hops.push(hop(&from, EdgeKind::Granted, &to, held, Some(Mark::edge(grant.edge))));
     hops
 }
 
-pub(crate) fn hop(from: &str, edge: EdgeKind, to: &str, via: Option<String>, class: EvidenceClass) -> Hop {
-    Hop { from: from.to_owned(), edge: edge.to_string(), to: to.to_owned(), via, class }
+/// A hop, with the role or permission on it and how it is known.
+pub(crate) fn hop(
+    from: &str,
+    edge: EdgeKind,
+    to: &str,
+    (via, class): (Option<String>, EvidenceClass),
+    marks: impl IntoIterator<Item = Mark>,
+) -> Marked {
+    let hop = Hop { from: from.to_owned(), edge: edge.to_string(), to: to.to_owned(), via, class, evidence: None };
+    Marked { hop, marks: marks.into_iter().collect() }
 }
 
 /// `tenant "Contoso"`.
@@ -250,12 +276,13 @@ fn entered(graph: &Graph, identity: &Identity<'_>, holder: NodeIx) -> String {
     if graph.node(holder).kind == NodeKind::Application { application(graph, identity) } else { itself(identity) }
 }
 
-fn sign_in(context: &Context<'_>, identity: &Identity<'_>) -> Option<Hop> {
+fn sign_in(context: &Context<'_>, identity: &Identity<'_>) -> Option<Marked> {
     match identity.way? {
         Way::Credential(credential) => {
             let to = entered(context.graph, identity, credential.holder);
             let from = credential.label(context.graph);
-            Some(hop(&from, EdgeKind::AuthenticatesAs, &to, None, EvidenceClass::Direct))
+            let end = Mark::fact(context.graph, credential.ix, attr::VALID_TO);
+            Some(hop(&from, EdgeKind::AuthenticatesAs, &to, (None, EvidenceClass::Direct), end))
         }
         Way::Federation(edge) => Some(federated(context, identity, edge)),
         Way::Platform => None,
@@ -263,12 +290,15 @@ fn sign_in(context: &Context<'_>, identity: &Identity<'_>) -> Option<Hop> {
 }
 
 /// How a federated subject enters the identity.
-pub(crate) fn federated(context: &Context<'_>, identity: &Identity<'_>, edge: &Edge) -> Hop {
+pub(crate) fn federated(context: &Context<'_>, identity: &Identity<'_>, edge: &Edge) -> Marked {
     let subject = context.graph.node(edge.from);
     let text = subject.text(attr::SUBJECT).or_else(|| subject.text(attr::MATCHING_EXPRESSION));
     let from = format!("federated subject \"{}\"", display_name(text.unwrap_or_else(|| subject.id.vendor_id())));
     let to = entered(context.graph, identity, edge.to);
-    hop(&from, EdgeKind::AuthenticatesAs, &to, None, EvidenceClass::Direct)
+    let facts = [attr::MATCHING_EXPRESSION, attr::SUBJECT, attr::AUDIENCES];
+    let facts = facts.into_iter().filter_map(|key| Mark::fact(context.graph, edge.from, key));
+    let marks = [Mark::edge(edge)].into_iter().chain(facts);
+    hop(&from, EdgeKind::AuthenticatesAs, &to, (None, EvidenceClass::Direct), marks)
 }
 
 /// The grant; with the memberships when it is a group's, as the derivation `group-membership/1`.
@@ -338,15 +368,24 @@ fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Met
     all
 }
 
-/// The evidence in order, nothing twice from the same field of the same object.
-fn distinct(proofs: Vec<Proof>) -> Vec<Evidence> {
-    let mut seen = BTreeSet::new();
-    proofs
-        .into_iter()
-        .map(|proof| proof.evidence)
-        .filter(|evidence| {
-            let source = &evidence.source;
-            seen.insert((source.api.clone(), source.object.clone(), source.field.clone(), evidence.value.clone()))
-        })
-        .collect()
+/// The evidence in order, nothing twice from the same field of the same object; and the hops of the path, each with the
+/// number of the piece that is about it.
+fn numbered(proofs: Vec<Proof>, path: Vec<Marked>) -> (Vec<Evidence>, Vec<Hop>) {
+    let mut seen = BTreeMap::new();
+    let mut evidence = Vec::new();
+    let mut marks: Vec<(Mark, u32)> = Vec::new();
+    for proof in proofs {
+        let source = &proof.evidence.source;
+        let key = (source.api.clone(), source.object.clone(), source.field.clone(), proof.evidence.value.clone());
+        let next = u32::try_from(evidence.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let number = *seen.entry(key).or_insert(next);
+        marks.extend(proof.mark.map(|mark| (mark, number)));
+        if number == next {
+            evidence.push(proof.evidence);
+        }
+    }
+    let number = |mark: &Mark| marks.iter().find(|(known, _)| known == mark).map(|(_, number)| *number);
+    let path = path.into_iter().map(|Marked { hop, marks }| Hop { evidence: marks.iter().find_map(number), ..hop });
+    let path = path.collect();
+    (evidence, path)
 }

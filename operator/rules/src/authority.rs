@@ -4,15 +4,17 @@
 //! of groups that it is a member of, through groups in groups as well. A grant that is eligible, conditional or of a role
 //! that the tables do not know is kept as unproven: it is told, and raises nothing.
 //!
-//! Who can act as others has what they have: the ways to a whole tenant come from the derivations
-//! ([`Composition`]), and a proven one makes its start as strong as its end.
+//! Who can act as others has what they have: the ways to a whole tenant, to a part of it and to sensitive data come from
+//! the derivations ([`Composition`]), and a proven one makes its start as strong as its end. One that is not proven raises
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
-use crate::derive::{Composition, Routes, Through};
+use crate::derive::{Composition, CutOff, End, Routes, Through};
+use crate::rule::RuleConfig;
 use crate::sensitive::Sensitive;
 use crate::severity::Tier;
 use crate::text::display_name;
@@ -39,9 +41,10 @@ pub(crate) struct Grant<'g> {
 pub(crate) struct Authority<'g> {
     /// Tier of the best proven grant, or what a proven composition adds to it.
     pub(crate) tier: Tier,
-    /// Whether a proven grant reaches sensitive data.
+    /// Whether sensitive data are reached, by a proven grant or a proven composition.
     pub(crate) sensitive: Tri,
-    /// The strongest grant, then the one that reaches sensitive data when that is another one.
+    /// The strongest grant, or the one that a composition starts with; then the one that reaches sensitive data when that
+    /// is another one.
     pub(crate) decisive: Vec<Grant<'g>>,
     /// Every proven grant, strongest first.
     pub(crate) proven: Vec<Grant<'g>>,
@@ -49,6 +52,13 @@ pub(crate) struct Authority<'g> {
     pub(crate) eligible: Vec<Grant<'g>>,
     /// How it holds the whole tenant by acting as others, when its own grants do not say as much.
     pub(crate) composition: Option<Composition<'g>>,
+    /// How it comes to authority of tier P1 by acting as others, when nothing else is proven to give as much.
+    pub(crate) part: Option<Composition<'g>>,
+    /// How it comes to sensitive data by acting as others, when it reaches none otherwise and does not hold everything.
+    pub(crate) data: Option<Composition<'g>>,
+    /// How it comes to what everybody writes and files ([`End::Everybodys`]) by acting as others, when no grant of its own
+    /// reaches as much.
+    pub(crate) everybodys: Option<Composition<'g>>,
     /// Grants that could not be weighed, counted by why.
     pub(crate) unproven: BTreeMap<UnknownReason, usize>,
     /// The next instant at which one of these grants ends by itself.
@@ -99,8 +109,8 @@ pub(crate) struct Surroundings<'g> {
 
 impl<'g> Surroundings<'g> {
     /// Looks at every group once.
-    pub(crate) fn new(graph: &'g Graph, as_of: Timestamp) -> Self {
-        let mut around = Self { tenants: BTreeMap::new(), routes: Routes::new(graph, as_of) };
+    pub(crate) fn new(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Self {
+        let mut around = Self { tenants: BTreeMap::new(), routes: Routes::new(graph, config, as_of) };
         for ix in graph.node_indexes().filter(|ix| graph.node(*ix).kind == NodeKind::Group) {
             let through = of(graph, ix, as_of, (&around, Through::Roles));
             let holds = !graph.out(ix, EdgeKind::Granted).is_empty();
@@ -115,6 +125,11 @@ impl<'g> Surroundings<'g> {
     /// The best tier that a member of some group of that tenant could have through it.
     pub(crate) fn group_tier(&self, system: &str, tenant: &str) -> Tier {
         self.tenants.get(&(system, tenant)).map_or(Tier::P4, |tenant| tenant.group_tier)
+    }
+
+    /// The step whose removal cuts most of the ways of all these.
+    pub(crate) fn cut(&self, compositions: &[&Composition<'g>]) -> Option<CutOff<'g>> {
+        self.routes.cut(compositions)
     }
 
     /// The next instant at which a grant of some group of that tenant ends by itself.
@@ -146,33 +161,100 @@ pub(crate) fn of<'g>(
 ) -> Authority<'g> {
     let Held { proven, eligible, unproven, changes } = held(graph, principal, as_of, &around.routes);
     let best = proven.first().map_or(Tier::P4, |grant| grant.tier);
-    let composition = if best == Tier::P0 { None } else { around.routes.composition(graph, principal, through) };
-    let composed = composition.as_ref().filter(|composition| composition.state.is_true());
     let reach = proven.iter().position(|grant| grant.sensitive.is_some());
-    let sensitive = if reach.is_some() {
-        Tri::True
-    } else {
-        let weighed = unproven.keys().next().map_or(Tri::True, |reason| Tri::Unknown(*reason));
-        !seen(graph, principal, around).and(weighed)
-    };
+    let composed = composed(graph, principal, (best, &proven), (around, through));
+    let resting = composed.resting();
+    let tier = resting.map_or(best, |composition| if composition.end == End::Tenant { Tier::P0 } else { Tier::P1 });
     // An owner's first step is no grant: what it holds beside it decides nothing.
-    let mut decisive: Vec<Grant<'g>> = match composed {
+    let mut decisive: Vec<Grant<'g>> = match resting {
         Some(composition) => composition.first_grant().cloned().into_iter().collect(),
         None => proven.first().cloned().into_iter().collect(),
     };
     // The one that reaches data is told too, unless it stands there already.
     let reaching = reach.and_then(|at| proven.get(at));
     decisive.extend(reaching.filter(|grant| decisive.iter().all(|told| told.edge != grant.edge)).cloned());
+    let sensitive = if reach.is_some() || composed.reaches_data() {
+        Tri::True
+    } else {
+        let weighed = unproven.keys().next().map_or(Tri::True, |reason| Tri::Unknown(*reason));
+        let others = composed.data.as_ref().map_or(Tri::True, |composition| composition.state);
+        !seen(graph, principal, around).and(weighed).and(others)
+    };
+    let Composed { tenant: composition, part, data, everybodys } = composed;
+    let ends = [&composition, &part, &data, &everybodys].into_iter().flatten().filter_map(|way| way.ends).min();
     Authority {
-        tier: if composed.is_some() { Tier::P0 } else { best },
+        tier,
         sensitive,
         decisive,
-        changes: earlier(changes, composition.as_ref().and_then(|composition| composition.ends)),
+        changes: earlier(changes, ends),
         proven,
         eligible,
         composition,
+        part,
+        data,
+        everybodys,
         unproven,
     }
+}
+
+/// What acting as others adds to what is held, proven or not.
+struct Composed<'g> {
+    tenant: Option<Composition<'g>>,
+    part: Option<Composition<'g>>,
+    data: Option<Composition<'g>>,
+    everybodys: Option<Composition<'g>>,
+}
+
+impl<'g> Composed<'g> {
+    /// The one that the tier rests on.
+    fn resting(&self) -> Option<&Composition<'g>> {
+        proven(self.tenant.as_ref()).or_else(|| proven(self.part.as_ref()))
+    }
+
+    fn reaches_data(&self) -> bool {
+        let by_part = proven(self.part.as_ref()).is_some_and(|part| part.held.sensitive.is_some());
+        by_part || proven(self.data.as_ref()).is_some()
+    }
+}
+
+/// Asked in turn, each only where what is known already does not say as much. Who holds the tenant has all of its data,
+/// and no more is asked; but for what everybody writes, since a finding rests on that way alone: that more is seen must not
+/// take it away.
+fn composed<'g>(
+    graph: &'g Graph,
+    principal: NodeIx,
+    (best, grants): (Tier, &[Grant<'g>]),
+    (around, through): (&Surroundings<'g>, Through),
+) -> Composed<'g> {
+    let routes = &around.routes;
+    let mut all = Composed { tenant: None, part: None, data: None, everybodys: None };
+    if through == Through::Roles {
+        all.tenant = if best == Tier::P0 { None } else { routes.by_roles(graph, principal) };
+        return all;
+    }
+    let wide = |held: Sensitive| held.is_everybodys() && !held.limited_by_exchange();
+    if !grants.iter().any(|grant| grant.sensitive.is_some_and(wide)) {
+        all.everybodys = routes.composition(graph, principal, End::Everybodys);
+    }
+    if best == Tier::P0 {
+        return all;
+    }
+    all.tenant = routes.composition(graph, principal, End::Tenant);
+    if proven(all.tenant.as_ref()).is_some() {
+        return all;
+    }
+    if best > Tier::P1 {
+        all.part = routes.composition(graph, principal, End::Part);
+    }
+    let reaches = grants.iter().any(|grant| grant.sensitive.is_some());
+    if !reaches && !all.reaches_data() {
+        all.data = routes.composition(graph, principal, End::Data);
+    }
+    all
+}
+
+fn proven<'a, 'g>(composition: Option<&'a Composition<'g>>) -> Option<&'a Composition<'g>> {
+    composition.filter(|composition| composition.state.is_true())
 }
 
 /// Whether all grants of `principal` were seen, its groups' included.
@@ -380,6 +462,22 @@ impl<'g> Authority<'g> {
 
     /// The composition that its tier rests on.
     pub(crate) fn composed(&self) -> Option<&Composition<'g>> {
-        self.composition.as_ref().filter(|composition| composition.state.is_true())
+        proven(self.composition.as_ref()).or_else(|| proven(self.part.as_ref()))
+    }
+
+    /// The composition beside it by which alone it reaches sensitive data.
+    pub(crate) fn composed_data(&self) -> Option<&Composition<'g>> {
+        proven(self.data.as_ref())
+    }
+
+    /// A proven composition by which mailboxes are reached, unless Exchange limits them: nearer data hide others.
+    pub(crate) fn composed_mailboxes(&self) -> Option<&Composition<'g>> {
+        let limited = |way: &&Composition<'g>| way.held.sensitive.is_some_and(Sensitive::limited_by_exchange);
+        self.compositions().find(limited)
+    }
+
+    /// Every composition that what is said of it rests on: of its tier, then of its data.
+    pub(crate) fn compositions(&self) -> impl Iterator<Item = &Composition<'g>> {
+        self.composed().into_iter().chain(self.composed_data())
     }
 }

@@ -4,47 +4,56 @@
 //! Every hop is named: the grant or the record of an owner by which a credential can be added, the step to the service
 //! principal that is then acted as, and what the last one holds.
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
 use crate::assemble::{grant_hops, grant_proofs, hop, label};
-use crate::derive::{By, Composition, CutEdge, Leg};
-use crate::evidence::{self, Proof};
-use crate::finding::{EvidenceClass, Hop};
+use crate::authority::Grant;
+use crate::derive::{By, Composition, CutEdge, CutOff, End, Leg};
+use crate::evidence::{self, Mark, Proof};
+use crate::finding::EvidenceClass;
+use crate::rule::{Context, Marked};
 use crate::tiers;
 
-/// From `start` to what is held. The hop of a first grant stands before these already.
-pub(crate) fn hops(graph: &Graph, start: &str, composition: &Composition<'_>) -> Vec<Hop> {
+/// From `start` to what is held. The hops of a first grant that is among `told` stand before these already.
+pub(crate) fn hops(graph: &Graph, start: &str, composition: &Composition<'_>, told: &[Grant<'_>]) -> Vec<Marked> {
     let mut hops = Vec::new();
     let mut holder = start.to_owned();
     for (at, leg) in composition.legs.iter().enumerate() {
         let via = match &leg.by {
             By::Grant(grant) => {
-                if at > 0 {
+                if at > 0 || !stands(told, grant) {
                     hops.extend(grant_hops(graph, &holder, grant));
                 }
                 grant.role.clone()
             }
             By::Owner { edge, .. } => {
                 let owned = label(graph, edge.to);
-                hops.push(hop(&holder, EdgeKind::Owns, &owned, None, EvidenceClass::Direct));
+                let record = (None, EvidenceClass::Direct);
+                hops.push(hop(&holder, EdgeKind::Owns, &owned, record, Some(Mark::edge(edge))));
                 "owner".to_owned()
             }
         };
         let target = label(graph, leg.target);
-        hops.push(hop(&holder, EdgeKind::CanControl, &target, Some(via), EvidenceClass::Structural));
+        let derived = (Some(via), EvidenceClass::Structural);
+        hops.push(hop(&holder, EdgeKind::CanControl, &target, derived, basis(graph, leg)));
         holder = target;
     }
     hops.extend(grant_hops(graph, &holder, &composition.held));
     hops
 }
 
-/// Of every leg the derivation and its parents other than a first grant, then what the last one holds.
-pub(crate) fn proofs(graph: &Graph, composition: &Composition<'_>) -> Vec<Proof> {
+fn stands(told: &[Grant<'_>], grant: &Grant<'_>) -> bool {
+    told.iter().any(|other| other.edge == grant.edge)
+}
+
+/// Of every leg the derivation and its parents other than a first grant that is among `told`, then what the last one holds.
+pub(crate) fn proofs(graph: &Graph, composition: &Composition<'_>, told: &[Grant<'_>]) -> Vec<Proof> {
     let mut proofs = Vec::new();
     let mut who = "It".to_owned();
     for (at, leg) in composition.legs.iter().enumerate() {
-        if let (By::Grant(grant), true) = (&leg.by, at > 0) {
-            proofs.extend(grant_proofs(graph, &who, grant));
+        match &leg.by {
+            By::Grant(grant) if at > 0 || !stands(told, grant) => proofs.extend(grant_proofs(graph, &who, grant)),
+            By::Grant(_) | By::Owner { .. } => {}
         }
         proofs.extend(leg_proofs(graph, &who, leg));
         who = format!("The {}", label(graph, leg.target));
@@ -110,6 +119,18 @@ fn leg_proofs(graph: &Graph, who: &str, leg: &Leg<'_>) -> Vec<Proof> {
     }
 }
 
+/// What the derivation of a leg is read from: the lock, or whose service principal it is. Of both only that one is among
+/// the evidence that is about the leg.
+fn basis(graph: &Graph, leg: &Leg<'_>) -> impl Iterator<Item = Mark> {
+    let instance = graph.incoming(leg.target, EdgeKind::Instantiates).find(|edge| edge.from == leg.application);
+    let of_application = match &leg.by {
+        By::Grant(grant) => grant.bounded && over_application(graph, leg, grant.edge),
+        By::Owner { edge, .. } => graph.node(edge.to).kind == NodeKind::Application,
+    };
+    let lock = Mark::fact(graph, leg.application, attr::CREDENTIALS_LOCKED);
+    if of_application { instance.map(Mark::edge) } else { lock }.into_iter()
+}
+
 /// What follows from the lock.
 fn unlocked(graph: &Graph, leg: &Leg<'_>, claim: String) -> Option<Proof> {
     evidence::of_fact(graph, leg.application, attr::CREDENTIALS_LOCKED, EvidenceClass::Structural, claim)
@@ -147,21 +168,57 @@ pub(crate) fn owns(graph: &Graph, composition: &Composition<'_>) -> Option<Strin
     }
 }
 
+/// The one that is acted as last.
+pub(crate) fn last(graph: &Graph, composition: &Composition<'_>) -> String {
+    composition.legs.last().map(|leg| label(graph, leg.target)).unwrap_or_default()
+}
+
+/// `It owns the application "payroll", and by adding a credential to another application reaches all sites`.
+pub(crate) fn reaches(graph: &Graph, composition: &Composition<'_>) -> String {
+    let holds = || composition.first_grant().map(|grant| format!("holds {}", grant.short(graph)));
+    let has = owns(graph, composition).or_else(holds).unwrap_or_default();
+    let what = composition.held.sensitive.map_or("", |sensitive| sensitive.as_str());
+    format!("It {has}, and by adding a credential to another application reaches {what}")
+}
+
+/// Why a way is not proven.
+pub(crate) fn doubt(composition: &Composition<'_>) -> String {
+    match composition.state {
+        Tri::Unknown(reason) if composition.lock_unread => {
+            format!("Of the application's property lock, {}.", reason.sentence())
+        }
+        Tri::Unknown(UnknownReason::DynamicValue) => "A role on the way must be activated first.".to_owned(),
+        _ => "A role on the way has a condition, and conditions are not weighed.".to_owned(),
+    }
+}
+
 /// `Take Application.ReadWrite.All from service principal "factory": that alone cuts 2 of the 3 shortest ways to the tenant.`
-pub(crate) fn cut(graph: &Graph, composition: &Composition<'_>) -> Option<String> {
-    let (edge, cut) = composition.cut?;
+pub(crate) fn cut(context: &Context<'_>, compositions: &[&Composition<'_>]) -> Option<String> {
+    let graph = context.graph;
+    let CutOff { edge, cut, ways } = context.around.cut(compositions)?;
     let from = |ix: NodeIx| label(graph, ix);
     let step = match edge {
         CutEdge::Grant(edge) => format!("Take {} from the {}", role(graph, edge), from(edge.from)),
         CutEdge::Member(edge) => format!("Take the {} out of the {}", from(edge.from), from(edge.to)),
         CutEdge::Owner(edge) => format!("Take the {} off the owners of the {}", from(edge.from), from(edge.to)),
     };
-    let effect = match (cut, composition.ways) {
-        (1, 1) => "the way to the tenant".to_owned(),
-        (cut, ways) if cut == ways => format!("all {ways} of the shortest ways to the tenant"),
-        (cut, ways) => format!("{cut} of the {ways} shortest ways to the tenant"),
+    let ends: Vec<&str> = compositions.iter().map(|composition| end(composition.end)).collect();
+    let ends = ends.join(" and ");
+    let effect = match (cut, ways) {
+        (1, 1) => format!("the way to {ends}"),
+        (cut, ways) if cut == ways => format!("all {ways} of the shortest ways to {ends}"),
+        (cut, ways) => format!("{cut} of the {ways} shortest ways to {ends}"),
     };
     Some(format!("{step}: that alone cuts {effect}."))
+}
+
+/// What a way leads to, after `ways to`.
+const fn end(end: End) -> &'static str {
+    match end {
+        End::Tenant => "the tenant",
+        End::Part => "that authority",
+        End::Data | End::Everybodys => "those data",
+    }
 }
 
 fn role(graph: &Graph, edge: &Edge) -> String {

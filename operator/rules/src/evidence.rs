@@ -14,20 +14,39 @@ pub(crate) const ADDED_BY: &str = "initiatedBy";
 pub(crate) struct Proof {
     pub(crate) evidence: Evidence,
     pub(crate) dependency: Option<Dependency>,
+    /// What of the graph it was read from.
+    pub(crate) mark: Option<Mark>,
+}
+
+/// One row of the graph, to find the evidence for a hop of a path again. Compared, and never shown or kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(usize);
+
+impl Mark {
+    /// Of an edge of the graph, not of a copy.
+    pub(crate) fn edge(edge: &Edge) -> Self {
+        Self(std::ptr::from_ref(edge).addr())
+    }
+
+    /// Of a fact of a node.
+    pub(crate) fn fact(graph: &Graph, node: NodeIx, key: &str) -> Option<Self> {
+        graph.node(node).fact(key).map(|fact| Self(std::ptr::from_ref(fact).addr()))
+    }
 }
 
 /// From a fact of `node`. None when the fact is not there.
 pub(crate) fn of_fact(graph: &Graph, node: NodeIx, key: &str, class: EvidenceClass, claim: String) -> Option<Proof> {
     let at = graph.node(node);
     let fact = at.fact(key)?;
-    let source = At { source: fact.source, object: at.id.vendor_id(), field: vendor_field(key) };
+    let mark = Mark(std::ptr::from_ref(fact).addr());
+    let source = At { source: fact.source, object: at.id.vendor_id(), field: vendor_field(key), mark };
     Some(proof(graph, &source, class, claim, Some(shown(&fact.value))))
 }
 
 /// From an edge.
 pub(crate) fn of_edge(graph: &Graph, edge: &Edge, class: EvidenceClass, claim: String) -> Proof {
     let object = edge.object.as_deref().unwrap_or_else(|| graph.node(edge.to).id.vendor_id());
-    let source = At { source: edge.source, object, field: edge_field(graph, edge) };
+    let source = At { source: edge.source, object, field: edge_field(graph, edge), mark: Mark::edge(edge) };
     let value = match (&edge.role, &edge.scope) {
         (Some(role), Some(scope)) => Some(format!("{} on {}", display_name(role), display_name(scope))),
         (Some(role), None) => Some(display_name(role)),
@@ -55,9 +74,11 @@ pub(crate) fn of_absence(
         object: display_name(graph.node(node).id.vendor_id()),
         field: field.to_owned(),
     };
-    let evidence = Evidence { class: EvidenceClass::Direct, claim, source, value: Some("empty".to_owned()) };
+    let observed_at = Some(header.observed_at);
+    let evidence =
+        Evidence { class: EvidenceClass::Direct, claim, source, value: Some("empty".to_owned()), observed_at };
     let dependency = Dependency { instance_uid: header.instance_uid.clone(), collection: collection.to_owned() };
-    Some(Proof { evidence, dependency: Some(dependency) })
+    Some(Proof { evidence, dependency: Some(dependency), mark: None })
 }
 
 /// From the complete read of records of use that have nothing about `node`.
@@ -77,6 +98,7 @@ struct At<'a> {
     source: Source,
     object: &'a str,
     field: &'a str,
+    mark: Mark,
 }
 
 fn proof(graph: &Graph, at: &At<'_>, class: EvidenceClass, claim: String, value: Option<String>) -> Proof {
@@ -93,7 +115,8 @@ fn proof(graph: &Graph, at: &At<'_>, class: EvidenceClass, claim: String, value:
         instance_uid: header.instance_uid.clone(),
         collection: operation.collection.clone(),
     });
-    Proof { evidence: Evidence { class, claim, source, value }, dependency }
+    let observed_at = header.map(|header| header.observed_at);
+    Proof { evidence: Evidence { class, claim, source, value, observed_at }, dependency, mark: Some(at.mark) }
 }
 
 fn shown(value: &Value) -> String {

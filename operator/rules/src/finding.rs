@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::severity::{Exposure, Tier};
@@ -215,6 +216,10 @@ pub struct Hop {
     pub via: Option<String>,
     /// How it is known.
     pub class: EvidenceClass,
+    /// Which piece of the finding's evidence says so, from 1 on; of a derived hop, the one that names the derivation. None
+    /// when no piece is about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<u32>,
 }
 
 /// How something is known.
@@ -240,6 +245,9 @@ pub struct Evidence {
     pub source: EvidenceSource,
     /// What was read there.
     pub value: Option<String>,
+    /// When, by the source system's snapshot. None of what the customer declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Timestamp>,
 }
 
 /// Where a fact was read.

@@ -9,7 +9,7 @@ use sv0_graph::{Graph, NodeIx, Tri};
 use crate::authority::{self, Authority, Surroundings};
 use crate::derive::Through;
 use crate::environment::Environment;
-use crate::evidence::Proof;
+use crate::evidence::{Mark, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::Identity;
 use crate::sensitive::{Containers, DataDomain};
@@ -148,9 +148,17 @@ pub(crate) struct Draft {
     pub(crate) proofs: Vec<Proof>,
     pub(crate) narrowed: Vec<Narrowed>,
     /// A first hop of the path other than the way in which the identity signs in.
-    pub(crate) entry: Option<Hop>,
+    pub(crate) entry: Option<Marked>,
     /// What it reaches, when that is not what the identity itself holds.
     pub(crate) reach: Option<Reach>,
+}
+
+/// A hop of a path, and the rows of the graph that it is read from: evidence from the first of them that there is any
+/// from is its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Marked {
+    pub(crate) hop: Hop,
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// Authority that a rule found beside the identity's own: it decides lane and severity in its place.
@@ -161,7 +169,9 @@ pub(crate) struct Reach {
     /// What it holds, as a sentence without its full stop.
     pub(crate) says: String,
     /// From the identity to what it reaches.
-    pub(crate) hops: Vec<Hop>,
+    pub(crate) hops: Vec<Marked>,
+    /// The edge to cut, as a sentence, where it acts as others on the way.
+    pub(crate) cut: Option<String>,
 }
 
 impl Reach {
@@ -185,7 +195,8 @@ pub(crate) struct Context<'g> {
 
 impl<'g> Context<'g> {
     pub(crate) fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
-        Self { graph, config, as_of, around: Surroundings::new(graph, as_of), shared: SharedKeys::of(graph, as_of) }
+        let around = Surroundings::new(graph, config, as_of);
+        Self { graph, config, as_of, around, shared: SharedKeys::of(graph, as_of) }
     }
 
     /// What any principal holds, without what it could have through what it owns.

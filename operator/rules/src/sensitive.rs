@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, attr};
 
-use crate::authority::{self, Authority};
+use crate::authority::{self, Authority, Grant};
 use crate::environment::within;
-use crate::rule::Context;
+use crate::rule::{Context, RuleConfig};
 use crate::text::display_name;
 use crate::tiers;
 
@@ -236,39 +236,61 @@ impl Sensitive {
 /// Adds what the customer declared to the authority of the identity at `ix`. A grant that the tables do not know counts
 /// when it is on a declared resource: that it reaches the data is proven, what it may do there is not.
 pub(crate) fn declare<'g>(context: &Context<'g>, ix: NodeIx, authority: &mut Authority<'g>) {
-    if context.config.sensitive_domains.is_empty() {
+    let config = context.config;
+    if config.sensitive_domains.is_empty() {
         return;
     }
     let graph = context.graph;
     for grant in authority.proven.iter_mut().chain(&mut authority.decisive).filter(|grant| grant.sensitive.is_none()) {
-        grant.sensitive = declared(context, grant.edge);
+        grant.sensitive = declared(graph, config, grant.edge);
     }
     let known = |edge: &Edge| authority.proven.iter().any(|grant| std::ptr::eq(grant.edge, edge));
     let holds = |edge: &&Edge| {
         let now = edge.state == EdgeState::Active && edge.until.is_none_or(|until| until > context.as_of);
-        let plain = edge.role.as_deref().is_none_or(|role| role == tiers::DEFAULT_ACCESS);
-        now && !plain && edge.condition.is_none() && !known(edge)
+        now && edge.condition.is_none() && !known(edge)
     };
     let more: Vec<_> = graph
         .out(ix, EdgeKind::Granted)
         .iter()
         .filter(|edge| graph.node(edge.to).kind != NodeKind::System)
         .filter(holds)
-        .filter_map(|edge| Some(authority::unweighed(edge, role(graph, edge)?, declared(context, edge)?)))
+        .filter_map(|edge| unknown(graph, edge, declared_by(graph, config, edge)?))
         .collect();
     authority.proven.extend(more);
     authority.proven.sort_by_key(|grant| (grant.tier, grant.sensitive.is_none()));
     if let Some(reaching) = authority.proven.iter().find(|grant| grant.sensitive.is_some()) {
         authority.sensitive = Tri::True;
+        // What it holds itself is told before what it reaches as another.
+        authority.data = None;
         if authority.decisive.iter().all(|grant| grant.sensitive.is_none()) {
             authority.decisive.push(reaching.clone());
         }
     }
 }
 
-/// The domain that the customer declared for what a grant is about.
-fn declared(context: &Context<'_>, edge: &Edge) -> Option<Sensitive> {
-    let node = context.graph.node(edge.to);
+/// A grant of a role that the tables do not know, on what the customer declared to be sensitive.
+pub(crate) fn unknown<'g>(graph: &Graph, edge: &'g Edge, sensitive: Sensitive) -> Option<Grant<'g>> {
+    Some(authority::unweighed(edge, role(graph, edge)?, sensitive))
+}
+
+/// The domain that the customer declared for what a grant is about, when the grant can give access to it.
+pub(crate) fn declared_by(graph: &Graph, config: &RuleConfig, edge: &Edge) -> Option<Sensitive> {
+    if config.sensitive_domains.is_empty() {
+        return None;
+    }
+    let role = edge.role.as_deref()?;
+    let gives = match graph.node(edge.to).kind {
+        // What a custom role of the directory allows is not weighed.
+        NodeKind::System => tiers::directory_role(role).is_some(),
+        // An application permission is never a member's through its group.
+        NodeKind::ServicePrincipal if graph.node(edge.from).kind == NodeKind::Group => false,
+        _ => role != tiers::DEFAULT_ACCESS,
+    };
+    if gives { declared(graph, config, edge) } else { None }
+}
+
+fn declared(graph: &Graph, config: &RuleConfig, edge: &Edge) -> Option<Sensitive> {
+    let node = graph.node(edge.to);
     let bound = edge.scope.as_deref().filter(|scope| *scope != "/");
     let scope = if node.kind == NodeKind::Scope { Some(node.id.vendor_id()) } else { bound };
     let ids = || [Some(node.id.vendor_id()), node.text(attr::APP_ID)].into_iter().flatten();
@@ -276,7 +298,7 @@ fn declared(context: &Context<'_>, edge: &Edge) -> Option<Sensitive> {
         let by_id = containers.objects.iter().any(|known| ids().any(|id| known.eq_ignore_ascii_case(id)));
         by_id || scope.is_some_and(|scope| containers.scopes.iter().any(|outer| within(outer, scope)))
     };
-    let (domain, _) = context.config.sensitive_domains.iter().find(|(_, containers)| named(containers))?;
+    let (domain, _) = config.sensitive_domains.iter().find(|(_, containers)| named(containers))?;
     Some(Sensitive { container: Container::Declared, domain: *domain })
 }
 

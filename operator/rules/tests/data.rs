@@ -9,7 +9,6 @@ use sv0_graph::{CoverageState, EdgeKind, NodeKind, attr};
 use sv0_rules::{Claim, Severity};
 
 const RULE: &str = "UNB-005";
-const FILES_WRITE: &str = "75359482-378d-4052-8f01-80520e7db3cd";
 const SITES_READ: &str = "332a536c-c7ef-4017-ab91-336970924f0d";
 const SITES_SELECTED: &str = "883ea226-0bf2-4a8f-9f9d-92c9162a727d";
 const CALENDARS_WRITE: &str = "ef54d2bf-783f-4e0f-bca1-3210c0444d99";

@@ -213,7 +213,7 @@ fn spec() -> impl Strategy<Value = Spec> {
     let owner = (0u8..4, any::<Option<bool>>(), any::<bool>());
     (
         prop::option::of(0usize..4),
-        prop::option::of(0usize..4),
+        prop::option::of(0usize..6),
         prop::option::weighted(0.9, prop::bool::weighted(0.9)),
         prop::collection::vec(held_key(), 0..4),
         prop::collection::vec(owner, 0..3),
@@ -237,7 +237,8 @@ fn spec() -> impl Strategy<Value = Spec> {
 
 fn estate(specs: &[Spec]) -> SnapshotBuilder {
     let roles = [GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR, DIRECTORY_READERS];
-    let permissions = [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL, APPLICATION_WRITE];
+    let permissions =
+        [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL, APPLICATION_WRITE, FILES_WRITE, GROUP_WRITE];
     let mut world = World::new();
     world.seen("2026-06-01T00:00:00Z");
     world.group("admins", APPLICATION_ADMINISTRATOR);
@@ -426,6 +427,29 @@ proptest! {
             let before = before.unwrap();
             prop_assert!(before.severity >= finding.severity);
             prop_assert!(finding.rule.claim == Claim::Narrower || before.rule.claim == Claim::Full);
+        }
+    }
+
+    /// Whoever reaches something still does when more is seen: of rows that give authority, the more there are the more is
+    /// claimed.
+    #[test]
+    fn rows_that_give_authority_take_no_claim_of_reach_away(
+        specs in prop::collection::vec(spec(), 1..8),
+        seen in prop::collection::vec(prop::bool::weighted(0.7), 64),
+    ) {
+        let whole = estate(&specs).build();
+        let mut part = whole.clone();
+        let gives = [EdgeKind::Granted, EdgeKind::MemberOf, EdgeKind::Owns];
+        let mut seen = seen.into_iter().cycle();
+        part.edges.retain(|edge| !gives.contains(&edge.kind) || seen.next() == Some(true));
+        let all = run(vec![whole], 1).findings;
+        for finding in run(vec![part], 1).findings {
+            if !["UNB-001", "UNB-005"].contains(&finding.rule.id.as_str()) || finding.rule.claim != Claim::Full {
+                continue;
+            }
+            let with = all.iter().find(|other| other.name == finding.name);
+            prop_assert!(with.is_some_and(|with| with.rule.claim == Claim::Full), "{} is gone", finding.title);
+            prop_assert!(with.is_some_and(|with| with.severity >= finding.severity), "{} is less", finding.title);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use sv0_graph::EdgeKind;
 
-use super::{Class, Derivation, Fact, Overlay, accepts, granted, holds, unlocked};
+use super::{Class, Derivation, Fact, Overlay, accepts, holds, unlocked};
 
 pub(super) const DERIVATION: Derivation = Derivation {
     id: "application-credentials",
@@ -20,9 +20,9 @@ pub(super) const DERIVATION: Derivation = Derivation {
 
 fn derive(overlay: &mut Overlay<'_>) {
     let graph = overlay.graph;
-    for edge in overlay.edges(EdgeKind::Granted) {
-        let Some((known, None)) = granted(graph, edge) else { continue };
-        if !known.adds_credentials {
+    for grant in overlay.grants.clone().iter() {
+        let edge = grant.edge;
+        if grant.scope.is_some() || !grant.known.is_some_and(|known| known.adds_credentials) {
             continue;
         }
         let Some(applications) = overlay.class(Class::Applications, edge.from) else { continue };

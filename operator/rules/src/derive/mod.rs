@@ -6,13 +6,16 @@
 //! never a step for each pair. A step whose condition is not weighed, or that must be activated first, is not proven.
 
 mod application_credentials;
+mod data_access;
 mod membership;
 mod owner_credentials;
+mod part_control;
 mod routes;
 mod scoped_credentials;
 mod tenant_control;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -20,8 +23,11 @@ use sv0_graph::paths::{Spot, Step, ViewBuilder};
 use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
 pub(crate) use owner_credentials::manages_owned;
-pub(crate) use routes::{By, Composition, CutEdge, Leg, Routes, Through};
+pub(crate) use routes::{By, Composition, CutEdge, CutOff, Leg, Routes, Through};
 
+use crate::rule::RuleConfig;
+use crate::sensitive::{self, Sensitive};
+use crate::severity::Tier;
 use crate::tiers::{self, Known};
 
 /// A derivation: what people know of it, and the function.
@@ -53,6 +59,8 @@ impl Derivation {
 pub const DERIVATIONS: &[Derivation] = &[
     membership::DERIVATION,
     tenant_control::DERIVATION,
+    part_control::DERIVATION,
+    data_access::DERIVATION,
     application_credentials::DERIVATION,
     owner_credentials::DERIVATION,
     scoped_credentials::DERIVATION,
@@ -70,8 +78,8 @@ struct Target {
 enum Fact<'g> {
     /// A membership.
     Member(&'g Edge),
-    /// A grant that holds the whole tenant.
-    Tenant(&'g Edge),
+    /// A grant at which a way ends, and the data that it reaches.
+    Holds { edge: &'g Edge, sensitive: Option<Sensitive> },
     /// A grant that lets its holder add a credential to any application of the tenant.
     Applications(&'g Edge),
     /// The application is one of those.
@@ -82,25 +90,81 @@ enum Fact<'g> {
     Scoped { edge: &'g Edge, target: Target },
 }
 
+/// What a way ends at: a class of targets. Each has one search over all of the estate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    /// All of a tenant.
+    Tenant,
+    /// Authority of tier P1 over all of a tenant.
+    Part,
+    /// Sensitive data of any kind.
+    Data,
+    /// What people write and file, everybody's at once, with nothing else that could limit it.
+    Everybodys,
+}
+
+impl End {
+    /// Every class of targets, in the order of [`Self::index`].
+    const ALL: [Self; 4] = [Self::Tenant, Self::Part, Self::Data, Self::Everybodys];
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Tenant => 0,
+            Self::Part => 1,
+            Self::Data => 2,
+            Self::Everybodys => 3,
+        }
+    }
+}
+
 /// What one node stands for in place of many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
-    /// All of a tenant.
-    Tenant,
+    /// What ways end at.
+    End(End),
     /// Every application of a tenant that accepts a credential.
     Applications,
+}
+
+/// A grant that some derivation looks at.
+#[derive(Clone, Copy, Debug)]
+struct Held<'g> {
+    edge: &'g Edge,
+    /// What the tables know of it.
+    known: Option<&'static Known>,
+    /// The vendor's scope, when that is not the whole tenant.
+    scope: Option<&'g str>,
+    /// Data that it reaches, by the table or by the customer's declaration.
+    sensitive: Option<Sensitive>,
 }
 
 /// Steps under construction.
 struct Overlay<'g> {
     graph: &'g Graph,
     as_of: Timestamp,
+    /// In the order of the graph.
+    grants: Rc<[Held<'g>]>,
     builder: ViewBuilder,
     facts: Vec<Fact<'g>>,
     classes: BTreeMap<(Class, &'g str, &'g str), Spot>,
 }
 
 impl<'g> Overlay<'g> {
+    fn new(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp, builder: ViewBuilder) -> Self {
+        // Looked up once: most grants of an organisation are none that a derivation looks at.
+        let granted = graph.edges().iter().filter(|edge| edge.kind == EdgeKind::Granted);
+        let grants = granted.filter_map(|edge| held(graph, config, edge)).collect();
+        Self { graph, as_of, grants, builder, facts: Vec::new(), classes: BTreeMap::new() }
+    }
+
+    /// Adds the step from the holder of a grant to what it holds.
+    fn ends(&mut self, grant: &Held<'g>, end: End) {
+        let Held { edge, sensitive, .. } = *grant;
+        let Some(target) = self.class(Class::End(end), edge.from) else { return };
+        let fact = (holds(edge, self.as_of), Fact::Holds { edge, sensitive });
+        self.step(edge.from.into(), EdgeKind::Granted, target, fact);
+    }
+
     /// The node that stands for a class in the tenant of `ix`; nothing when no more nodes can be counted.
     fn class(&mut self, class: Class, ix: NodeIx) -> Option<Spot> {
         let id = &self.graph.node(ix).id;
@@ -136,6 +200,14 @@ fn holds(edge: &Edge, as_of: Timestamp) -> Tri {
         return Tri::Unknown(UnknownReason::Unparsable);
     }
     if edge.state == EdgeState::Eligible { Tri::Unknown(UnknownReason::DynamicValue) } else { Tri::True }
+}
+
+/// What there is to say of a grant; none when no derivation looks at it.
+fn held<'g>(graph: &Graph, config: &RuleConfig, edge: &'g Edge) -> Option<Held<'g>> {
+    let (known, scope) = granted(graph, edge).map_or((None, None), |(known, scope)| (Some(known), scope));
+    let sensitive = known.and_then(|known| known.sensitive).or_else(|| sensitive::declared_by(graph, config, edge));
+    let strong = known.is_some_and(|known| known.tier <= Tier::P1 || known.adds_credentials);
+    (strong || sensitive.is_some()).then_some(Held { edge, known, scope, sensitive })
 }
 
 /// What a grant is of, and the vendor's scope when that is not the whole tenant. None for what the tables do not know.

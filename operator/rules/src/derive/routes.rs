@@ -1,14 +1,17 @@
-//! The ways to a whole tenant: takes the steps of every derivation, gives for an identity the shortest ones, what each
-//! step stands for, and the step to cut.
+//! The ways to what matters ([`End`]): takes the steps of every derivation, gives for an identity the shortest ones to one
+//! class of targets, what each step stands for, and the step to cut.
 //!
-//! Distances are computed once for all identities; what does not lead to a tenant is dropped before any search.
+//! One search back from all targets of a class gives how far every identity is from it; what leads to none is dropped
+//! before anything is searched forward.
 
 use jiff::Timestamp;
 use sv0_graph::paths::{Distances, Limits, Path, Spot, Step, StepIx, View, ViewBuilder, cut};
 use sv0_graph::{Components, Edge, EdgeKind, Graph, NodeIx, Tri, UnknownReason};
 
-use super::{Class, DERIVATIONS, Fact, Overlay, Target};
+use super::{Class, DERIVATIONS, End, Fact, Overlay, Target};
 use crate::authority::{self, Grant, earlier};
+use crate::rule::RuleConfig;
+use crate::sensitive;
 
 /// Which steps count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +50,11 @@ pub(crate) enum CutEdge<'g> {
     Owner(&'g Edge),
 }
 
-/// How an identity comes to hold the whole tenant by acting as others. The shortest way of those that are known best.
+/// How an identity comes to hold something by acting as others. The shortest way of those that are known best.
 #[derive(Clone, Debug)]
 pub(crate) struct Composition<'g> {
+    /// What it comes to.
+    pub(crate) end: End,
     /// Whom it acts as, in turn; at least one.
     pub(crate) legs: Vec<Leg<'g>>,
     /// What the last of them holds.
@@ -58,10 +63,8 @@ pub(crate) struct Composition<'g> {
     pub(crate) state: Tri,
     /// Whether the first step that is not proven is a lock that was not read. Else it is a grant or a membership.
     pub(crate) lock_unread: bool,
-    /// The edge whose removal cuts most ways, and how many of them.
-    pub(crate) cut: Option<(CutEdge<'g>, usize)>,
-    /// How many of the shortest ways were looked at.
-    pub(crate) ways: usize,
+    /// The shortest ways, of which this is the first.
+    ways: Vec<Path>,
     /// The next instant at which a grant or membership on the way ends by itself.
     pub(crate) ends: Option<Timestamp>,
 }
@@ -76,7 +79,24 @@ impl<'g> Composition<'g> {
     }
 }
 
-/// What the steps that lead to a tenant stand for, by tag, ascending. All others are forgotten.
+/// The step to cut, and what that does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CutOff<'g> {
+    pub(crate) edge: CutEdge<'g>,
+    /// How many ways go without it no more.
+    pub(crate) cut: usize,
+    /// How many there are.
+    pub(crate) ways: usize,
+}
+
+/// How far every node is from one class of targets.
+#[derive(Debug, Default)]
+struct Reach {
+    proven: Distances,
+    possible: Distances,
+}
+
+/// What the steps that lead somewhere stand for, by tag, ascending. All others are forgotten.
 #[derive(Debug, Default)]
 struct Facts<'g>(Vec<(u32, Fact<'g>)>);
 
@@ -99,44 +119,48 @@ impl<'g> Facts<'g> {
     }
 }
 
-/// Every way to a whole tenant.
+/// Every way to what matters.
 #[derive(Debug, Default)]
 pub(crate) struct Routes<'g> {
     view: View,
     facts: Facts<'g>,
+    /// To a whole tenant, by what somebody holds.
     by_roles: Distances,
-    proven: Distances,
-    possible: Distances,
+    /// By [`End::index`].
+    reach: Vec<Reach>,
     /// By node: whether it, or a group that it is in, holds any grant.
     grants_behind: Vec<bool>,
 }
 
 impl<'g> Routes<'g> {
     /// Runs every derivation.
-    pub(crate) fn new(graph: &'g Graph, as_of: Timestamp) -> Self {
+    pub(crate) fn new(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Self {
         // More steps than can be counted do not fit into any memory either: nothing is then said by composition.
-        Self::of(graph, as_of).unwrap_or_default()
+        Self::of(graph, config, as_of).unwrap_or_default()
     }
 
-    fn of(graph: &'g Graph, as_of: Timestamp) -> Option<Self> {
+    fn of(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Option<Self> {
         let nodes = graph.node_indexes();
-        let builder = ViewBuilder::new(nodes.len()).ok()?;
-        let mut overlay =
-            Overlay { graph, as_of, builder, facts: Vec::new(), classes: std::collections::BTreeMap::new() };
+        let mut overlay = Overlay::new(graph, config, as_of, ViewBuilder::new(nodes.len()).ok()?);
         for derivation in DERIVATIONS {
             (derivation.derive)(&mut overlay);
         }
         let Overlay { builder, facts, classes, .. } = overlay;
-        let tenants: Vec<Spot> =
-            classes.iter().filter(|((class, ..), _)| *class == Class::Tenant).map(|(_, spot)| *spot).collect();
+        let of_end = |end: End| classes.iter().filter(move |((class, ..), _)| *class == Class::End(end));
+        let targets = End::ALL.map(|end| of_end(end).map(|(_, spot)| *spot).collect::<Vec<Spot>>());
         let all = builder.build().ok()?;
         let grants_behind = grants_behind(graph, &all, &nodes.collect::<Vec<_>>());
-        let possible = all.distances(&tenants, |_| true);
-        let view = all.towards(&possible);
+        let view = all.towards(&all.distances(&targets.concat(), |_| true));
+        drop(all);
         let facts = Facts::of(&view, &facts);
-        let by_roles = view.distances(&tenants, |step| step.state.is_true() && facts.of_roles(step));
-        let proven = view.distances(&tenants, |step| step.state.is_true());
-        Some(Self { view, facts, by_roles, proven, possible, grants_behind })
+        let tenants = &targets[End::Tenant.index()];
+        let by_roles = view.distances(tenants, |step| step.state.is_true() && facts.of_roles(step));
+        let reach = targets.iter().map(|targets| Reach {
+            proven: view.distances(targets, |step| step.state.is_true()),
+            possible: view.distances(targets, |_| true),
+        });
+        let reach = reach.collect();
+        Some(Self { view, facts, by_roles, reach, grants_behind })
     }
 
     /// Whether a grant lies behind this node: where none does, groups need not be followed.
@@ -144,32 +168,54 @@ impl<'g> Routes<'g> {
         self.grants_behind.get(ix.index()).copied().unwrap_or(true)
     }
 
-    /// How `principal` comes to hold the whole tenant by acting as others: a proven way, or else one of which it is proven
-    /// that `principal` takes the first step.
-    pub(crate) fn composition(&self, graph: &'g Graph, principal: NodeIx, through: Through) -> Option<Composition<'g>> {
-        let admits = |step: &Step| through == Through::Anything || self.facts.of_roles(step);
+    /// How `principal` comes to hold the whole tenant by what it holds and whom that lets it act as.
+    pub(crate) fn by_roles(&self, graph: &'g Graph, principal: NodeIx) -> Option<Composition<'g>> {
+        let admits = |step: &Step| self.facts.of_roles(step);
+        self.between(graph, principal, End::Tenant, (&self.by_roles, admits))
+    }
+
+    /// How `principal` comes to what `end` says by acting as others: a proven way, or else one of which it is proven that
+    /// `principal` takes the first step.
+    pub(crate) fn composition(&self, graph: &'g Graph, principal: NodeIx, end: End) -> Option<Composition<'g>> {
+        let proven = &self.reach.get(end.index())?.proven;
+        self.between(graph, principal, end, (proven, |_: &Step| true))
+    }
+
+    fn between(
+        &self,
+        graph: &'g Graph,
+        principal: NodeIx,
+        end: End,
+        (proven, admits): (&Distances, impl Fn(&Step) -> bool),
+    ) -> Option<Composition<'g>> {
         let certain = |step: &Step| step.state.is_true() && admits(step);
-        let distances = if through == Through::Roles { &self.by_roles } else { &self.proven };
         let start = Spot::from(principal);
-        let mut ways = self.view.shortest(start, distances, certain, Limits::default());
+        let mut ways = self.view.shortest(start, proven, certain, Limits::default());
         if ways.is_empty() {
-            ways = self.view.shortest(start, &self.possible, admits, Limits::default());
+            let possible = &self.reach.get(end.index())?.possible;
+            ways = self.view.shortest(start, possible, &admits, Limits::default());
             ways.retain(|way| self.begins_proven(way));
         }
         let first = ways.first()?;
         let (legs, held) = self.legs(graph, first)?;
         let doubt = first.steps.iter().map(|at| self.view.step(*at)).find(|step| !step.state.is_true());
         let lock = |reason| reason != UnknownReason::DynamicValue && reason != UnknownReason::Unparsable;
-        let cut = cut(&ways, |at| self.removable(at).is_some());
         Some(Composition {
+            end,
             legs,
             held,
             state: self.view.state(first),
             lock_unread: doubt.is_some_and(|step| matches!(step.state, Tri::Unknown(reason) if lock(reason))),
-            cut: cut.and_then(|cut| Some((self.removable(cut.step)?, cut.paths))),
-            ways: ways.len(),
             ends: first.steps.iter().fold(None, |ends, at| earlier(ends, self.ends(*at))),
+            ways,
         })
+    }
+
+    /// The step whose removal cuts most of the ways of all these.
+    pub(crate) fn cut(&self, compositions: &[&Composition<'g>]) -> Option<CutOff<'g>> {
+        let ways: Vec<Path> = compositions.iter().flat_map(|composition| composition.ways.iter().cloned()).collect();
+        let cut = cut(&ways, |at| self.removable(at).is_some())?;
+        Some(CutOff { edge: self.removable(cut.step)?, cut: cut.paths, ways: ways.len() })
     }
 
     fn fact(&self, at: StepIx) -> Option<&Fact<'g>> {
@@ -180,8 +226,8 @@ impl<'g> Routes<'g> {
     fn begins_proven(&self, way: &Path) -> bool {
         let upto = way.steps.iter().position(|at| !matches!(self.fact(*at), Some(Fact::Member(_))));
         let begin = upto.and_then(|upto| way.steps.get(..=upto));
-        let controls =
-            upto.and_then(|upto| self.fact(way.steps[upto])).is_some_and(|fact| !matches!(fact, Fact::Tenant(_)));
+        let first = upto.and_then(|upto| self.fact(way.steps[upto]));
+        let controls = first.is_some_and(|fact| !matches!(fact, Fact::Holds { .. }));
         controls && begin.is_some_and(|steps| steps.iter().all(|at| self.view.step(*at).state.is_true()))
     }
 
@@ -200,10 +246,16 @@ impl<'g> Routes<'g> {
                     let grant = authority::described(graph, &std::mem::take(&mut members), edge)?;
                     legs.push(leg(By::Grant(grant), target));
                 }
-                Fact::Tenant(edge) if !legs.is_empty() => {
-                    return Some((legs, authority::described(graph, &members, edge)?));
+                Fact::Holds { edge, sensitive } if !legs.is_empty() => {
+                    let described = authority::described(graph, &members, edge);
+                    let mut held = match (described, sensitive) {
+                        (None, Some(sensitive)) => sensitive::unknown(graph, edge, sensitive)?,
+                        (described, _) => described?,
+                    };
+                    held.sensitive = held.sensitive.or(sensitive);
+                    return Some((legs, held));
                 }
-                Fact::Tenant(_) => return None,
+                Fact::Holds { .. } => return None,
             }
         }
         None
@@ -212,7 +264,9 @@ impl<'g> Routes<'g> {
     fn removable(&self, at: StepIx) -> Option<CutEdge<'g>> {
         match *self.fact(at)? {
             Fact::Member(edge) => Some(CutEdge::Member(edge)),
-            Fact::Tenant(edge) | Fact::Applications(edge) | Fact::Scoped { edge, .. } => Some(CutEdge::Grant(edge)),
+            Fact::Holds { edge, .. } | Fact::Applications(edge) | Fact::Scoped { edge, .. } => {
+                Some(CutEdge::Grant(edge))
+            }
             Fact::Owner { edge, .. } => Some(CutEdge::Owner(edge)),
             Fact::Accepts(_) => None,
         }
@@ -220,7 +274,7 @@ impl<'g> Routes<'g> {
 
     fn ends(&self, at: StepIx) -> Option<Timestamp> {
         match self.fact(at)? {
-            Fact::Member(edge) | Fact::Tenant(edge) | Fact::Applications(edge) | Fact::Scoped { edge, .. } => {
+            Fact::Member(edge) | Fact::Holds { edge, .. } | Fact::Applications(edge) | Fact::Scoped { edge, .. } => {
                 edge.until
             }
             Fact::Owner { edge, permitted, .. } => earlier(edge.until, permitted.until),

@@ -5,7 +5,7 @@
 
 use sv0_graph::{EdgeKind, Graph, NodeId, NodeIx, NodeKind, Tri};
 
-use super::{Derivation, Fact, Overlay, Target, accepts, granted, holds, unlocked};
+use super::{Derivation, Fact, Overlay, Target, accepts, holds, unlocked};
 
 pub(super) const DERIVATION: Derivation = Derivation {
     id: "scoped-credentials",
@@ -18,9 +18,9 @@ pub(super) const DERIVATION: Derivation = Derivation {
 
 fn derive(overlay: &mut Overlay<'_>) {
     let graph = overlay.graph;
-    for edge in overlay.edges(EdgeKind::Granted) {
-        let Some((known, Some(scope))) = granted(graph, edge) else { continue };
-        if !known.adds_credentials {
+    for grant in overlay.grants.clone().iter() {
+        let (edge, Some(scope)) = (grant.edge, grant.scope) else { continue };
+        if !grant.known.is_some_and(|known| known.adds_credentials) {
             continue;
         }
         let held = holds(edge, overlay.as_of);

@@ -3,9 +3,7 @@
 //! Directory roles and application permissions of tier P0 in the tables: those that assign roles or permissions
 //! (`RoleManagement.ReadWrite.Directory`, `AppRoleAssignment.ReadWrite.All`) are everything already, with no step between.
 
-use sv0_graph::EdgeKind;
-
-use super::{Class, Derivation, Fact, Overlay, granted, holds};
+use super::{Derivation, End, Overlay};
 use crate::severity::Tier;
 
 pub(super) const DERIVATION: Derivation = Derivation {
@@ -18,13 +16,9 @@ pub(super) const DERIVATION: Derivation = Derivation {
 };
 
 fn derive(overlay: &mut Overlay<'_>) {
-    for edge in overlay.edges(EdgeKind::Granted) {
-        let Some((known, None)) = granted(overlay.graph, edge) else { continue };
-        if known.tier != Tier::P0 {
-            continue;
+    for grant in overlay.grants.clone().iter() {
+        if grant.scope.is_none() && grant.known.is_some_and(|known| known.tier == Tier::P0) {
+            overlay.ends(grant, End::Tenant);
         }
-        let Some(tenant) = overlay.class(Class::Tenant, edge.from) else { continue };
-        let fact = (holds(edge, overlay.as_of), Fact::Tenant(edge));
-        overlay.step(edge.from.into(), EdgeKind::Granted, tenant, fact);
     }
 }

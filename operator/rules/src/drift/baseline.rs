@@ -49,7 +49,7 @@ pub(super) struct Read {
 pub(crate) struct Before {
     /// Tier of its best proven authority.
     pub(super) tier: Tier,
-    /// It held the whole tenant by acting as others, if a step that was not proven held.
+    /// It held the whole tenant or a part of it by acting as others, if a step that was not proven held.
     pub(super) composition_unknown: bool,
     pub(super) grants: Vec<Grant>,
     pub(super) credentials: Vec<Key>,
@@ -180,11 +180,13 @@ impl Before {
             identity::resolve(graph, ix, &context.config.trusted_tenants, context.as_of, &context.around);
         // As the present is judged: what the customer declares today counts on both sides.
         sensitive::declare(context, ix, &mut identity.authority);
-        let composition = identity.authority.composition.as_ref();
+        let authority = &identity.authority;
+        let mut ways = authority.composition.iter().chain(&authority.part);
+        let composition_unknown = ways.any(|composition| composition.state.is_unknown());
         let active = identity.owners.list.iter().filter(|owner| owner.state.answers());
         Self {
             tier: identity.authority.tier,
-            composition_unknown: composition.is_some_and(|composition| composition.state.is_unknown()),
+            composition_unknown,
             grants: grants(context, &identity),
             credentials: identity
                 .credentials

@@ -77,8 +77,8 @@ impl Comparison<'_, '_> {
     }
 
     /// What has to be compared before anything is said of the authority that `identity` had. Memberships count where
-    /// groups gave authority, then or now; where they can be compared, they are compared. So do owners where all of the
-    /// tenant is held.
+    /// groups gave authority, then or now; where they can be compared, they are compared. So do owners where a part of the
+    /// tenant or all of it is held.
     pub(super) fn authority(&self, identity: &Identity<'_>) -> Option<Vec<&'static str>> {
         let mut compared = self.all(&[OBJECTS, COLLECTIONS].concat())?;
         let by_group = identity.authority.proven.iter().any(|grant| !grant.members.is_empty());
@@ -87,8 +87,8 @@ impl Comparison<'_, '_> {
         } else if self.baseline.groups_hold || by_group {
             return None;
         }
-        // Who owns what adds up to the whole tenant or to nothing.
-        if identity.authority.tier == Tier::P0 {
+        // Who owns what may add up to a part of the tenant, or all of it: that it did not is said of owners that were read.
+        if identity.authority.tier <= Tier::P1 {
             compared.extend(self.all(&OWNERS)?);
         }
         Some(compared)
@@ -121,10 +121,11 @@ impl Comparison<'_, '_> {
             field: field.to_owned(),
         };
         let claim = format!("{claim} (baseline: snapshot {} of {}).", taken.snapshot, date(taken.observed_at));
-        let evidence = Evidence { class: EvidenceClass::Temporal, claim, source, value: Some(display_name(value)) };
+        let (value, observed_at) = (Some(display_name(value)), Some(taken.observed_at));
+        let evidence = Evidence { class: EvidenceClass::Temporal, claim, source, value, observed_at };
         let dependency =
             Dependency { instance_uid: uid.to_owned(), collection: super::baseline_dependency(collection) };
-        Some(Proof { evidence, dependency: Some(dependency) })
+        Some(Proof { evidence, dependency: Some(dependency), mark: None })
     }
 
     /// What a finding over `collections` rests on: both sides of each, in every instance that reports on it.

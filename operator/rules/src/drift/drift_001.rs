@@ -16,7 +16,7 @@ use crate::severity::{Exposure, Tier};
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
         id: "DRIFT-001",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::ScopeDrift,
         category: "TierRose",
         title: "An identity that can run unattended has more authority than in the accepted snapshot",
@@ -41,8 +41,9 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         return None;
     }
     let compared = compare.authority(identity)?;
-    let decisive = authority.decisive.first()?;
-    let day = compare.day(collection(decisive.edge.scope.is_some()));
+    // An owner that acts as others may hold nothing that decides: what it is permitted is a permission.
+    let of_directory = authority.decisive.first().is_some_and(|decisive| decisive.edge.scope.is_some());
+    let day = compare.day(collection(of_directory));
     let undetermined = undetermined(compare, before, identity);
     let claim = if undetermined { Claim::Narrower } else { Claim::Full };
     let name = &identity.name;
@@ -60,9 +61,8 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         });
     }
     let strongest = before.grants.iter().find(|grant| grant.says.is_some());
-    let (directory, value) = strongest.map_or((decisive.edge.scope.is_some(), "none"), |grant| {
-        (grant.directory, grant.says.as_deref().unwrap_or_default())
-    });
+    let (directory, value) =
+        strongest.map_or((of_directory, "none"), |grant| (grant.directory, grant.says.as_deref().unwrap_or_default()));
     let claimed = match strongest {
         Some(_) => format!("Its authority was: it {}", meant(before.tier)),
         None => "It held no grant that is known to give authority".to_owned(),

@@ -24,7 +24,7 @@ const TRUSTS: &str = "federatedCredentials";
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
         id: "DRIFT-003",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::ScopeDrift,
         category: "NewAuthenticator",
         title: "A privileged identity can sign in with something that it had not in the accepted snapshot",

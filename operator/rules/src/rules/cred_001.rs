@@ -25,7 +25,7 @@ use crate::text::{date, days_after};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-001",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CredentialLifecycle,
         category: "PrivilegedWeakSeldomUsed",
         title: "A privileged identity is seldom used and can sign in with a weak credential",

@@ -76,7 +76,7 @@ fn check(context: &Context<'_>, tenant: NodeIx, told: &[&RuleFinding]) -> Option
 fn named(told: &RuleFinding) -> Option<Proof> {
     let mut evidence = told.evidence.first()?.clone();
     evidence.claim = format!("{} of \"{}\": {}", told.rule.id, told.subject.name, evidence.claim);
-    Some(Proof { evidence, dependency: None })
+    Some(Proof { evidence, dependency: None, mark: None })
 }
 
 /// `3 findings of CRED-002 and one finding of CRED-003`.

@@ -1,7 +1,8 @@
 //! DRIFT-007: an identity holds authority outside of the purpose that was declared for it.
 //!
 //! Only a declaration of the customer makes a purpose, by the identity's id; without one nothing is said. It is never
-//! guessed from names, tags or use. Only proven grants count: what a grant of unknown weight reaches is not known.
+//! guessed from names, tags or use. Only proven grants count: what a grant of unknown weight reaches is not known. What it
+//! could do as another identity is that one's purpose; the grant by which it could is its own.
 
 use sv0_graph::{Graph, NodeKind, attr};
 
@@ -52,6 +53,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         sensitive: first.sensitive.is_some().into(),
         says: format!("It holds {}: it {}{reaches}", first.sentence(graph), first.tier.meaning()),
         hops: assemble::grant_hops(graph, &assemble::itself(identity), first),
+        cut: None,
     };
     let proofs = outside.iter().flat_map(|grant| assemble::grant_proofs(graph, "It", grant)).collect();
     Some(Draft {

@@ -4,16 +4,17 @@
 //! the one that a role is over, to those that it owns and may manage), which holds the tenant or leads on to one that
 //! does. A role over an administrative unit is none over the tenant.
 
-use sv0_graph::{EdgeKind, NodeIx, Tri, UnknownReason, attr};
+use sv0_graph::{EdgeKind, Tri};
 
+use crate::assemble;
 use crate::authority::Grant;
+use crate::composed;
 use crate::derive::Composition;
-use crate::evidence;
-use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
-use crate::identity::{Home, Identity, noun};
+use crate::evidence::{self, Mark};
+use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
+use crate::identity::{Home, Identity};
 use crate::rule::{Context, Draft, Meta, Reach, Rule, Scope};
 use crate::severity::{Exposure, Tier};
-use crate::text::display_name;
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
@@ -79,14 +80,9 @@ fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -
     let graph = context.graph;
     let role = grant.short(graph);
     let says = format!("It is eligible for {role}, which {}", Tier::P0.meaning());
-    let itself = format!("{} \"{}\"", identity.noun(), identity.name);
-    let hops = vec![Hop {
-        from: itself,
-        edge: EdgeKind::Granted.to_string(),
-        to: target(context, grant.edge.to),
-        via: Some(format!("{} (eligible)", grant.role)),
-        class: EvidenceClass::Direct,
-    }];
+    let (itself, to) = (assemble::itself(identity), assemble::label(graph, grant.edge.to));
+    let via = (Some(format!("{} (eligible)", grant.role)), EvidenceClass::Direct);
+    let hops = vec![assemble::hop(&itself, EdgeKind::Granted, &to, via, Some(Mark::edge(grant.edge)))];
     let claim = format!("It is eligible for {}.", grant.sentence(graph));
     let members = grant.members.iter().map(|edge| {
         let claim = "It is a member of the group that is eligible.".to_owned();
@@ -101,22 +97,16 @@ fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -
             claim: "That it can activate the role without a person".to_owned(),
             reason: "What activation requires is not collected.".to_owned(),
         }],
-        reach: Some(Reach { tier: Tier::P0, sensitive: Tri::False, says, hops }),
+        reach: Some(Reach { tier: Tier::P0, sensitive: Tri::False, says, hops, cut: None }),
         ..draft(Claim::Narrower, format!("\"{}\" can run unattended, eligible for {}", identity.name, grant.role))
     }
 }
 
 /// It administers credentials of others; that one of them holds the tenant and accepts one is not proven.
 fn possible(context: &Context<'_>, identity: &Identity<'_>, composition: &Composition<'_>) -> Draft {
-    let reason = match composition.state {
-        Tri::Unknown(reason) if composition.lock_unread => {
-            format!("Of the application's property lock, {}.", reason.sentence())
-        }
-        Tri::Unknown(UnknownReason::DynamicValue) => "A role on the way must be activated first.".to_owned(),
-        _ => "A role on the way has a condition, and conditions are not weighed.".to_owned(),
-    };
+    let reason = composed::doubt(composition);
     let title = format!("\"{}\" can run unattended and administers credentials of other applications", identity.name);
-    let last = composition.legs.last().map(|leg| target(context, leg.target)).unwrap_or_default();
+    let last = composed::last(context.graph, composition);
     Draft {
         narrowed: vec![Narrowed { claim: format!("That it can act as {last}, which {}", Tier::P0.meaning()), reason }],
         ..draft(Claim::Narrower, title)
@@ -125,9 +115,4 @@ fn possible(context: &Context<'_>, identity: &Identity<'_>, composition: &Compos
 
 const fn draft(claim: Claim, title: String) -> Draft {
     Draft { claim, exposure: Exposure::X1, title, proofs: Vec::new(), narrowed: Vec::new(), entry: None, reach: None }
-}
-
-fn target(context: &Context<'_>, ix: NodeIx) -> String {
-    let node = context.graph.node(ix);
-    format!("{} \"{}\"", noun(node.kind), display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id())))
 }

@@ -4,18 +4,22 @@
 //! credentials of its service principals. Managed identities accept no credentials. An owner that is no person needs a
 //! permission to change what it owns; where none was seen, the narrower claim is made.
 //!
+//! Privileged is, too, what can act as a privileged one, where every step of that is proven. An owner is measured by its
+//! own roles alone: what it reaches by owning is what the finding is about.
+//!
 //! "Less authority" is a negative: it is only proven when the roles of owners and of groups were collected too
 //! ([`OWNER_ROLES`]). Otherwise an owner may be an administrator anyway, and the narrower claim is made.
 
 use sv0_graph::{EdgeKind, NodeKind, Tri, UnknownReason, attr};
 
+use crate::assemble;
 use crate::authority::MEMBERS;
 use crate::derive;
-use crate::evidence;
-use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
+use crate::evidence::{self, Mark};
+use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{self, Home, Identity, noun};
 use crate::owners::{self, Owner, OwnerState};
-use crate::rule::{Context, Draft, Meta, Rule, Scope};
+use crate::rule::{Context, Draft, Marked, Meta, Rule, Scope};
 use crate::severity::{Exposure, Tier};
 use crate::text::{counted, display_name};
 
@@ -25,7 +29,7 @@ const OWNER_ROLES: &str = "ownerRoles";
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "UNB-011",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::UnboundedExecutionScope,
         category: "OwnerControlsPrivilegedIdentity",
         title: "An owner with less authority can take over a privileged identity",
@@ -179,15 +183,11 @@ fn proof(context: &Context<'_>, owner: &Owner<'_>) -> evidence::Proof {
     evidence::of_edge(graph, owner.edge, EvidenceClass::Direct, claim)
 }
 
-fn hop(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) -> Hop {
+fn hop(context: &Context<'_>, identity: &Identity<'_>, owner: &Owner<'_>) -> Marked {
     let graph = context.graph;
-    Hop {
-        from: format!("{} \"{}\"", noun(graph.node(owner.ix).kind), party(context, owner)),
-        edge: "OWNS".to_owned(),
-        to: format!("{} \"{}\"", noun(graph.node(owner.edge.to).kind), identity.name),
-        via: None,
-        class: EvidenceClass::Direct,
-    }
+    let from = format!("{} \"{}\"", noun(graph.node(owner.ix).kind), party(context, owner));
+    let to = format!("{} \"{}\"", noun(graph.node(owner.edge.to).kind), identity.name);
+    assemble::hop(&from, EdgeKind::Owns, &to, (None, EvidenceClass::Direct), Some(Mark::edge(owner.edge)))
 }
 
 fn party(context: &Context<'_>, owner: &Owner<'_>) -> String {

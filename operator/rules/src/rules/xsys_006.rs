@@ -19,7 +19,7 @@ use crate::text::display_name;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "XSYS-006",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CrossSystemAuthorityChain,
         category: "NonProductionReachesProduction",
         title: "An identity of a non-production environment has authority over production",
@@ -108,10 +108,13 @@ fn target<'a>(context: &'a Context<'_>, grant: &'a Grant<'_>) -> Option<Label<'a
     environment::of(&context.config.environments, &Place { objects, scope, name, tenant: node.id.tenant() })
 }
 
-/// What it reaches in production, when that is not all that it reaches.
+/// What it reaches in production, when that is not all that it reaches. Acting as others counts where a grant over
+/// production lets it: what it comes to is in the same tenant. Where others belong is declared for them.
 fn reach(context: &Context<'_>, identity: &Identity<'_>, reached: &[Reached<'_, '_>]) -> Option<Reach> {
     let there = |grant: &Grant<'_>| reached.iter().any(|reached| std::ptr::eq(reached.grant.edge, grant.edge));
-    if identity.authority.decisive.iter().all(there) {
+    let authority = &identity.authority;
+    let within = |grant: Option<&Grant<'_>>| grant.is_some_and(there);
+    if authority.decisive.iter().all(there) && authority.compositions().all(|way| within(way.first_grant())) {
         return None;
     }
     let graph = context.graph;
@@ -128,6 +131,7 @@ fn reach(context: &Context<'_>, identity: &Identity<'_>, reached: &[Reached<'_, 
         sensitive: Tri::from(sensitive.is_some()),
         says: format!("In production it holds {}: it {}{domain}", names.join(" and "), first.tier.meaning()),
         hops: told.iter().flat_map(|grant| assemble::grant_hops(graph, &itself, grant)).collect(),
+        cut: None,
     })
 }
 
@@ -149,5 +153,6 @@ fn declared(label: &Label<'_>, what: &str) -> Proof {
     };
     let class = if label.by == By::Name { EvidenceClass::Structural } else { EvidenceClass::Direct };
     let value = Some(display_name(label.name));
-    Proof { evidence: Evidence { class, claim, source, value }, dependency: None }
+    let evidence = Evidence { class, claim, source, value, observed_at: None };
+    Proof { evidence, dependency: None, mark: None }
 }

@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 
 use sv0_graph::{Edge, EdgeKind, EdgeState, NodeId, NodeIx, NodeKind, Tri, attr};
 
-use crate::evidence::{self, Proof};
-use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
+use crate::assemble;
+use crate::evidence::{self, Mark, Proof};
+use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
 use crate::owners;
 use crate::rule::{Context, Draft, Meta, Reach, Rule, Scope};
@@ -177,18 +178,15 @@ impl Standing<'_> {
 fn reach(context: &Context<'_>, identity: &Identity<'_>, standing: &Standing<'_>, whose: &str) -> Reach {
     let resource = context.graph.node(standing.edge.to);
     let name = resource.text(attr::NAME).unwrap_or_else(|| resource.id.vendor_id());
-    let hop = Hop {
-        from: format!("{} \"{}\"", identity.noun(), identity.name),
-        edge: EdgeKind::DelegatedGrant.to_string(),
-        to: format!("service principal \"{}\"", display_name(name)),
-        via: Some(format!("{} for {whose}", standing.names())),
-        class: EvidenceClass::Direct,
-    };
+    let (itself, to) = (assemble::itself(identity), format!("service principal \"{}\"", display_name(name)));
+    let via = (Some(format!("{} for {whose}", standing.names())), EvidenceClass::Direct);
+    let hop = assemble::hop(&itself, EdgeKind::DelegatedGrant, &to, via, Some(Mark::edge(standing.edge)));
     Reach {
         tier: standing.tier(),
         sensitive: Tri::from(standing.sensitive()),
         says: format!("It holds a delegated grant of {} for {whose}, which outlives a session", standing.names()),
         hops: vec![hop],
+        cut: None,
     }
 }
 
