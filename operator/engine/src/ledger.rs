@@ -1,7 +1,7 @@
 //! The memory between evaluations: takes and gives bytes that are named by their digest.
 //!
 //! It holds what the present snapshots cannot tell: when each finding was first seen, what it said when it was last
-//! seen, and how large each collection was. Live cluster objects are never read for this, so that nobody who can edit
+//! seen, how large each collection was, and which use was recorded on which days. Live cluster objects are never read for this, so that nobody who can edit
 //! a Finding can change what the next evaluation concludes.
 //!
 //! The bytes are JSON, field by field in the order of the types below and with sorted maps, in one zstd frame: equal
@@ -13,6 +13,7 @@ use std::io::Read as _;
 use serde::{Deserialize, Serialize};
 use sv0_api::FindingSpec;
 use sv0_graph::canonical;
+use sv0_rules::ActivityMemory;
 
 use crate::history::InstanceMemory;
 
@@ -70,6 +71,9 @@ pub struct RememberedInstance {
     /// in what versions before drift wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<RememberedSnapshot>,
+    /// What is remembered of use. Absent in what versions before that wrote: nothing is remembered yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<ActivityMemory>,
 }
 
 /// A snapshot by name.
@@ -172,7 +176,7 @@ mod tests {
     fn bytes_come_back_and_equal_memory_gives_equal_bytes() {
         let mut ledger = Ledger::default();
         let seen = InstanceMemory { snapshot: "1".into(), collections: BTreeMap::new() };
-        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen, baseline: None });
+        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen, baseline: None, activity: None });
         let (bytes, digest) = ledger.write().unwrap();
         assert_eq!(ledger.clone().write().unwrap(), (bytes.clone(), digest));
         assert_eq!(Ledger::read(&bytes).unwrap(), ledger);
@@ -182,7 +186,7 @@ mod tests {
     fn memory_from_before_baselines_is_read_and_written_as_it_was() {
         let json = r#"{"format":"securityv0.ledger/1","instances":{"u":{"name":"entra","seen":{"snapshot":"1","collections":{}}}},"findings":{}}"#;
         let ledger = Ledger::read(&zstd::encode_all(json.as_bytes(), 3).unwrap()).unwrap();
-        assert_eq!(ledger.instances["u"].baseline, None);
+        assert_eq!((&ledger.instances["u"].baseline, &ledger.instances["u"].activity), (&None, &None));
         let written = zstd::decode_all(ledger.write().unwrap().0.as_slice()).unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), json);
     }

@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::evidence::Proof;
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::Identity;
+use crate::memory::{self, Memory};
 use crate::sensitive::{Containers, DataDomain};
 use crate::severity::{Exposure, Tier};
 use crate::shared::SharedKeys;
@@ -177,6 +178,8 @@ pub(crate) struct Context<'g> {
     pub(crate) graph: &'g Graph,
     pub(crate) config: &'g RuleConfig,
     pub(crate) as_of: Timestamp,
+    /// What is remembered of use.
+    pub(crate) memory: &'g Memory,
     /// What authority depends on beside a principal's own grants.
     pub(crate) around: Surroundings<'g>,
     /// Certificates that stand on several applications.
@@ -185,7 +188,13 @@ pub(crate) struct Context<'g> {
 
 impl<'g> Context<'g> {
     pub(crate) fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
-        Self { graph, config, as_of, around: Surroundings::new(graph, as_of), shared: SharedKeys::of(graph, as_of) }
+        let (around, shared) = (Surroundings::new(graph, as_of), SharedKeys::of(graph, as_of));
+        Self { graph, config, as_of, memory: &memory::NOTHING, around, shared }
+    }
+
+    /// The same with what is remembered of use.
+    pub(crate) fn remembering(self, memory: &'g Memory) -> Self {
+        Self { memory, ..self }
     }
 
     /// What any principal holds, without what it could have through what it owns.

@@ -17,6 +17,7 @@ use crate::drift::{Baseline, Comparisons, DRIFT_RULES};
 use crate::finding::RuleFinding;
 use crate::identity::{self, Identity};
 use crate::instants;
+use crate::memory::{self, Memory};
 use crate::rule::{Context, Draft, Meta, Reach, RuleConfig};
 use crate::rules::{RULES, SUMMARIES};
 use crate::sensitive;
@@ -60,8 +61,7 @@ pub fn run(graph: &Graph, config: &RuleConfig, as_of: Timestamp, threads: usize)
     run_since(graph, &[], config, as_of, threads)
 }
 
-/// Runs all rules; those of drift where a tenant has a baseline. `threads` is at least one and changes nothing but the
-/// time it takes.
+/// Runs all rules; those of drift where a tenant has a baseline. Nothing is remembered of use.
 pub fn run_since(
     graph: &Graph,
     baselines: &[Baseline],
@@ -69,8 +69,21 @@ pub fn run_since(
     as_of: Timestamp,
     threads: usize,
 ) -> RuleOutput {
+    run_remembering(graph, baselines, &memory::NOTHING, config, as_of, threads)
+}
+
+/// The same with what is remembered of use, of which `graph` is already a part ([`crate::remember`]). `threads` is at
+/// least one and changes nothing but the time it takes.
+pub fn run_remembering(
+    graph: &Graph,
+    baselines: &[Baseline],
+    memory: &Memory,
+    config: &RuleConfig,
+    as_of: Timestamp,
+    threads: usize,
+) -> RuleOutput {
     let identities: Vec<NodeIx> = graph.node_indexes().filter(|ix| identity::is_identity(graph.node(*ix))).collect();
-    let context = Context::new(graph, config, as_of);
+    let context = Context::new(graph, config, as_of).remembering(memory);
     let comparisons = Comparisons::new(graph, baselines);
     let share = identities.len().div_ceil(threads.max(1)).max(1);
     let mut output = RuleOutput::default();
