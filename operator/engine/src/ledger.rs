@@ -170,15 +170,45 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use sv0_rules::Uses;
+
     use super::*;
 
     #[test]
     fn bytes_come_back_and_equal_memory_gives_equal_bytes() {
         let mut ledger = Ledger::default();
         let seen = InstanceMemory { snapshot: "1".into(), collections: BTreeMap::new() };
-        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen, baseline: None, activity: None });
+        ledger
+            .instances
+            .insert("u".into(), RememberedInstance { name: "entra".into(), seen, baseline: None, activity: None });
         let (bytes, digest) = ledger.write().unwrap();
         assert_eq!(ledger.clone().write().unwrap(), (bytes.clone(), digest));
+        assert_eq!(Ledger::read(&bytes).unwrap(), ledger);
+    }
+
+    /// As many uses as are kept, of 100,000 identities and as many credentials, on days and in ids that do not repeat.
+    #[test]
+    fn the_memory_of_use_of_a_large_tenant_is_small() {
+        const OBJECTS: usize = 100_000;
+        let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let day = |days: usize| start.checked_add(jiff::SignedDuration::from_hours(24 * days as i64)).unwrap();
+        let mut activity = ActivityMemory { tenant: "entra:t".into(), ..ActivityMemory::default() };
+        for n in 0..OBJECTS {
+            let hex = canonical::sha256_hex(n.to_string().as_bytes());
+            let id = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]);
+            let uses = (0..6).map(|nth| Uses::one(day(nth * 40 + n % 37), day(nth * 40 + n % 37 + 1 + n % 5)));
+            let uses = uses.fold(Uses::default(), |all, one| all.union(&one));
+            activity.uses.insert(format!("ServicePrincipal:{id}"), uses.clone());
+            activity.uses.insert(format!("Credential:{id}/{}-{}", &hex[32..40], &hex[40..64]), uses);
+        }
+        let mut ledger = Ledger::default();
+        let (name, seen) = ("entra".to_owned(), InstanceMemory::default());
+        let remembered = RememberedInstance { name, seen, baseline: None, activity: Some(activity) };
+        ledger.instances.insert("u".into(), remembered);
+        let (bytes, _) = ledger.write().unwrap();
+        let text = zstd::decode_all(bytes.as_slice()).unwrap();
+        println!("{} bytes, {} as JSON", bytes.len(), text.len());
+        assert!(bytes.len() <= 2 * OBJECTS * 65 && text.len() <= 2 * OBJECTS * 160);
         assert_eq!(Ledger::read(&bytes).unwrap(), ledger);
     }
 

@@ -305,3 +305,157 @@ fn node(tenant: &str, object: &str) -> Option<NodeId> {
 pub(crate) fn key(id: &NodeId) -> String {
     id.as_str().splitn(3, ':').nth(2).unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    /// So many hours after the beginning of 2026.
+    fn hour(hours: i64) -> Timestamp {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        start.checked_add(jiff::SignedDuration::from_hours(hours)).unwrap()
+    }
+
+    fn days(days: i64) -> Timestamp {
+        hour(days * 24)
+    }
+
+    /// Readings, each a day with its items and the day of the newest use; since when the last one proves silence.
+    fn since(readings: &[(i64, u64, Option<i64>)]) -> Option<Timestamp> {
+        let mut watch = Watch::default();
+        for (at, items, newest) in readings {
+            watch.read(days(*at), *items, newest.map(days));
+        }
+        watch.since(days(readings.last()?.0))
+    }
+
+    #[rstest]
+    #[case::one_reading(&[(0, 1, Some(0))], Some(0))]
+    #[case::a_week_apart(&[(0, 1, Some(0)), (7, 1, Some(7)), (14, 1, Some(14))], Some(0))]
+    #[case::eight_days_apart(&[(0, 1, Some(0)), (8, 1, Some(8))], Some(8))]
+    #[case::nothing_there(&[(0, 1, Some(0)), (1, 0, None)], None)]
+    #[case::nothing_there_in_between(&[(0, 1, Some(0)), (1, 0, None), (2, 1, Some(2))], Some(2))]
+    #[case::newest_use_a_week_old(&[(0, 1, Some(0)), (7, 1, Some(0))], Some(0))]
+    #[case::newest_use_older(&[(0, 1, Some(0)), (6, 1, Some(0)), (8, 1, Some(0))], None)]
+    #[case::the_feed_stood_still(&[(0, 1, Some(0)), (6, 1, Some(0)), (12, 1, Some(12))], Some(12))]
+    #[case::the_feed_came_late(&[(0, 1, Some(0)), (6, 1, Some(0)), (12, 1, Some(7))], Some(0))]
+    #[case::no_use_at_all(&[(0, 1, None)], None)]
+    fn a_run_ends_where_a_feed_may_have_been_blind(
+        #[case] readings: &[(i64, u64, Option<i64>)],
+        #[case] expected: Option<i64>,
+    ) {
+        assert_eq!(since(readings), expected.map(days));
+    }
+
+    #[test]
+    fn a_second_over_a_week_ends_the_run() {
+        let second = jiff::SignedDuration::from_secs(1);
+        let late = days(7).checked_add(second).unwrap();
+        let mut watch = Watch::default();
+        watch.read(days(0), 1, Some(days(0)));
+        watch.read(late, 1, Some(days(7)));
+        assert_eq!(watch.since(late), Some(late));
+        let mut stale = Watch::default();
+        stale.read(late, 1, Some(days(0)));
+        assert_eq!(stale, Watch::default());
+    }
+
+    #[test]
+    fn a_reading_that_is_not_the_last_proves_what_it_proved() {
+        let mut watch = Watch::default();
+        for day in 0..30 {
+            watch.read(days(day), 1, Some(days(day)));
+        }
+        assert_eq!(watch.since(days(20)), Some(days(0)));
+        assert_eq!(watch.since(days(30)), None, "of what was read later nothing is known");
+    }
+
+    /// Uses and the readings that showed them, in hours; most days since the one after which is counted.
+    fn few(uses: &[(i64, i64)], window: i32, seen: i64) -> Option<(Timestamp, i32)> {
+        let one = |(at, seen): &(i64, i64)| Uses::one(hour(*at), hour(*seen));
+        let all = uses.iter().map(one).fold(Uses::default(), |all, one| all.union(&one));
+        all.few(window, hour(seen)).map(|few| (few.after, few.days))
+    }
+
+    #[rstest]
+    #[case::nothing_since(&[(0, 240)], Some(0))]
+    #[case::not_that_far_back(&[(24, 240)], None)]
+    #[case::the_reading_does_not_show_it(&[(0, 216)], None)]
+    // Read on the eighth day, used on the tenth: on the seventh, a day before the reading, use may not have been recorded yet.
+    #[case::one_more(&[(0, 192), (240, 240)], Some(4))]
+    #[case::one_more_read_that_day(&[(0, 240), (241, 242)], Some(2))]
+    #[case::no_reading_in_between(&[(0, 0), (240, 240)], Some(10))]
+    #[case::as_many_as_are_kept(&[(0, 48), (49, 96), (97, 144), (145, 240)], Some(6))]
+    #[case::more_than_are_kept(&[(0, 24), (25, 48), (49, 96), (97, 144), (145, 240)], None)]
+    fn days_that_nothing_shows_to_be_idle_count(#[case] uses: &[(i64, i64)], #[case] expected: Option<i32>) {
+        assert_eq!(few(uses, 10, 240), expected.map(|most| (days(0), most)));
+    }
+
+    #[test]
+    fn of_a_day_the_longest_silence_counts_and_the_oldest_days_go() {
+        let all = [5, 3, 1, 4, 2].map(|day| Uses::one(days(day), days(day + 1)));
+        let all = all.iter().fold(Uses::one(hour(50), days(9)), |all, one| all.union(one));
+        assert_eq!(all.0.iter().map(|(used, _)| used - day(days(0))).collect::<Vec<_>>(), [2, 3, 4, 5]);
+        assert_eq!(all.0[0].1, day(days(9)));
+    }
+
+    fn spans() -> impl Strategy<Value = Spans> {
+        let span = (0i64..400, 0i64..20).prop_map(|(from, long)| (from * DAY / 3, (from + long) * DAY / 3));
+        prop::collection::vec(span, 0..8).prop_map(|all| Spans(all).union(&Spans::default()))
+    }
+
+    fn uses() -> impl Strategy<Value = Uses> {
+        let one = (0i64..20, 0i64..20).prop_map(|(at, more)| Uses::one(days(at), days(at + more)));
+        prop::collection::vec(one, 0..6).prop_map(|all| all.iter().fold(Uses::default(), |all, one| all.union(one)))
+    }
+
+    proptest! {
+        #[test]
+        fn joining_knows_no_order_and_no_repetition(a in spans(), b in spans(), c in spans()) {
+            prop_assert_eq!(a.union(&b), b.union(&a));
+            prop_assert_eq!(a.union(&b).union(&c), a.union(&b.union(&c)));
+            prop_assert_eq!(a.union(&a), a.clone());
+            let joined = a.union(&b);
+            prop_assert!(joined.0.iter().zip(joined.0.iter().skip(1)).all(|(x, y)| y.0 - x.1 > JOINED_WITHIN));
+            for (from, to) in &a.0 {
+                prop_assert!(joined.0.iter().any(|span| span.0 <= *from && *to <= span.1));
+            }
+        }
+
+        #[test]
+        fn days_of_use_know_no_order_and_no_repetition(a in uses(), b in uses(), c in uses()) {
+            prop_assert_eq!(a.union(&b), b.union(&a));
+            prop_assert_eq!(a.union(&b).union(&c), a.union(&b.union(&c)));
+            prop_assert_eq!(a.union(&a), a.clone());
+            prop_assert!(a.union(&b).0.len() <= KEPT_USES);
+        }
+
+        /// Whatever was read when, and although a use may need a day to be recorded: no more days than told saw use.
+        #[test]
+        fn few_days_are_never_more_than_told(
+            gaps in prop::collection::vec((1i64..900, 0i64..24), 1..10),
+            read in prop::collection::vec(1i64..80, 1..60),
+            window in 1i32..100,
+        ) {
+            let mut at = 0;
+            let used: Vec<(i64, i64)> = gaps.iter().map(|(gap, lag)| { at += gap; (at, at + lag) }).collect();
+            let mut now = 0;
+            let mut uses = Uses::default();
+            for gap in read {
+                now += gap;
+                // The latest of those that are recorded by now.
+                let latest = used.iter().filter(|(_, recorded)| *recorded <= now).map(|(at, _)| *at).max();
+                uses = latest.map_or(uses.clone(), |at| uses.union(&Uses::one(hour(at), hour(now))));
+            }
+            if let Some(few) = uses.few(window, hour(now)) {
+                let days: BTreeSet<i32> = used.iter().filter(|(_, recorded)| *recorded <= now).map(|(at, _)| day(hour(*at))).collect();
+                let after = days.iter().filter(|used| **used > day(few.after)).count();
+                prop_assert!(after <= usize::try_from(few.days).unwrap(), "{after} days, told {few:?}");
+                prop_assert!(day(few.after) <= day(hour(now)) - window);
+            }
+        }
+    }
+}
