@@ -103,7 +103,7 @@ impl Silence {
         let passed = |mark: &Timestamp| *mark <= as_of;
         match (self.since, self.proven_from(days).filter(passed)) {
             (Some(since), Some(_)) => Quiet::Proven(since),
-            _ if self.used.is_some() && self.forgotten_from(days).filter(passed).is_none() => Quiet::Used,
+            _ if self.used.is_some() && !self.forgotten_from(days).is_some_and(|mark| passed(&mark)) => Quiet::Used,
             _ => Quiet::Unproven,
         }
     }

@@ -56,6 +56,15 @@ pub struct RuleOutput {
     pub suppressed: BTreeMap<String, Suppressed>,
 }
 
+/// What the graph of the present does not show.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    /// What drift is measured from.
+    pub baselines: &'a [Baseline],
+    /// What is remembered of use, the present included ([`crate::remember`]).
+    pub memory: &'a Memory,
+}
+
 /// Runs all rules that look at the present alone.
 pub fn run(graph: &Graph, config: &RuleConfig, as_of: Timestamp, threads: usize) -> RuleOutput {
     run_since(graph, &[], config, as_of, threads)
@@ -69,15 +78,13 @@ pub fn run_since(
     as_of: Timestamp,
     threads: usize,
 ) -> RuleOutput {
-    run_remembering(graph, baselines, &memory::NOTHING, config, as_of, threads)
+    run_remembering(graph, Past { baselines, memory: &memory::NOTHING }, config, as_of, threads)
 }
 
-/// The same with what is remembered of use, of which `graph` is already a part ([`crate::remember`]). `threads` is at
-/// least one and changes nothing but the time it takes.
+/// The same with what is remembered of use. `threads` is at least one and changes nothing but the time it takes.
 pub fn run_remembering(
     graph: &Graph,
-    baselines: &[Baseline],
-    memory: &Memory,
+    Past { baselines, memory }: Past<'_>,
     config: &RuleConfig,
     as_of: Timestamp,
     threads: usize,

@@ -12,7 +12,7 @@ use rstest::rstest;
 use support::*;
 use sv0_graph::testing::text;
 use sv0_graph::{CoverageState, Graph, NodeKind, attr};
-use sv0_rules::{Claim, Doubts, EvidenceClass, Memory, RuleFinding, RuleOutput, remember};
+use sv0_rules::{Claim, Doubts, EvidenceClass, Memory, Past, RuleFinding, RuleOutput, remember};
 
 /// Six in the morning of the n-th day of 2025: when a snapshot is taken.
 fn day(n: i64) -> Timestamp {
@@ -81,6 +81,10 @@ fn graph(world: &World) -> Graph {
     Graph::build(vec![world.b.build()]).unwrap()
 }
 
+fn past(memory: &Memory) -> Past<'_> {
+    Past { baselines: &[], memory }
+}
+
 fn made() -> Option<&'static str> {
     Some("2024-01-01T00:00:00Z")
 }
@@ -93,7 +97,7 @@ fn after(days: &[Day], made: Option<&str>) -> Memory {
 fn said(days: &[Day], made: Option<&str>) -> RuleOutput {
     let last = days.last().unwrap();
     let world = world(last, made);
-    sv0_rules::run_remembering(&graph(&world), &[], &after(days, made), &world.config, day(last.at), 1)
+    sv0_rules::run_remembering(&graph(&world), past(&after(days, made)), &world.config, day(last.at), 1)
 }
 
 fn of(output: &RuleOutput, rule: &str) -> Option<RuleFinding> {
@@ -207,7 +211,7 @@ fn a_collection_that_is_suddenly_smaller_is_no_good_reading() {
     let shrunk =
         Doubts { shrunk: BTreeSet::from([("uid-1".into(), "servicePrincipalActivity".into())]), ..Doubts::default() };
     memory = remember(&graph(&last), memory, &shrunk);
-    let output = sv0_rules::run_remembering(&graph(&last), &[], &memory, &last.config, day(201), 1);
+    let output = sv0_rules::run_remembering(&graph(&last), past(&memory), &last.config, day(201), 1);
     assert_eq!(claims(&output), [NARROWER, NARROWER, FULL]);
 }
 
@@ -224,7 +228,7 @@ fn another_tenant_behind_the_same_instance_starts_anew() {
     let mut memory = after(&daily(200), made());
     memory.get_mut("uid-1").unwrap().tenant = format!("entra:{OTHER_TENANT}");
     let last = world(&good(200), made());
-    let output = sv0_rules::run_remembering(&graph(&last), &[], &memory, &last.config, day(200), 1);
+    let output = sv0_rules::run_remembering(&graph(&last), past(&memory), &last.config, day(200), 1);
     assert_eq!(claims(&output), [NARROWER; 3]);
     let fresh = remember(&graph(&last), memory, &Doubts::default());
     assert_eq!(fresh, after(&[good(200)], made()));
@@ -290,13 +294,35 @@ fn few_days_need_records_that_were_read_all_the_time() {
     assert_eq!(claims(&said(&days, made()))[1], None);
 }
 
+/// DORM-006 stays narrower: of the workload nothing is known. Of the identity more is.
+#[test]
+fn a_trust_is_told_since_when_nobody_signed_in() {
+    let told = |days: &[Day]| {
+        let last = days.last().unwrap();
+        let mut world = world(last, made());
+        world.trusts_github();
+        let output =
+            sv0_rules::run_remembering(&graph(&world), past(&after(days, made())), &world.config, day(last.at), 1);
+        of(&output, "DORM-006")
+    };
+    let short = told(&daily(179)).unwrap();
+    assert_eq!(short.narrowed.len(), 2);
+    assert!(short.narrowed[1].reason.ends_with("is proven since 2025-01-01."), "{:?}", short.narrowed);
+    let long = told(&daily(180)).unwrap();
+    assert_eq!((long.rule.claim, long.narrowed.len()), (Claim::Narrower, 1));
+    assert!(long.title.ends_with("no sign-in since 2025-01-01"), "{}", long.title);
+    let mut vanished = daily(60);
+    vanished[40].used = Some(day(39));
+    assert_eq!(told(&vanished), None);
+}
+
 /// The records may be newer than the instant that stands for now: silence becomes proof at an instant that is told before.
 #[test]
 fn the_moment_at_which_silence_becomes_proof_is_told() {
     let days = daily(200);
     let (memory, last) = (after(&days, made()), world(&good(200), made()));
     let graph = graph(&last);
-    let at = |now: Timestamp| sv0_rules::run_remembering(&graph, &[], &memory, &last.config, now, 1);
+    let at = |now: Timestamp| sv0_rules::run_remembering(&graph, past(&memory), &last.config, now, 1);
     let mut turned = Vec::new();
     let mut now = day(10);
     while let Some(next) = at(now).next_transition.filter(|next| *next <= day(200)) {
@@ -357,7 +383,7 @@ fn limited(days: &[Day]) -> RuleOutput {
     let mut world = world(last, made());
     (world.config.dormant_days, world.config.rare_use_days, world.config.unused_credential_days) = (20, 5, 10);
     world.config.never_used_grace_days = 1;
-    sv0_rules::run_remembering(&graph(&world), &[], &after(days, made()), &world.config, day(last.at), 1)
+    sv0_rules::run_remembering(&graph(&world), past(&after(days, made())), &world.config, day(last.at), 1)
 }
 
 proptest! {

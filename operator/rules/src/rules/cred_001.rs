@@ -157,10 +157,9 @@ fn use_proof(context: &Context<'_>, identity: &Identity<'_>) -> Option<Proof> {
     let mut proof = activity::proof_of_identity(context, identity, attr::LAST_USED_AT)?;
     if let Some(few) = activity::few(context, identity).filter(|few| few.days > 0) {
         let days = counted(few.days.unsigned_abs() as usize, "day", "days");
-        proof.evidence.claim.push_str(&format!(
-            " After the one of {} it was used on {days} at most: the records were read completely, each time within a week of the last.",
-            date(few.after)
-        ));
+        let after = format!(" After the one of {} it was used on {days} at most: ", date(few.after));
+        proof.evidence.claim.push_str(&after);
+        proof.evidence.claim.push_str("the records were read completely, each time within a week of the last.");
     }
     Some(proof)
 }

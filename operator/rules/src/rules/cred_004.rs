@@ -48,26 +48,7 @@ struct Idle<'a> {
 }
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    let limit = context.config.unused_credential_days;
-    let believed = |held: &&Credential| !activity::contradicted(identity, held, limit, context.as_of);
-    let passed = |mark: Option<Timestamp>| mark.is_some_and(|mark| mark <= context.as_of);
-    let held: Vec<&Credential> = identity.usable(context.as_of).filter(believed).collect();
-    let grace = limit.max(context.config.never_used_grace_days);
-    let quiet = |held: &Credential| {
-        let begin = cred_003::begin(context, held);
-        let silence = activity::silence(context, held.ix, CREDENTIALS, held.last_used, begin);
-        silence.map(|silence| silence.of(grace, context.as_of))
-    };
-    let old = |held: &Credential| passed(held.last_used.silent_from(cred_003::begin(context, held), grace));
-    let (mut idle, mut silent): (Vec<Idle<'_>>, Vec<&Credential>) = (Vec::new(), Vec::new());
-    for held in held {
-        match (held.last_used, quiet(held)) {
-            (Use::Last { at, .. }, _) if passed(held.last_used.idle_from(limit)) => idle.push(Idle { held, since: at }),
-            (_, Some(Quiet::Proven(since))) => idle.push(Idle { held, since }),
-            (_, Some(Quiet::Unproven)) if old(held) => silent.push(held),
-            _ => {}
-        }
-    }
+    let (idle, silent) = unused(context, identity);
     let mut narrowed = Vec::new();
     if !silent.is_empty() {
         let which = if idle.is_empty() { "" } else { " more" };
@@ -116,6 +97,31 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         .filter_map(|held| activity::proof_of_credential(context, held, cred_003::begin(context, held)))
         .collect();
     Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
+}
+
+/// The credentials that are proven to be unused, and those of which only no use is recorded.
+fn unused<'a>(context: &Context<'_>, identity: &'a Identity<'_>) -> (Vec<Idle<'a>>, Vec<&'a Credential>) {
+    let limit = context.config.unused_credential_days;
+    let believed = |held: &&Credential| !activity::contradicted(identity, held, limit, context.as_of);
+    let passed = |mark: Option<Timestamp>| mark.is_some_and(|mark| mark <= context.as_of);
+    let held: Vec<&'a Credential> = identity.usable(context.as_of).filter(believed).collect();
+    let grace = limit.max(context.config.never_used_grace_days);
+    let quiet = |held: &Credential| {
+        let begin = cred_003::begin(context, held);
+        let silence = activity::silence(context, held.ix, CREDENTIALS, held.last_used, begin);
+        silence.map(|silence| silence.of(grace, context.as_of))
+    };
+    let old = |held: &Credential| passed(held.last_used.silent_from(cred_003::begin(context, held), grace));
+    let (mut idle, mut silent): (Vec<Idle<'a>>, Vec<&'a Credential>) = (Vec::new(), Vec::new());
+    for held in held {
+        match (held.last_used, quiet(held)) {
+            (Use::Last { at, .. }, _) if passed(held.last_used.idle_from(limit)) => idle.push(Idle { held, since: at }),
+            (_, Some(Quiet::Proven(since))) => idle.push(Idle { held, since }),
+            (_, Some(Quiet::Unproven)) if old(held) => silent.push(held),
+            _ => {}
+        }
+    }
+    (idle, silent)
 }
 
 fn full(identity: &Identity<'_>, idle: &[Idle<'_>]) -> String {
