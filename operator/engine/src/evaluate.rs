@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_graph::{Graph, Header, Packed, Snapshot, TooManyRows};
 use sv0_protocol::EvaluateInput;
-use sv0_rules::Baseline;
+use sv0_rules::{Baseline, Memory};
 
 use crate::accept::{Exception, ExceptionNote, accept, ends};
 use crate::baseline::{self, BaselineNote};
 use crate::fold::fold;
 use crate::gaps::{Gap, Seen, gaps};
-use crate::history::{InstanceMemory, View, observe};
+use crate::history::{self, InstanceMemory, View, observe};
 use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance, RememberedSnapshot};
 use crate::load::{Input, MAX_SNAPSHOT_BYTES};
 use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
@@ -257,7 +257,7 @@ where
     let wanted = baseline::wanted(&orders, &config.estate, &previous);
     let mut judged = baseline::judge(wanted, baselines, &notes);
     let firsts = firsts(&inputs, &mut judged.without);
-    let Ledger { instances: remembered, findings: earlier, .. } = previous;
+    let Ledger { instances: mut remembered, findings: earlier, .. } = previous;
 
     let snapshots: Vec<S> = inputs.into_iter().filter_map(|input| Some(input.used?.snapshot)).collect();
     let graph = Graph::build(snapshots)?;
@@ -265,7 +265,8 @@ where
     let troubles = judged.troubles(&graph, &views);
     let seen = Seen { notes: &notes, views: &views, waiting: &config.waiting, troubles: &troubles };
     let gaps = gaps(&graph, &seen, &remembered);
-    let fired = fire::fire(&graph, &judged.compared, config)?;
+    let memory = history::remember(&graph, &mut remembered, &views);
+    let fired = fire::fire(&graph, &judged.compared, &memory, config)?;
     let standing_aged = aged::standing(&graph, &earlier, config.as_of);
     let mut settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     judged.settle(&graph, &mut settled);
@@ -282,7 +283,7 @@ where
 
     let folded = fold(&mut merged)?;
     let standing = Standing { kept: most_severe(&merged, &folded, config.max_findings), folded };
-    let instances = next_instances((views, firsts), remembered, &live, &notes);
+    let instances = next_instances((views, firsts, memory), remembered, &live, &notes);
     let ledger = next_ledger(&merged, &instances).write()?;
     // After the ledger, which remembers nothing of acceptance.
     let accepted = accept(&mut merged, &standing.folded, &config.exceptions, config.as_of);
@@ -428,7 +429,7 @@ fn next_transition(config: &Config, retention: SignedDuration, rules: Option<Tim
 
 /// What is remembered of instances that were not read stays; of instances that are gone, nothing does.
 fn next_instances(
-    (views, mut firsts): (BTreeMap<String, View>, BTreeMap<String, RememberedSnapshot>),
+    (views, mut firsts, mut memory): (BTreeMap<String, View>, BTreeMap<String, RememberedSnapshot>, Memory),
     mut remembered: BTreeMap<String, RememberedInstance>,
     live: &BTreeSet<String>,
     notes: &[InputNote],
@@ -441,7 +442,10 @@ fn next_instances(
         let seen: InstanceMemory = view.memory;
         let first = remembered.remove(&uid).and_then(|before| before.baseline);
         let baseline = first.or_else(|| firsts.remove(&uid));
-        remembered.insert(uid, RememberedInstance { name, seen, baseline });
+        remembered.insert(uid, RememberedInstance { name, seen, baseline, activity: None });
+    }
+    for (uid, instance) in &mut remembered {
+        instance.activity = memory.remove(uid);
     }
     remembered
 }

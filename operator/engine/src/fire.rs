@@ -8,7 +8,7 @@ use sv0_api::{DataDomain, DeclaredPurpose, EstateSpec, PurposeDomain};
 use sv0_graph::Graph;
 use sv0_graph::canonical::{digest, to_canonical_json};
 use sv0_rules::tiers;
-use sv0_rules::{Baseline, Containers, Environment, Purpose, RuleConfig, RuleOutput, catalogue};
+use sv0_rules::{Baseline, Containers, Environment, Memory, Past, Purpose, RuleConfig, RuleOutput, catalogue};
 
 use crate::convert::draft;
 use crate::evaluate::Config;
@@ -25,10 +25,17 @@ pub struct Fired {
     pub outside_lane: BTreeMap<String, u64>,
 }
 
-/// Runs the rules and converts what they found. Drift is looked for in tenants that have one of `baselines`.
-pub fn fire(graph: &Graph, baselines: &[Baseline], config: &Config) -> Result<Fired, serde_json::Error> {
+/// Runs the rules and converts what they found. Drift is looked for in tenants that have one of `baselines`; `memory`
+/// already holds what `graph` shows of use.
+pub fn fire(
+    graph: &Graph,
+    baselines: &[Baseline],
+    memory: &Memory,
+    config: &Config,
+) -> Result<Fired, serde_json::Error> {
+    let limits = rule_config(&config.estate);
     let RuleOutput { findings, next_transition, suppressed } =
-        sv0_rules::run_since(graph, baselines, &rule_config(&config.estate), config.as_of, config.threads);
+        sv0_rules::run_remembering(graph, Past { baselines, memory }, &limits, config.as_of, config.threads);
     let drafts = findings.into_iter().map(|finding| draft(finding, config.as_of)).collect::<Result<_, _>>()?;
     let outside_lane = suppressed
         .into_iter()

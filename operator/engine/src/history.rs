@@ -9,7 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use sv0_graph::{Coverage, CoverageState};
+use sv0_graph::{Coverage, CoverageState, Graph};
+use sv0_rules::{Doubts, Memory};
+
+use crate::ledger::RememberedInstance;
 
 /// A collection is "smaller" below this share of its last settled size, in percent.
 const SHRUNK_BELOW_PERCENT: u128 = 80;
@@ -74,6 +77,29 @@ pub fn observe(snapshot: &str, coverage: &[Coverage], before: Option<&InstanceMe
         set.insert(collection.to_owned());
     }
     view
+}
+
+/// What is remembered of use, with what `graph` shows of it. Takes it out of what is remembered of the instances; that of
+/// one that was not read stays as it was.
+pub fn remember(
+    graph: &Graph,
+    remembered: &mut BTreeMap<String, RememberedInstance>,
+    views: &BTreeMap<String, View>,
+) -> Memory {
+    let before = remembered.iter_mut().filter_map(|(uid, instance)| Some((uid.clone(), instance.activity.take()?)));
+    let before: Memory = before.collect();
+    let mut doubts = Doubts::default();
+    for (uid, view) in views {
+        doubts.shrunk.extend(view.shrunk.iter().map(|collection| (uid.clone(), collection.clone())));
+    }
+    for instance in graph.instances() {
+        let header = &instance.header;
+        let newest = views.get(&header.instance_uid).map(|view| &view.memory.snapshot);
+        if newest.is_some_and(|newest| header.scan_id < *newest) {
+            doubts.older.insert(header.instance_uid.clone());
+        }
+    }
+    sv0_rules::remember(graph, before, &doubts)
 }
 
 /// Collections all of whose scopes are complete, with their items.

@@ -1,7 +1,7 @@
 //! The memory between evaluations: takes and gives bytes that are named by their digest.
 //!
 //! It holds what the present snapshots cannot tell: when each finding was first seen, what it said when it was last
-//! seen, and how large each collection was. Live cluster objects are never read for this, so that nobody who can edit
+//! seen, how large each collection was, and which use was recorded on which days. Live cluster objects are never read for this, so that nobody who can edit
 //! a Finding can change what the next evaluation concludes.
 //!
 //! The bytes are JSON, field by field in the order of the types below and with sorted maps, in one zstd frame: equal
@@ -13,6 +13,7 @@ use std::io::Read as _;
 use serde::{Deserialize, Serialize};
 use sv0_api::FindingSpec;
 use sv0_graph::canonical;
+use sv0_rules::ActivityMemory;
 
 use crate::history::InstanceMemory;
 
@@ -70,6 +71,9 @@ pub struct RememberedInstance {
     /// in what versions before drift wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<RememberedSnapshot>,
+    /// What is remembered of use. Absent in what versions before that wrote: nothing is remembered yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<ActivityMemory>,
 }
 
 /// A snapshot by name.
@@ -166,15 +170,45 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use sv0_rules::Uses;
+
     use super::*;
 
     #[test]
     fn bytes_come_back_and_equal_memory_gives_equal_bytes() {
         let mut ledger = Ledger::default();
         let seen = InstanceMemory { snapshot: "1".into(), collections: BTreeMap::new() };
-        ledger.instances.insert("u".into(), RememberedInstance { name: "entra".into(), seen, baseline: None });
+        ledger
+            .instances
+            .insert("u".into(), RememberedInstance { name: "entra".into(), seen, baseline: None, activity: None });
         let (bytes, digest) = ledger.write().unwrap();
         assert_eq!(ledger.clone().write().unwrap(), (bytes.clone(), digest));
+        assert_eq!(Ledger::read(&bytes).unwrap(), ledger);
+    }
+
+    /// As many uses as are kept, of 100,000 identities and as many credentials, on days and in ids that do not repeat.
+    #[test]
+    fn the_memory_of_use_of_a_large_tenant_is_small() {
+        const OBJECTS: i64 = 100_000;
+        let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let day = |days: i64| start.checked_add(jiff::SignedDuration::from_hours(24 * days)).unwrap();
+        let mut activity = ActivityMemory { tenant: "entra:t".into(), ..ActivityMemory::default() };
+        for n in 0..OBJECTS {
+            let hex = canonical::sha256_hex(n.to_string().as_bytes());
+            let id = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]);
+            let uses = (0..6).map(|nth| Uses::one(day(nth * 40 + n % 37), day(nth * 40 + n % 37 + 1 + n % 5)));
+            let uses = uses.fold(Uses::default(), |all, one| all.union(&one));
+            activity.uses.insert(format!("ServicePrincipal:{id}"), uses.clone());
+            activity.uses.insert(format!("Credential:{id}/{}-{}", &hex[32..40], &hex[40..64]), uses);
+        }
+        let mut ledger = Ledger::default();
+        let (name, seen) = ("entra".to_owned(), InstanceMemory::default());
+        let remembered = RememberedInstance { name, seen, baseline: None, activity: Some(activity) };
+        ledger.instances.insert("u".into(), remembered);
+        let (bytes, _) = ledger.write().unwrap();
+        let text = zstd::decode_all(bytes.as_slice()).unwrap();
+        let objects = ledger.instances["u"].activity.as_ref().unwrap().uses.len();
+        assert!(bytes.len() <= objects * 40 && text.len() <= objects * 135);
         assert_eq!(Ledger::read(&bytes).unwrap(), ledger);
     }
 
@@ -182,7 +216,7 @@ mod tests {
     fn memory_from_before_baselines_is_read_and_written_as_it_was() {
         let json = r#"{"format":"securityv0.ledger/1","instances":{"u":{"name":"entra","seen":{"snapshot":"1","collections":{}}}},"findings":{}}"#;
         let ledger = Ledger::read(&zstd::encode_all(json.as_bytes(), 3).unwrap()).unwrap();
-        assert_eq!(ledger.instances["u"].baseline, None);
+        assert_eq!((&ledger.instances["u"].baseline, &ledger.instances["u"].activity), (&None, &None));
         let written = zstd::decode_all(ledger.write().unwrap().0.as_slice()).unwrap();
         assert_eq!(String::from_utf8(written).unwrap(), json);
     }

@@ -2,7 +2,8 @@
 //! use, that none is recorded, or why nobody can say.
 //!
 //! Two limits hold everywhere. Nothing recorded is not "never": since when the source system records is not known, and
-//! the record cannot be older than the object. And a record says nothing about the time after it was read: whether
+//! the record cannot be older than the object. Only what [`crate::memory`] saw itself lifts that: as long as every
+//! reading was good, silence is proven. And a record says nothing about the time after it was read: whether
 //! something is unused is decided as of that instant, however much later the evaluation is.
 
 use jiff::Timestamp;
@@ -11,16 +12,24 @@ use sv0_graph::{Graph, NodeIx, NodeKind, Source, Tri, UnknownReason, attr};
 use crate::evidence::{self, Proof};
 use crate::finding::EvidenceClass;
 use crate::identity::{Credential, Identity};
+use crate::memory::{self, ActivityMemory, Few};
+use crate::rule::Context;
 use crate::text::{date, days_after};
 
 /// Where the last sign-ins of identities are read.
-const IDENTITIES: &str = "servicePrincipalActivity";
+pub(crate) const IDENTITIES: &str = "servicePrincipalActivity";
 
 /// Where the last sign-ins with credentials are read.
-const CREDENTIALS: &str = "credentialActivity";
+pub(crate) const CREDENTIALS: &str = "credentialActivity";
 
 /// The vendor's field of a last sign-in.
 const SIGN_IN: &str = "lastSignInDateTime";
+
+/// Days of use up to which something is seldom used, however recent the last one is.
+const FEW_DAYS: i32 = 3;
+
+/// Days in which they are counted, at least.
+const FEW_WITHIN: i32 = 90;
 
 /// What is recorded of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +63,107 @@ impl Use {
     /// Whether a use less than `days` before the reading of the records is recorded.
     pub(crate) fn recent(self, days: u32, as_of: Timestamp) -> bool {
         matches!(self, Self::Last { .. }) && self.idle_from(days).is_none_or(|mark| mark > as_of)
+    }
+}
+
+/// What is remembered of something of which no use is recorded now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Silence {
+    /// Since when every use would have been recorded and seen; none when that is not proven.
+    pub(crate) since: Option<Timestamp>,
+    /// The end of the last day of which use is remembered: the source system lost a record.
+    used: Option<Timestamp>,
+    seen: Timestamp,
+}
+
+/// What silence proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quiet {
+    /// No use since then, for long enough.
+    Proven(Timestamp),
+    /// Nothing more than that none is recorded.
+    Unproven,
+    /// A use is remembered that is not long enough ago.
+    Used,
+}
+
+impl Silence {
+    /// From when on `days` without use are proven.
+    pub(crate) fn proven_from(self, days: u32) -> Option<Timestamp> {
+        days_after(self.since?, days).filter(|mark| *mark <= self.seen)
+    }
+
+    /// From when on the use that is remembered is `days` ago.
+    pub(crate) fn forgotten_from(self, days: u32) -> Option<Timestamp> {
+        days_after(self.used?, days).filter(|mark| *mark <= self.seen)
+    }
+
+    /// What it proves of `days`.
+    pub(crate) fn of(self, days: u32, as_of: Timestamp) -> Quiet {
+        let passed = |mark: &Timestamp| *mark <= as_of;
+        match (self.since, self.proven_from(days).filter(passed)) {
+            (Some(since), Some(_)) => Quiet::Proven(since),
+            _ if self.used.is_some() && !self.forgotten_from(days).is_some_and(|mark| passed(&mark)) => Quiet::Used,
+            _ => Quiet::Unproven,
+        }
+    }
+}
+
+/// What is remembered of the object at `ix`, made at `made`, of which `told` says that nothing is recorded in `collection`.
+/// None when it says anything else.
+pub(crate) fn silence(
+    context: &Context<'_>,
+    ix: NodeIx,
+    collection: &str,
+    told: Use,
+    made: Option<Timestamp>,
+) -> Option<Silence> {
+    let Use::Unrecorded { seen } = told else { return None };
+    let memory = remembered(context, ix, collection);
+    let uses = memory.and_then(|memory| memory.uses.get(&memory::key(&context.graph.node(ix).id)));
+    let watched = memory.and_then(|memory| memory.collections.get(collection)?.since(seen));
+    // Where its first day is not known, or a remembered use has no end, nothing is proven.
+    let begun = match uses {
+        None => made,
+        Some(uses) => made.zip(uses.gone()).map(|(made, gone)| made.max(gone)),
+    };
+    let since = watched.zip(begun).map(|(watched, begun)| watched.max(begun)).filter(|since| *since <= seen);
+    Some(Silence { since, used: uses.and_then(memory::Uses::last), seen })
+}
+
+/// The same for an identity, in the records of its sign-ins.
+pub(crate) fn silence_of(context: &Context<'_>, identity: &Identity<'_>) -> Option<Silence> {
+    silence(context, identity.ix, IDENTITIES, identity.last_used, identity.made)
+}
+
+/// On how few days the identity was used, when it is proven that they were few.
+pub(crate) fn few(context: &Context<'_>, identity: &Identity<'_>) -> Option<Few> {
+    let Use::Last { seen, .. } = identity.last_used else { return None };
+    if !context.graph.complete_for(identity.ix, IDENTITIES).0.is_true() {
+        return None;
+    }
+    let memory = remembered(context, identity.ix, IDENTITIES)?;
+    let watched = memory.collections.get(IDENTITIES)?.since(seen)?;
+    let few = memory.uses.get(&memory::key(&identity.node.id))?.few(FEW_WITHIN, seen)?;
+    let long = days_after(watched, FEW_WITHIN.unsigned_abs()).is_some_and(|mark| mark <= seen);
+    (long && few.days <= FEW_DAYS).then_some(few)
+}
+
+/// The memory of the instance that tells of `ix` in `collection`.
+fn remembered<'g>(context: &Context<'g>, ix: NodeIx, collection: &str) -> Option<&'g ActivityMemory> {
+    let instance = context.graph.complete_for(ix, collection).1?;
+    let header = &context.graph.instances().get(instance)?.header;
+    let memory = context.memory.get(&header.instance_uid)?;
+    (memory.tenant == format!("{}:{}", header.system, header.tenant)).then_some(memory)
+}
+
+/// Why what is not recorded is not proven.
+pub(crate) fn unproven(silence: Option<Silence>) -> String {
+    match silence.and_then(|silence| silence.since) {
+        None => "No sign-in is recorded in this tenant; since when the source system records is not known.".to_owned(),
+        Some(since) => {
+            format!("No sign-in is recorded in this tenant; that any would have been is proven since {}.", date(since))
+        }
     }
 }
 
@@ -137,7 +247,8 @@ fn sole(identity: &Identity<'_>, credential: &Credential, as_of: Timestamp) -> b
 }
 
 /// The proof of what is recorded of the identity's use in `key`. None when it is not known.
-pub(crate) fn proof_of_identity(graph: &Graph, identity: &Identity<'_>, key: &str) -> Option<Proof> {
+pub(crate) fn proof_of_identity(context: &Context<'_>, identity: &Identity<'_>, key: &str) -> Option<Proof> {
+    let graph = context.graph;
     let (told, what, field) = match key {
         attr::LAST_UNATTENDED_USE_AT => {
             (identity.last_unattended, "sign-in without a user", "applicationAuthenticationClientSignInActivity")
@@ -154,7 +265,8 @@ pub(crate) fn proof_of_identity(graph: &Graph, identity: &Identity<'_>, key: &st
         }
         Use::Unrecorded { .. } => {
             let made = identity.made.map(|made| format!(", which was made on {}", date(made))).unwrap_or_default();
-            let claim = format!("No {what} of the {noun}{made} is recorded; the records were read completely.");
+            let read = read(silence(context, identity.ix, IDENTITIES, told, identity.made));
+            let claim = format!("No {what} of the {noun}{made} is recorded; {read}.");
             evidence::of_silence(graph, identity.ix, field, IDENTITIES, claim)
         }
         Use::Unknown(_) => None,
@@ -162,7 +274,12 @@ pub(crate) fn proof_of_identity(graph: &Graph, identity: &Identity<'_>, key: &st
 }
 
 /// The proof of what is recorded of a credential's use, valid since `begin`. None when it is not known.
-pub(crate) fn proof_of_credential(graph: &Graph, credential: &Credential, begin: Option<Timestamp>) -> Option<Proof> {
+pub(crate) fn proof_of_credential(
+    context: &Context<'_>,
+    credential: &Credential,
+    begin: Option<Timestamp>,
+) -> Option<Proof> {
+    let graph = context.graph;
     let label = credential.label(graph);
     match credential.last_used {
         Use::Last { at, .. } => {
@@ -174,11 +291,20 @@ pub(crate) fn proof_of_credential(graph: &Graph, credential: &Credential, begin:
         }
         Use::Unrecorded { .. } => {
             let valid = begin.map(|begin| format!(", valid since {},", date(begin))).unwrap_or_default();
-            let claim = format!(
-                "No sign-in with the {label}{valid} is recorded in this tenant; the records were read completely."
-            );
+            let read = read(silence(context, credential.ix, CREDENTIALS, credential.last_used, begin));
+            let claim = format!("No sign-in with the {label}{valid} is recorded in this tenant; {read}.");
             evidence::of_silence(graph, credential.ix, SIGN_IN, CREDENTIALS, claim)
         }
         Use::Unknown(_) => None,
+    }
+}
+
+/// How the records were read that show nothing.
+fn read(silence: Option<Silence>) -> String {
+    match silence.and_then(|silence| silence.since) {
+        None => "the records were read completely".to_owned(),
+        Some(since) => {
+            format!("since {} the records were read completely, each time within a week of the last", date(since))
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use crate::activity::{self, CREDENTIALS, Silence};
 use crate::identity::{Credential, Identity, Until};
 use crate::rule::Context;
 use crate::rules;
@@ -24,9 +25,17 @@ pub(crate) fn of(context: &Context<'_>, identity: &Identity<'_>) -> impl Iterato
         // Where no use at all is recorded, none without a user is: one mark for both.
         identity.last_unattended.silent_from(made, config.dormant_days),
     ];
+    let silence = activity::silence_of(context, identity);
+    let silent = [config.rare_use_days, config.dormant_days].into_iter().flat_map(move |days| turns(silence, days));
     let held = identity.credentials.iter().filter(|held| !held.client_auth.is_false());
     let held: Vec<Timestamp> = held.flat_map(|held| of_credential(context, held)).collect();
-    own.into_iter().flatten().chain(held)
+    own.into_iter().flatten().chain(silent).chain(held)
+}
+
+/// When silence becomes proof of so many days without use, and when a use that is remembered is that long ago.
+fn turns(silence: Option<Silence>, days: u32) -> impl Iterator<Item = Timestamp> {
+    let turns = silence.map(|silence| [silence.proven_from(days), silence.forgotten_from(days)]);
+    turns.into_iter().flatten().flatten()
 }
 
 fn of_credential(context: &Context<'_>, held: &Credential) -> impl Iterator<Item = Timestamp> {
@@ -46,5 +55,6 @@ fn of_credential(context: &Context<'_>, held: &Credential) -> impl Iterator<Item
         held.last_used.silent_from(begin, unused),
         context.shared.find(context.graph, held).and_then(|shared| shared.next),
     ];
-    all.into_iter().flatten()
+    let silence = activity::silence(context, held.ix, CREDENTIALS, held.last_used, begin);
+    all.into_iter().flatten().chain(turns(silence, unused))
 }

@@ -19,6 +19,7 @@ mod finding;
 mod identity;
 mod instants;
 mod matching;
+mod memory;
 mod owners;
 mod rule;
 mod rules;
@@ -36,9 +37,12 @@ pub use derive::{DERIVATIONS, Derivation};
 pub use drift::{Baseline, DRIFT_RULES, DriftRule, baseline_dependency, compared_collections};
 pub use environment::Environment;
 pub use finding::*;
+pub use memory::{ActivityMemory, Doubts, Memory, Spans, Uses, Watch, remember};
 pub use rule::{Meta, Purpose, Rule, RuleConfig, Scope};
 pub use rules::{NARROWER_ONLY, RULES, SUMMARIES};
-pub use run::{RuleOutput, Suppressed, catalogue, pack_version, required_collections, run, run_since};
+pub use run::{
+    Past, RuleOutput, Suppressed, catalogue, pack_version, required_collections, run, run_remembering, run_since,
+};
 pub use sensitive::{Container, Containers, DataDomain, Sensitive};
 pub use severity::{Exposure, Tier, severity};
 pub use summary::Summary;

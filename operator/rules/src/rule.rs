@@ -12,6 +12,7 @@ use crate::environment::Environment;
 use crate::evidence::{Mark, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
 use crate::identity::Identity;
+use crate::memory::{self, Memory};
 use crate::sensitive::{Containers, DataDomain};
 use crate::severity::{Exposure, Tier};
 use crate::shared::SharedKeys;
@@ -187,6 +188,8 @@ pub(crate) struct Context<'g> {
     pub(crate) graph: &'g Graph,
     pub(crate) config: &'g RuleConfig,
     pub(crate) as_of: Timestamp,
+    /// What is remembered of use.
+    pub(crate) memory: &'g Memory,
     /// What authority depends on beside a principal's own grants.
     pub(crate) around: Surroundings<'g>,
     /// Certificates that stand on several applications.
@@ -196,7 +199,12 @@ pub(crate) struct Context<'g> {
 impl<'g> Context<'g> {
     pub(crate) fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
         let around = Surroundings::new(graph, config, as_of);
-        Self { graph, config, as_of, around, shared: SharedKeys::of(graph, as_of) }
+        Self { graph, config, as_of, memory: &memory::NOTHING, around, shared: SharedKeys::of(graph, as_of) }
+    }
+
+    /// The same with what is remembered of use.
+    pub(crate) fn remembering(self, memory: &'g Memory) -> Self {
+        Self { memory, ..self }
     }
 
     /// What any principal holds, without what it could have through what it owns.

@@ -17,6 +17,7 @@ use crate::drift::{Baseline, Comparisons, DRIFT_RULES};
 use crate::finding::RuleFinding;
 use crate::identity::{self, Identity};
 use crate::instants;
+use crate::memory::{self, Memory};
 use crate::rule::{Context, Draft, Meta, Reach, RuleConfig};
 use crate::rules::{RULES, SUMMARIES};
 use crate::sensitive;
@@ -55,13 +56,21 @@ pub struct RuleOutput {
     pub suppressed: BTreeMap<String, Suppressed>,
 }
 
+/// What the graph of the present does not show.
+#[derive(Clone, Copy, Debug)]
+pub struct Past<'a> {
+    /// What drift is measured from.
+    pub baselines: &'a [Baseline],
+    /// What is remembered of use, the present included ([`crate::remember`]).
+    pub memory: &'a Memory,
+}
+
 /// Runs all rules that look at the present alone.
 pub fn run(graph: &Graph, config: &RuleConfig, as_of: Timestamp, threads: usize) -> RuleOutput {
     run_since(graph, &[], config, as_of, threads)
 }
 
-/// Runs all rules; those of drift where a tenant has a baseline. `threads` is at least one and changes nothing but the
-/// time it takes.
+/// Runs all rules; those of drift where a tenant has a baseline. Nothing is remembered of use.
 pub fn run_since(
     graph: &Graph,
     baselines: &[Baseline],
@@ -69,8 +78,19 @@ pub fn run_since(
     as_of: Timestamp,
     threads: usize,
 ) -> RuleOutput {
+    run_remembering(graph, Past { baselines, memory: &memory::NOTHING }, config, as_of, threads)
+}
+
+/// The same with what is remembered of use. `threads` is at least one and changes nothing but the time it takes.
+pub fn run_remembering(
+    graph: &Graph,
+    Past { baselines, memory }: Past<'_>,
+    config: &RuleConfig,
+    as_of: Timestamp,
+    threads: usize,
+) -> RuleOutput {
     let identities: Vec<NodeIx> = graph.node_indexes().filter(|ix| identity::is_identity(graph.node(*ix))).collect();
-    let context = Context::new(graph, config, as_of);
+    let context = Context::new(graph, config, as_of).remembering(memory);
     let comparisons = Comparisons::new(graph, baselines);
     let share = identities.len().div_ceil(threads.max(1)).max(1);
     let mut output = RuleOutput::default();

@@ -15,6 +15,7 @@ mod hostile;
 mod large;
 mod life;
 mod load;
+mod memory;
 mod order;
 mod pack;
 mod replay;

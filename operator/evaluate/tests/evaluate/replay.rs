@@ -21,6 +21,7 @@ use crate::common::day;
 use crate::drift::changed;
 use crate::estate::{SCAN_1, SCAN_2, SCAN_3, builder, identity, remove, scan};
 use crate::exceptions::{self, JULY, exception, rule};
+use crate::memory;
 use crate::order::order;
 use crate::pack::{lines, sealed};
 use crate::world::Memory;
@@ -91,6 +92,21 @@ async fn each_evaluation_of_a_life_is_computed_again() {
     let spec = json!({ "thresholds": { "rotateDays": 3650 } });
     carry_out(&world, &EvaluateRequest { estate_spec: spec, ..order(vec![input], day(12), &status(&world)) }).await;
     assert_eq!(proven(&world).await.pack.header.config.estate.thresholds.rotate_days, 3650);
+}
+
+/// What the present snapshots do not show stands in the ledger, which is a part of the bundle.
+#[tokio::test]
+async fn silence_that_became_proof_is_proven_again() {
+    let world = Memory::default();
+    let spec = json!({ "thresholds": { "dormantDays": 20 } });
+    for n in 0..=20 {
+        let input = world.scan(&memory::scan(n));
+        let order = order(vec![input], memory::taken(n), &status(&world));
+        carry_out(&world, &EvaluateRequest { estate_spec: spec.clone(), ..order }).await;
+    }
+    let replay = proven(&world).await;
+    let dormant = replay.evaluation.findings.values().find(|spec| spec.rule.id == "DORM-001").unwrap();
+    assert_eq!((dormant.rule.claim, dormant.subject.name.as_str()), (sv0_api::Claim::Full, "pilot"));
 }
 
 /// Drift is measured again from the same baseline, and what was accepted is accepted again.

@@ -291,7 +291,7 @@ fn what_is_older_than_what_was_evaluated_resolves_nothing() {
     assert_eq!(json(&older.findings), json(&before.findings));
     ledger.instances.insert(
         "u".into(),
-        RememberedInstance { name: "entra-u".into(), seen: InstanceMemory::default(), baseline: None },
+        RememberedInstance { name: "entra-u".into(), seen: InstanceMemory::default(), baseline: None, activity: None },
     );
     let newer = evaluate(vec![input(remove(SCAN_1).build())], ledger, &config(day(11))).unwrap();
     assert!(states(&newer).iter().all(|(_, state)| *state == FindingState::Resolved));

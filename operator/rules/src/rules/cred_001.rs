@@ -1,11 +1,13 @@
 //! CRED-001: a privileged identity with a weak credential that is seldom used.
 //!
 //! Weak: it never ends, lives longer than the limit, or is older than twice the time for rotation. Seldom used: its last
-//! recorded use, or else that of the identity, is older than the limit for rare use. A credential of which something is
-//! recorded speaks for itself; of any other the identity's record does.
+//! recorded use, or else that of the identity, is older than the limit for rare use; or the identity was used on three
+//! days at most in ninety, which only records that were read well all the time prove. A credential of which something is
+//! recorded speaks for itself; of any other the identity's record does. That nothing is recorded of either is rare use
+//! when every use would have been, for as long as the limit.
 //!
-//! Two narrower readings exist. Where use is not known, or none is recorded and nobody knows since when the source system
-//! records, the narrower claim is made (`.n1`): privileged and weak, use not observable. Where authority is not known
+//! Two narrower readings exist. Where use is not known, or none is recorded and nobody knows for long enough that it would
+//! be, the narrower claim is made (`.n1`): privileged and weak, use not observable. Where authority is not known
 //! (`.n2`), nothing is added here: CRED-002 and CRED-003 say what is weak about the credential without it.
 //!
 //! The activity collections are not among those that it requires: without them it says less and stays, so that its
@@ -13,14 +15,14 @@
 
 use sv0_graph::{Tri, UnknownReason, attr};
 
-use crate::activity::{self, Use};
+use crate::activity::{self, Quiet, Use};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Credential, Identity};
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
 use crate::rules::{cred_002, cred_003};
 use crate::severity::{Exposure, Tier};
-use crate::text::{date, days_after};
+use crate::text::{counted, date, days_after};
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
@@ -96,16 +98,15 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let (claim, title, narrowed) = if proven {
         (Claim::Full, format!("\"{}\" is privileged and seldom used, and {what}", identity.name), Vec::new())
     } else {
-        let (says, narrowed) = unobserved(identity, first.seldom);
+        let (says, narrowed) = unobserved(context, identity, first.seldom);
         (Claim::Narrower, format!("\"{}\" is privileged, {what}, and {says}", identity.name), vec![narrowed])
     };
     let weaknesses = told.iter().filter_map(|weak| weakness_proof(context, weak));
     let uses = told.iter().filter(|weak| weak.own_record).filter_map(|weak| {
-        activity::proof_of_credential(context.graph, weak.credential, cred_003::begin(context, weak.credential))
+        activity::proof_of_credential(context, weak.credential, cred_003::begin(context, weak.credential))
     });
     let by_identity = told.iter().any(|weak| !weak.own_record);
-    let of_identity =
-        by_identity.then(|| activity::proof_of_identity(context.graph, identity, attr::LAST_USED_AT)).flatten();
+    let of_identity = by_identity.then(|| use_proof(context, identity)).flatten();
     let proofs = weaknesses.chain(uses).chain(of_identity).collect();
     Some(Draft { claim, exposure: Exposure::X1, title, proofs, narrowed, entry: None, reach: None })
 }
@@ -119,23 +120,48 @@ fn weak<'a>(context: &Context<'_>, identity: &Identity<'_>, credential: &'a Cred
     };
     let rare = context.config.rare_use_days;
     let idle = |used: Use| used.idle_from(rare).is_some_and(|mark| mark <= context.as_of);
+    let few = activity::few(context, identity).is_some();
     let recorded = matches!(credential.last_used, Use::Last { .. });
     if recorded && !activity::contradicted(identity, credential, rare, context.as_of) {
         if !idle(credential.last_used) {
-            return None;
+            // Few days of use of the identity are no more days of use of the credential.
+            let seldom = few && !fresh(context, identity, credential);
+            return seldom.then_some(Weak { credential, weakness, seldom: Tri::True, own_record: false });
         }
         let seldom = activity::unchecked(identity, credential, context.as_of).map_or(Tri::True, Tri::Unknown);
         return Some(Weak { credential, weakness, seldom, own_record: true });
     }
     let seldom = match identity.last_used {
         _ if fresh(context, identity, credential) => Tri::False,
-        Use::Last { .. } => Tri::from(idle(identity.last_used)),
-        Use::Unrecorded { .. } => Tri::Unknown(UnknownReason::RetentionTooShort),
+        Use::Last { .. } => Tri::from(few || idle(identity.last_used)),
+        Use::Unrecorded { .. } => silent(context, identity),
         // A part of the record shows use; that the rest was not read takes nothing from it.
         Use::Unknown(_) if identity.last_unattended.recent(rare, context.as_of) => Tri::False,
         Use::Unknown(reason) => Tri::Unknown(reason),
     };
     (!seldom.is_false()).then_some(Weak { credential, weakness, seldom, own_record: false })
+}
+
+/// Whether an identity of which no use is recorded is seldom used.
+fn silent(context: &Context<'_>, identity: &Identity<'_>) -> Tri {
+    let silence = activity::silence_of(context, identity);
+    match silence.map(|silence| silence.of(context.config.rare_use_days, context.as_of)) {
+        Some(Quiet::Proven(_)) => Tri::True,
+        Some(Quiet::Used) => Tri::False,
+        Some(Quiet::Unproven) | None => Tri::Unknown(UnknownReason::RetentionTooShort),
+    }
+}
+
+/// What is recorded of the identity's use, and on how few days.
+fn use_proof(context: &Context<'_>, identity: &Identity<'_>) -> Option<Proof> {
+    let mut proof = activity::proof_of_identity(context, identity, attr::LAST_USED_AT)?;
+    if let Some(few) = activity::few(context, identity).filter(|few| few.days > 0) {
+        let days = counted(few.days.unsigned_abs() as usize, "day", "days");
+        let after = format!(" After the one of {} it was used on {days} at most: ", date(few.after));
+        proof.evidence.claim.push_str(&after);
+        proof.evidence.claim.push_str("the records were read completely, each time within a week of the last.");
+    }
+    Some(proof)
 }
 
 /// Older than twice the time for rotation.
@@ -153,12 +179,11 @@ fn fresh(context: &Context<'_>, identity: &Identity<'_>, credential: &Credential
 }
 
 /// What the title says of use, and what is not proven.
-fn unobserved(identity: &Identity<'_>, seldom: Tri) -> (&'static str, Narrowed) {
+fn unobserved(context: &Context<'_>, identity: &Identity<'_>, seldom: Tri) -> (&'static str, Narrowed) {
     let (says, reason) = match (identity.last_used, seldom) {
-        (Use::Unrecorded { .. }, _) => (
-            "no sign-in is recorded",
-            "No sign-in is recorded in this tenant; since when the source system records is not known.".to_owned(),
-        ),
+        (Use::Unrecorded { .. }, _) => {
+            ("no sign-in is recorded", activity::unproven(activity::silence_of(context, identity)))
+        }
         (_, Tri::Unknown(reason)) => {
             ("its use is not observable", format!("Of its last sign-in, {}.", reason.sentence()))
         }

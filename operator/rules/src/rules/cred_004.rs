@@ -1,14 +1,15 @@
 //! CRED-004: a credential that is valid and of which no recent use is recorded.
 //!
 //! Only the vendor's record of that very credential counts, and it is about this tenant: whether an application signs in
-//! to others is told as not proven. Where none is recorded the claim is narrower, and is made only
-//! of a credential that is old enough: a new one waits for its first use. A record that the identity's own contradicts is
+//! to others is told as not proven. Where none is recorded, disuse is proven when every use would have been, for as long
+//! as a credential may stand unused. Before that the claim is narrower, and is made only
+//! of a credential that is old enough and of which no later use is remembered: a new one waits for its first use. A record that the identity's own contradicts is
 //! not believed: the vendor's records of credentials lag, and have stopped before. One finding per identity.
 
 use jiff::Timestamp;
 use sv0_graph::NodeKind;
 
-use crate::activity::{self, Use};
+use crate::activity::{self, CREDENTIALS, Quiet, Use};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Credential, Identity};
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
@@ -19,7 +20,7 @@ use crate::text::{counted, date};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-004",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CredentialLifecycle,
         category: "CredentialUnused",
         title: "An identity can sign in with a credential that was not used here for long",
@@ -40,17 +41,14 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
+/// A credential that is proven to be unused, and since when.
+struct Idle<'a> {
+    held: &'a Credential,
+    since: Timestamp,
+}
+
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    let limit = context.config.unused_credential_days;
-    let believed = |held: &&Credential| !activity::contradicted(identity, held, limit, context.as_of);
-    let passed = |mark: Option<Timestamp>| mark.is_some_and(|mark| mark <= context.as_of);
-    let held: Vec<&Credential> = identity.usable(context.as_of).filter(believed).collect();
-    let idle: Vec<&Credential> = held.iter().copied().filter(|held| passed(held.last_used.idle_from(limit))).collect();
-    let grace = limit.max(context.config.never_used_grace_days);
-    let silent: Vec<&Credential> = held
-        .into_iter()
-        .filter(|held| passed(held.last_used.silent_from(cred_003::begin(context, held), grace)))
-        .collect();
+    let (idle, silent) = unused(context, identity);
     let mut narrowed = Vec::new();
     if !silent.is_empty() {
         let which = if idle.is_empty() { "" } else { " more" };
@@ -63,7 +61,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
                 .to_owned(),
         });
     }
-    if idle.iter().any(|held| context.graph.node(held.holder).kind == NodeKind::Application) {
+    if idle.iter().any(|idle| context.graph.node(idle.held.holder).kind == NodeKind::Application) {
         narrowed.push(Narrowed {
             claim: "That no other tenant sees it used".to_owned(),
             reason: "An application that other tenants accept may sign in there; this tenant has no record of that."
@@ -71,7 +69,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         });
     }
     // A credential that nothing else explains is the only one.
-    let unchecked = idle.iter().find_map(|held| activity::unchecked(identity, held, context.as_of));
+    let unchecked = idle.iter().find_map(|idle| activity::unchecked(identity, idle.held, context.as_of));
     narrowed.extend(unchecked.map(|reason| Narrowed {
         claim: "That the identity did not sign in with it since".to_owned(),
         reason: format!("Of the identity's own last sign-in, {}.", reason.sentence()),
@@ -94,18 +92,48 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     };
     let proofs = idle
         .into_iter()
+        .map(|idle| idle.held)
         .chain(silent)
-        .filter_map(|held| activity::proof_of_credential(context.graph, held, cred_003::begin(context, held)))
+        .filter_map(|held| activity::proof_of_credential(context, held, cred_003::begin(context, held)))
         .collect();
     Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
 }
 
-fn full(identity: &Identity<'_>, idle: &[&Credential]) -> String {
-    let last = |held: &&Credential| if let Use::Last { at, .. } = held.last_used { Some(at) } else { None };
-    let since = idle.iter().filter_map(last).min().map(date).unwrap_or_default();
+/// The credentials that are proven to be unused, and those of which only no use is recorded.
+fn unused<'a>(context: &Context<'_>, identity: &'a Identity<'_>) -> (Vec<Idle<'a>>, Vec<&'a Credential>) {
+    let limit = context.config.unused_credential_days;
+    let believed = |held: &&Credential| !activity::contradicted(identity, held, limit, context.as_of);
+    let passed = |mark: Option<Timestamp>| mark.is_some_and(|mark| mark <= context.as_of);
+    let held: Vec<&'a Credential> = identity.usable(context.as_of).filter(believed).collect();
+    let grace = limit.max(context.config.never_used_grace_days);
+    let quiet = |held: &Credential| {
+        let begin = cred_003::begin(context, held);
+        let silence = activity::silence(context, held.ix, CREDENTIALS, held.last_used, begin);
+        silence.map(|silence| silence.of(grace, context.as_of))
+    };
+    let old = |held: &Credential| passed(held.last_used.silent_from(cred_003::begin(context, held), grace));
+    let (mut idle, mut silent): (Vec<Idle<'a>>, Vec<&'a Credential>) = (Vec::new(), Vec::new());
+    for held in held {
+        match (held.last_used, quiet(held)) {
+            (Use::Last { at, .. }, _) if passed(held.last_used.idle_from(limit)) => idle.push(Idle { held, since: at }),
+            (_, Some(Quiet::Proven(since))) => idle.push(Idle { held, since }),
+            (_, Some(Quiet::Unproven)) if old(held) => silent.push(held),
+            _ => {}
+        }
+    }
+    (idle, silent)
+}
+
+fn full(identity: &Identity<'_>, idle: &[Idle<'_>]) -> String {
+    let since = idle.iter().map(|idle| idle.since).min().map(date).unwrap_or_default();
     match idle {
-        [one] => {
-            format!("\"{}\" can sign in with a {} that was last tried on {since}", identity.name, one.kind.as_str())
+        [Idle { held, .. }] => {
+            let kind = held.kind.as_str();
+            let says = match held.last_used {
+                Use::Last { .. } => "was last tried on",
+                Use::Unrecorded { .. } | Use::Unknown(_) => "was not used here since",
+            };
+            format!("\"{}\" can sign in with a {kind} that {says} {since}", identity.name)
         }
         many => {
             format!(

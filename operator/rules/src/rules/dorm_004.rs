@@ -68,7 +68,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         let title = format!("\"{}\" keeps its authority, and no automation known here uses it", identity.name);
         (Claim::Narrower, title, vec![narrowed])
     };
-    let used = activity::proof_of_identity(graph, identity, attr::LAST_UNATTENDED_USE_AT);
+    let used = activity::proof_of_identity(context, identity, attr::LAST_UNATTENDED_USE_AT);
     let proofs = all.iter().filter_map(|automation| proof(context, automation)).chain(used).collect();
     Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
 }

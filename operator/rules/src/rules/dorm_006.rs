@@ -6,7 +6,7 @@
 
 use sv0_graph::attr;
 
-use crate::activity::{self, Use};
+use crate::activity::{self, Quiet, Use};
 use crate::evidence;
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
@@ -17,7 +17,7 @@ use crate::text::{date, display_name};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "DORM-006",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::DormantAuthority,
         category: "UnusedTrust",
         title: "An identity with standing authority trusts a workload that seems not to use it",
@@ -49,21 +49,28 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     if passed.is_none_or(|mark| mark > context.as_of) {
         return None;
     }
+    let silence = activity::silence_of(context, identity);
+    let quiet = silence.map(|silence| silence.of(days, context.as_of));
+    // A use that is remembered and no longer recorded may have been one without a user.
+    if quiet == Some(Quiet::Used) {
+        return None;
+    }
     let mut narrowed = vec![Narrowed {
         claim: "That the trusted workload does not exist or does not use it".to_owned(),
         reason: "Neither the workload nor the day on which it was first trusted can be read here.".to_owned(),
     }];
-    let says = match told {
-        Use::Last { at, .. } => format!("last unattended sign-in attempt on {}", date(at)),
-        Use::Unrecorded { .. } | Use::Unknown(_) => {
+    let says = match (told, quiet) {
+        (Use::Last { at, .. }, _) => format!("last unattended sign-in attempt on {}", date(at)),
+        (_, Some(Quiet::Proven(since))) => format!("no sign-in since {}", date(since)),
+        (Use::Unrecorded { .. } | Use::Unknown(_), _) => {
             narrowed.push(Narrowed {
                 claim: format!("That it was not used for {days} days"),
-                reason: "No such sign-in is recorded; since when the source system records is not known.".to_owned(),
+                reason: activity::unproven(silence),
             });
             "no unattended sign-in is recorded".to_owned()
         }
     };
-    let used = activity::proof_of_identity(graph, identity, attr::LAST_UNATTENDED_USE_AT);
+    let used = activity::proof_of_identity(context, identity, attr::LAST_UNATTENDED_USE_AT);
     let trusts = identity.federations.iter().map(|edge| {
         let subject = graph.node(edge.from);
         let text = subject.text(attr::SUBJECT).or_else(|| subject.text(attr::MATCHING_EXPRESSION));
