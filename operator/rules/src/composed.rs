@@ -150,18 +150,23 @@ pub(crate) fn owns(graph: &Graph, composition: &Composition<'_>) -> Option<Strin
 /// `Take Application.ReadWrite.All from service principal "factory": that alone cuts 2 of the 3 shortest ways to the tenant.`
 pub(crate) fn cut(graph: &Graph, composition: &Composition<'_>) -> Option<String> {
     let (edge, cut) = composition.cut?;
-    let from = |ix: NodeIx| label(graph, ix);
-    let step = match edge {
-        CutEdge::Grant(edge) => format!("Take {} from the {}", role(graph, edge), from(edge.from)),
-        CutEdge::Member(edge) => format!("Take the {} out of the {}", from(edge.from), from(edge.to)),
-        CutEdge::Owner(edge) => format!("Take the {} off the owners of the {}", from(edge.from), from(edge.to)),
-    };
+    let step = step(graph, edge);
     let effect = match (cut, composition.ways) {
         (1, 1) => "the way to the tenant".to_owned(),
         (cut, ways) if cut == ways => format!("all {ways} of the shortest ways to the tenant"),
         (cut, ways) => format!("{cut} of the {ways} shortest ways to the tenant"),
     };
     Some(format!("{step}: that alone cuts {effect}."))
+}
+
+/// `Take Application.ReadWrite.All from the service principal "factory"`.
+pub(crate) fn step(graph: &Graph, edge: CutEdge<'_>) -> String {
+    let from = |ix: NodeIx| label(graph, ix);
+    match edge {
+        CutEdge::Grant(edge) => format!("Take {} from the {}", role(graph, edge), from(edge.from)),
+        CutEdge::Member(edge) => format!("Take the {} out of the {}", from(edge.from), from(edge.to)),
+        CutEdge::Owner(edge) => format!("Take the {} off the owners of the {}", from(edge.from), from(edge.to)),
+    }
 }
 
 fn role(graph: &Graph, edge: &Edge) -> String {

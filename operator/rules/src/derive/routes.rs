@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use sv0_graph::paths::{Distances, Limits, Path, Spot, Step, StepIx, View, ViewBuilder, cut};
-use sv0_graph::{Components, Edge, EdgeKind, Graph, NodeIx, Tri, UnknownReason};
+use sv0_graph::{Components, Edge, EdgeKind, Gates, Graph, NodeIx, Tri, UnknownReason};
 
 use super::{Class, DERIVATIONS, Fact, Overlay, Target};
 use crate::authority::{self, Grant, earlier};
@@ -104,6 +104,7 @@ impl<'g> Facts<'g> {
 pub(crate) struct Routes<'g> {
     view: View,
     facts: Facts<'g>,
+    tenants: Vec<Spot>,
     by_roles: Distances,
     proven: Distances,
     possible: Distances,
@@ -136,7 +137,7 @@ impl<'g> Routes<'g> {
         let facts = Facts::of(&view, &facts);
         let by_roles = view.distances(&tenants, |step| step.state.is_true() && facts.of_roles(step));
         let proven = view.distances(&tenants, |step| step.state.is_true());
-        Some(Self { view, facts, by_roles, proven, possible, grants_behind })
+        Some(Self { view, facts, tenants, by_roles, proven, possible, grants_behind })
     }
 
     /// Whether a grant lies behind this node: where none does, groups need not be followed.
@@ -170,6 +171,30 @@ impl<'g> Routes<'g> {
             ways: ways.len(),
             ends: first.steps.iter().fold(None, |ends, at| earlier(ends, self.ends(*at))),
         })
+    }
+
+    /// By identity, the node that all of its ways to the tenant go through, the nearest to the tenant of several. Ways
+    /// count that are not proven as well: who may have another one is not said to have none. What holds the tenant by
+    /// itself has no such node, and what stands for a class is none: there is nothing to take from it.
+    pub(crate) fn gates(&self, graph: &Graph, identities: &[NodeIx]) -> Vec<(NodeIx, NodeIx)> {
+        let all = Gates::new(&self.view, &self.tenants, &self.possible, |_| true, Limits::default());
+        let nodes: Vec<NodeIx> = graph.node_indexes().collect();
+        let gate = |ix: &NodeIx| {
+            let mut on_all = all.of(Spot::from(*ix)).iter();
+            Some((*ix, on_all.find_map(|spot| nodes.get(spot.index()).copied())?))
+        };
+        identities.iter().filter_map(gate).collect()
+    }
+
+    /// Every step by which `holder` itself has the tenant or comes nearer to it: without them it has no way.
+    pub(crate) fn steps_of(&self, holder: NodeIx) -> Vec<CutEdge<'g>> {
+        let on = self.view.out(Spot::from(holder)).filter(|(_, step)| self.possible.get(step.to).is_some());
+        on.filter_map(|(at, _)| self.removable(at)).collect()
+    }
+
+    /// The next instant at which anything ends that may lead to a tenant.
+    pub(crate) fn changes(&self) -> Option<Timestamp> {
+        self.facts.0.iter().fold(None, |next, (_, fact)| earlier(next, ends(fact)))
     }
 
     fn fact(&self, at: StepIx) -> Option<&Fact<'g>> {
@@ -219,13 +244,16 @@ impl<'g> Routes<'g> {
     }
 
     fn ends(&self, at: StepIx) -> Option<Timestamp> {
-        match self.fact(at)? {
-            Fact::Member(edge) | Fact::Tenant(edge) | Fact::Applications(edge) | Fact::Scoped { edge, .. } => {
-                edge.until
-            }
-            Fact::Owner { edge, permitted, .. } => earlier(edge.until, permitted.until),
-            Fact::Accepts(_) => None,
-        }
+        ends(self.fact(at)?)
+    }
+}
+
+/// When what a step stands for ends by itself.
+fn ends(fact: &Fact<'_>) -> Option<Timestamp> {
+    match fact {
+        Fact::Member(edge) | Fact::Tenant(edge) | Fact::Applications(edge) | Fact::Scoped { edge, .. } => edge.until,
+        Fact::Owner { edge, permitted, .. } => earlier(edge.until, permitted.until),
+        Fact::Accepts(_) => None,
     }
 }
 
