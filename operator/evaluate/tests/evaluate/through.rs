@@ -31,8 +31,12 @@ const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
 fn robot(builder: &mut SnapshotBuilder, name: &str, groups: &[&str]) -> NodeId {
     let tenant = builder.header().tenant.clone();
     let locked = (attr::CREDENTIALS_LOCKED, Value::Bool(true));
-    let app =
-        builder.node("applications", NodeKind::Application, &format!("app-{name}"), &[(attr::NAME, text(name)), locked]);
+    let app = builder.node(
+        "applications",
+        NodeKind::Application,
+        &format!("app-{name}"),
+        &[(attr::NAME, text(name)), locked],
+    );
     let attrs = [
         (attr::NAME, text(name)),
         (attr::ENABLED, Value::Bool(true)),
@@ -92,7 +96,12 @@ fn lead(evaluation: &Evaluation) -> (&String, &FindingSpec) {
 
 /// Names of the subjects of what the finding about the group tells.
 fn told(evaluation: &Evaluation) -> BTreeSet<&str> {
-    evaluation.folded.values().filter(|one| one.spec.rule.id == RULE).map(|one| one.spec.subject.name.as_str()).collect()
+    evaluation
+        .folded
+        .values()
+        .filter(|one| one.spec.rule.id == RULE)
+        .map(|one| one.spec.subject.name.as_str())
+        .collect()
 }
 
 /// Findings that would be written: made, changed or removed.
@@ -189,7 +198,10 @@ fn what_still_holds_stands_for_itself_first_seen_on_the_same_day() {
     }
     // And back again: the same finding, open, seen first when it was seen first.
     let again = next(&after, vec![input(members(SCAN_3, 4).build())], day(12));
-    assert_eq!((again.findings[&lead].state, &again.findings[&lead].first_observed), (FindingState::Open, &Time(day(10))));
+    assert_eq!(
+        (again.findings[&lead].state, &again.findings[&lead].first_observed),
+        (FindingState::Open, &Time(day(10)))
+    );
     assert_eq!(told(&again).len(), 4);
 }
 
@@ -231,10 +243,7 @@ fn an_exception_for_one_of_them_makes_it_stand_for_itself() {
     let plain = evaluated(&members(SCAN_1, 5), vec![]);
     let one = plain.folded.iter().find(|(_, folded)| folded.spec.subject.name == "r2").unwrap().0;
     let accepted = evaluated(&members(SCAN_1, 5), vec![exception("one", &json!({"findings": [one]}), JULY)]);
-    assert_eq!(
-        standing(&accepted),
-        BTreeMap::from([("r2", FindingState::Accepted), ("robots", FindingState::Open)])
-    );
+    assert_eq!(standing(&accepted), BTreeMap::from([("r2", FindingState::Accepted), ("robots", FindingState::Open)]));
     assert_eq!(told(&accepted), BTreeSet::from(["r0", "r1", "r3", "r4"]));
     let note = &accepted.exceptions[0];
     assert_eq!((note.outcome, note.matched), (Outcome::Active, 1));
@@ -278,10 +287,7 @@ fn one_exception_for_all_of_it_accepts_it_as_one() {
     let one = plain.folded.iter().find(|(_, folded)| folded.spec.subject.name == "r0").unwrap().0;
     let longer = exception("longer", &json!({"findings": [one]}), "2026-08-01T00:00:00Z");
     let both = evaluated(&members(SCAN_1, 4), vec![exception("all", &rule(RULE), JULY), longer]);
-    assert_eq!(
-        standing(&both),
-        BTreeMap::from([("r0", FindingState::Accepted), ("robots", FindingState::Accepted)])
-    );
+    assert_eq!(standing(&both), BTreeMap::from([("r0", FindingState::Accepted), ("robots", FindingState::Accepted)]));
 }
 
 /// Carried out by the Job: made once, then nothing is written; and a replay on another machine gives the same.
@@ -312,8 +318,7 @@ async fn the_job_writes_it_once_and_a_replay_gives_the_same() {
 fn held(name: &str, severity: Severity, through: Option<&str>) -> Held {
     let mut spec = spec(RULE, "a", severity);
     (spec.subject.id, spec.subject.name) = (format!("id-{name}"), name.to_owned());
-    let remembered =
-        Remembered { depends_on: depends("a", &["groups"]), through: through.map(str::to_owned), spec };
+    let remembered = Remembered { depends_on: depends("a", &["groups"]), through: through.map(str::to_owned), spec };
     Held { remembered, basis: Basis::Fires, full: None }
 }
 
@@ -362,8 +367,11 @@ fn made(scan: &str, in_groups: &[(bool, bool, bool)], hold: (bool, bool, bool)) 
         }
     }
     for (at, (one, two, three)) in in_groups.iter().enumerate() {
-        let groups: Vec<&str> =
-            [("g0", one), ("g1", two), ("g2", three)].into_iter().filter(|(_, is)| **is).map(|(group, _)| group).collect();
+        let groups: Vec<&str> = [("g0", one), ("g1", two), ("g2", three)]
+            .into_iter()
+            .filter(|(_, is)| **is)
+            .map(|(group, _)| group)
+            .collect();
         robot(&mut builder, &format!("r{at}"), &groups);
     }
     builder
