@@ -51,8 +51,10 @@ pub const MAX_NARROWED: usize = 4;
 pub const MAX_REMEDIATION: usize = 4;
 /// Most references to standards.
 pub const MAX_STANDARDS: usize = 8;
-/// Most findings that one contains.
+/// Findings inside another one that are listed; `partsOmitted` counts the others.
 pub const MAX_PARTS: usize = 4;
+/// Most characters of the name of what such a finding is about.
+pub const MAX_PART_SUBJECT: usize = 48;
 
 /// One finding. Written by the operator; do not edit.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -128,10 +130,14 @@ pub struct FindingSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_STANDARDS), inner(length(max = MAX_WORD)))]
     pub standards: Vec<String>,
-    /// Findings about the same subject that this one tells as a whole; they do not stand as resources of their own.
+    /// Findings that this one tells as a whole: about the same subject, or about others that hold through this one. They do
+    /// not stand as resources of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_PARTS))]
     pub consists_of: Vec<FindingPart>,
+    /// Findings that this one tells as a whole and that are left out here for size; the evidence pack holds all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parts_omitted: i32,
     /// Whether it still holds.
     pub state: FindingState,
     /// `as_of` of the evaluation that found it first.
@@ -182,6 +188,10 @@ pub struct FindingPart {
     pub claim: Claim,
     /// How severe it is by itself.
     pub severity: Severity,
+    /// Name of what it is about, escaped and cut. Absent: the subject itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_PART_SUBJECT))]
+    pub subject: Option<String>,
 }
 
 /// How much of a rule's claim is proven.

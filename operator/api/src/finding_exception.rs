@@ -65,7 +65,8 @@ pub struct FindingExceptionSpec {
 }
 
 /// Which Findings. At least one of `findings`, `rules` and `subjects` must be given. What a Finding consists of
-/// (`spec.consistsOf`) is accepted with it, and not apart from it.
+/// (`spec.consistsOf`) about its own subject is accepted with it, and not apart from it. What it tells of other subjects is
+/// not accepted with it: each of those that does not match too stands for itself, and one that alone matches does as well.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[x_kube(validation = Rule::new("(has(self.findings) && self.findings.size() > 0) || (has(self.rules) && self.rules.size() > 0) || (has(self.subjects) && self.subjects.size() > 0)")
     .message("spec.match needs findings, rules or subjects: an exception that names none of them would accept everything"))]

@@ -22,8 +22,10 @@ fn maximal() -> FindingSpec {
     });
     let hop = json!({"from": "ServicePrincipal invoice-sync-production", "edge": "GRANTED", "to": "System contoso", "via": "Application Administrator", "class": "Direct"});
     let party = json!({"id": id, "name": "first.last@contoso.example", "state": "disabled"});
-    let part =
-        json!({"name": "cred-003-0123456789abcdef", "rule": "CRED-003", "claim": "Narrower", "severity": "Critical"});
+    let part = json!({
+        "name": "cred-003-0123456789abcdef", "rule": "CRED-003", "claim": "Narrower", "severity": "Critical",
+        "subject": "s".repeat(sv0_api::MAX_PART_SUBJECT)
+    });
     serde_json::from_value(json!({
         "rule": {"id": "CRED-002", "version": "1.0.0", "claim": "Narrower"}, "family": "CredentialLifecycle",
         "category": "Lifetime", "severity": "Critical", "severityRank": 5, "title": "t".repeat(120), "why": "w".repeat(400),
@@ -33,7 +35,7 @@ fn maximal() -> FindingSpec {
         "narrowed": [{"claim": "c".repeat(100), "reason": "r".repeat(100)}],
         "remediation": ["a".repeat(160), "b".repeat(160), "c".repeat(160)],
         "standards": (0..MAX_STANDARDS).map(|n| format!("OWASP NHI{n}")).collect::<Vec<_>>(),
-        "consistsOf": vec![part; MAX_PARTS],
+        "consistsOf": vec![part; MAX_PARTS], "partsOmitted": 99_996,
         "state": "Open", "firstObserved": "2026-01-01T00:00:00Z", "contentDigest": "0".repeat(64)
     }))
     .expect("readable")

@@ -372,6 +372,32 @@ fn what_a_finding_consists_of_is_named() {
     assert!(text.contains("(cred-002-95dc6d712ad8803d)"), "{text}");
 }
 
+/// What stands for many behind one group says for how many, and through what they hold.
+#[test]
+fn what_holds_through_one_thing_is_told_in_a_sentence() {
+    let mut all = items(FINDINGS);
+    let part = |n: u32| {
+        json!({"name": format!("unb-001-000000000000000{n}"), "rule": "UNB-001", "claim": "Full", "severity": "Critical",
+            "subject": format!("deploy-{n}\u{1b}[2J")})
+    };
+    all[0]["spec"]["consistsOf"] = (1..5).map(part).collect();
+    all[0]["spec"]["partsOmitted"] = json!(96);
+    (all[0]["spec"]["subject"]["kind"], all[0]["spec"]["subject"]["name"]) = (json!("Group"), json!("robots"));
+    let name = all[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let cluster = cluster(&all, &items(ESTATES));
+    let text = said(&cluster, &["explain", &name, "-n", "team-a"]);
+    let text = text.split("What it consists of").nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.starts_with(
+            "100 Findings of other identities hold by what the group \"robots\" has, and by no other way that was seen."
+        ),
+        "{text}"
+    );
+    assert!(text.contains("- UNB-001 Critical: \"deploy-1"), "{text}");
+    assert!(text.contains("- 96 more, which only the evidence pack names"), "{text}");
+    assert!(!text.contains('\u{1b}'), "escaped");
+}
+
 /// A path whose middle was left out for size: nothing is said of what cutting it would do.
 #[test]
 fn of_a_path_with_a_gap_nothing_is_concluded() {

@@ -83,8 +83,8 @@ pub struct Accepted {
 /// Marks every open finding that an exception in force matches. Of several exceptions the one that ends last accepts it;
 /// of those that end together, the one whose name sorts first.
 ///
-/// A finding that another one tells inside it is accepted with that one: it does not stand for itself, so nobody could see
-/// that it alone is accepted.
+/// A finding that another one about the same subject tells inside it is accepted with that one: it does not stand for itself,
+/// so nobody could see that it alone is accepted. What is told of other subjects is decided after this, and by this.
 pub fn accept(
     merged: &mut Merged,
     folded: &BTreeMap<String, String>,

@@ -29,12 +29,13 @@ const MAX_LABEL: usize = 63;
 pub fn draft(finding: rules::RuleFinding, as_of: Timestamp) -> Result<Draft, serde_json::Error> {
     let name = finding.name.clone();
     let depends_on = dependencies(&finding.depends_on);
+    let through = finding.through.clone();
     let mut spec = spec(&finding, as_of);
     // One that is still too large after all cuts stands as it is: the limit is about cost, not about truth.
     api::fit(&mut spec);
     spec.content_digest = content_digest(&spec)?;
     // The pack needs all of it later; as a typed value it takes a fraction of what a JSON tree does.
-    Ok(Draft { name, spec, depends_on, full: Some(Box::new(finding)) })
+    Ok(Draft { name, spec, depends_on, through, full: Some(Box::new(finding)) })
 }
 
 fn dependencies(all: &BTreeSet<rules::Dependency>) -> Vec<Dependency> {
@@ -75,6 +76,8 @@ struct Said<'a> {
     standards: &'a [String],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     consists_of: &'a [api::FindingPart],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts_omitted: Option<i32>,
 }
 
 /// SHA-256 over the canonical JSON of what the finding says.
@@ -98,6 +101,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         remediation,
         standards,
         consists_of,
+        parts_omitted,
         state: _,
         first_observed: _,
         resolved_at: _,
@@ -122,6 +126,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         remediation,
         standards,
         consists_of,
+        parts_omitted: Some(*parts_omitted).filter(|count| *count != 0),
     };
     Ok(sha256_hex(&to_canonical_json(&said)?))
 }
@@ -146,6 +151,7 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         remediation,
         standards,
         depends_on: _,
+        through: _,
     } = finding;
     let omitted = evidence.len().saturating_sub(SHOWN_EVIDENCE);
     let vendor_id = vendor_id(subject);
@@ -172,6 +178,7 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         standards: standards.iter().take(MAX_STANDARDS).map(|control| fit(control, MAX_WORD)).collect(),
         // Set when all findings are known.
         consists_of: Vec::new(),
+        parts_omitted: 0,
         state: FindingState::Open,
         first_observed: Time(as_of),
         resolved_at: None,

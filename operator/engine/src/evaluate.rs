@@ -15,7 +15,7 @@ use sv0_rules::{Baseline, Memory};
 
 use crate::accept::{Exception, ExceptionNote, accept, ends};
 use crate::baseline::{self, BaselineNote};
-use crate::fold::fold;
+use crate::fold::{fold, fold_through};
 use crate::gaps::{Gap, Seen, gaps};
 use crate::history::{self, InstanceMemory, View, observe};
 use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance, RememberedSnapshot};
@@ -281,12 +281,13 @@ where
     aged::restore(&mut merged, standing_aged);
     done(Step::Merged);
 
-    let folded = fold(&mut merged)?;
-    let standing = Standing { kept: most_severe(&merged, &folded, config.max_findings), folded };
+    let mut folded = fold(&mut merged)?;
     let instances = next_instances((views, firsts, memory), remembered, &live, &notes);
     let ledger = next_ledger(&merged, &instances).write()?;
     // After the ledger, which remembers nothing of acceptance.
-    let accepted = accept(&mut merged, &standing.folded, &config.exceptions, config.as_of);
+    let accepted = accept(&mut merged, &folded, &config.exceptions, config.as_of);
+    fold_through(&mut merged, &mut folded, &accepted)?;
+    let standing = Standing { kept: most_severe(&merged, &folded, config.max_findings), folded };
     let mut tally = tally(&merged, &standing);
     tally.outside_lane = fired.outside_lane;
     let next_transition = next_transition(config, retention, fired.next_transition, &merged);

@@ -92,6 +92,9 @@ pub struct RememberedSnapshot {
 pub struct Remembered {
     /// The collections whose completeness is needed before its absence means that it is resolved.
     pub depends_on: Vec<Dependency>,
+    /// Name of the finding about the one thing through which it held when it last fired, whether or not that one is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// What it said when it was last seen, with its state and the times of its life.
     pub spec: FindingSpec,
 }

@@ -23,6 +23,8 @@ pub struct Draft {
     pub spec: FindingSpec,
     /// What its absence would have to rest on; revisions are set by [`merge`].
     pub depends_on: Vec<Dependency>,
+    /// Name of the finding about what it holds through.
+    pub through: Option<String>,
     /// The finding with all its evidence, for the pack.
     pub full: Option<Box<RuleFinding>>,
 }
@@ -144,7 +146,7 @@ pub fn merge(drafts: Vec<Draft>, mut before: BTreeMap<String, Remembered>, now: 
 /// A finding that fires is open. It keeps the day on which it was first seen, also when it had been resolved for a
 /// while; only what a vanished instance had seen is not inherited by another one.
 fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Held {
-    let Draft { mut spec, mut depends_on, full, .. } = draft;
+    let Draft { mut spec, mut depends_on, through, full, .. } = draft;
     for dependency in &mut depends_on {
         dependency.revision = now.revision(&dependency.instance_uid);
     }
@@ -155,7 +157,7 @@ fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Hel
     spec.state = FindingState::Open;
     spec.resolved_at = None;
     spec.first_observed = earlier.map_or(Time(now.as_of), |earlier| earlier.spec.first_observed);
-    Held { remembered: Remembered { depends_on, spec }, basis: Basis::Fires, full }
+    Held { remembered: Remembered { depends_on, through, spec }, basis: Basis::Fires, full }
 }
 
 /// A remembered finding that does not fire.

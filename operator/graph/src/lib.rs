@@ -6,6 +6,7 @@
 
 pub mod canonical;
 mod components;
+mod gates;
 mod graph;
 #[cfg(test)]
 mod graph_tests;
@@ -28,6 +29,7 @@ pub mod testing;
 mod view;
 
 pub use components::Components;
+pub use gates::Gates;
 pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, TooManyRows};
 pub use model::*;
 pub use packed::Packed;

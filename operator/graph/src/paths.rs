@@ -178,6 +178,13 @@ impl View {
         (range.start..range.end).zip(&self.steps[range.start as usize..range.end as usize])
     }
 
+    /// The steps that lead to a node, with their positions.
+    pub fn incoming(&self, spot: Spot) -> impl Iterator<Item = (StepIx, &Step)> {
+        let range = range(&self.in_start, spot);
+        let positions = &self.incoming[range.start as usize..range.end as usize];
+        positions.iter().map(|at| (*at, self.step(*at)))
+    }
+
     /// For every node, the fewest steps that `admits` allows from it to any of `targets`.
     pub fn distances(&self, targets: &[Spot], admits: impl Fn(&Step) -> bool) -> Distances {
         let mut hops = vec![FAR; self.nodes()];

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
 
-use crate::authority::Grant;
+use crate::authority::{Authority, Grant};
 use crate::composed;
 use crate::evidence::{self, Mark, Proof};
 use crate::finding::{
@@ -56,6 +56,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         remediation: meta.remediation.iter().map(|step| (*step).to_owned()).chain(cut).collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
+        through: None,
     }
 }
 
@@ -70,8 +71,7 @@ pub(crate) fn of_tenant(
 ) -> RuleFinding {
     let (severity, weighed) = summary::heaviest(draft.exposure, told);
     let node = context.graph.node(ix);
-    let name_of_tenant = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
-    let subject = subject(context, node, name_of_tenant);
+    let subject = subject(context, node, own_name(node));
     let mut depends_on = dependencies(context, node, &draft.proofs, meta);
     depends_on.extend(told.iter().flat_map(|told| told.depends_on.iter().cloned()));
     RuleFinding {
@@ -97,6 +97,7 @@ pub(crate) fn of_tenant(
         remediation: meta.remediation.iter().map(|step| (*step).to_owned()).collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
+        through: None,
     }
 }
 
@@ -121,13 +122,13 @@ fn proofs(context: &Context<'_>, identity: &Identity<'_>, deciding: Vec<Proof>) 
 }
 
 /// Deterministic name of the finding of a rule about a subject.
-fn name(meta: &Meta, subject: &str, discriminator: &str) -> String {
+pub(crate) fn name(meta: &Meta, subject: &str, discriminator: &str) -> String {
     let key = [meta.id, meta.major(), subject, discriminator].join("\n");
     let digest = canonical::sha256_hex(key.as_bytes());
     format!("{}-{}", meta.id.to_ascii_lowercase(), &digest[..16])
 }
 
-fn subject(context: &Context<'_>, node: &Node, name: String) -> Subject {
+pub(crate) fn subject(context: &Context<'_>, node: &Node, name: String) -> Subject {
     let id = &node.id;
     let instance = node.asserted_by.first().and_then(|at| context.graph.instances().get(*at));
     let header = instance.map(|instance| &instance.header);
@@ -144,7 +145,7 @@ fn subject(context: &Context<'_>, node: &Node, name: String) -> Subject {
 
 /// What it reaches, how it runs, and why the rule matters.
 fn why(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, reach: Option<&Reach>, raised: &str) -> String {
-    let says = reach.map_or_else(|| holds(context, identity), |reach| reach.says.clone());
+    let says = reach.map_or_else(|| holds(context.graph, &identity.authority), |reach| reach.says.clone());
     format!(
         "{says}. It can sign in unattended with {}; the automation behind it is not visible here. {}{raised}",
         runs(context, identity),
@@ -160,10 +161,8 @@ fn raised(tier: Tier, sensitive: Tri, draft: &Draft, result: Severity) -> &'stat
     " Sensitive data raises the severity."
 }
 
-/// What the identity itself holds and reaches.
-fn holds(context: &Context<'_>, identity: &Identity<'_>) -> String {
-    let graph = context.graph;
-    let authority = &identity.authority;
+/// What something holds by itself and reaches.
+pub(crate) fn holds(graph: &Graph, authority: &Authority<'_>) -> String {
     let grants: Vec<String> = authority.decisive.iter().map(|grant| grant.short(graph)).collect();
     let domain = authority.decisive.iter().find_map(|grant| grant.sensitive);
     let behind =
@@ -220,12 +219,17 @@ fn path(context: &Context<'_>, identity: &Identity<'_>, entry: Option<Marked>, r
         path.extend(reach.hops.iter().cloned());
         return path;
     }
-    path.extend(identity.authority.decisive.iter().flat_map(|grant| grant_hops(graph, &itself, grant)));
-    let authority = &identity.authority;
-    for composition in authority.compositions() {
-        path.extend(composed::hops(graph, &itself, composition, &authority.decisive));
-    }
+    path.extend(reached(graph, &itself, &identity.authority));
     path
+}
+
+/// From `holder` to what it reaches.
+pub(crate) fn reached(graph: &Graph, holder: &str, authority: &Authority<'_>) -> Vec<Marked> {
+    let mut hops: Vec<Marked> = authority.decisive.iter().flat_map(|grant| grant_hops(graph, holder, grant)).collect();
+    for composition in authority.compositions() {
+        hops.extend(composed::hops(graph, holder, composition, &authority.decisive));
+    }
+    hops
 }
 
 pub(crate) fn grant_hops(graph: &Graph, holder: &str, grant: &Grant<'_>) -> Vec<Marked> {
@@ -257,8 +261,12 @@ pub(crate) fn hop(
 /// `tenant "Contoso"`.
 pub(crate) fn label(graph: &Graph, ix: NodeIx) -> String {
     let node = graph.node(ix);
-    let name = node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id());
-    format!("{} \"{}\"", noun(node.kind), display_name(name))
+    format!("{} \"{}\"", noun(node.kind), own_name(node))
+}
+
+/// Its name, or else its id, made harmless.
+pub(crate) fn own_name(node: &Node) -> String {
+    display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()))
 }
 
 pub(crate) fn itself(identity: &Identity<'_>) -> String {
@@ -355,7 +363,7 @@ fn unproven(identity: &Identity<'_>) -> Option<Narrowed> {
 
 /// Collections behind the proofs, and those that the rule needs as far as the instance reports on them at all: waiting
 /// for one that no connector collects would keep a finding open for ever.
-fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Meta) -> BTreeSet<Dependency> {
+pub(crate) fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Meta) -> BTreeSet<Dependency> {
     let mut all: BTreeSet<Dependency> = proofs.iter().filter_map(|proof| proof.dependency.clone()).collect();
     if let Some(at) = node.asserted_by.first().copied() {
         let uid = context.graph.instances().get(at).map(|instance| instance.header.instance_uid.as_str());
@@ -370,7 +378,7 @@ fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Met
 
 /// The evidence in order, nothing twice from the same field of the same object; and the hops of the path, each with the
 /// number of the piece that is about it.
-fn numbered(proofs: Vec<Proof>, path: Vec<Marked>) -> (Vec<Evidence>, Vec<Hop>) {
+pub(crate) fn numbered(proofs: Vec<Proof>, path: Vec<Marked>) -> (Vec<Evidence>, Vec<Hop>) {
     let mut seen = BTreeMap::new();
     let mut evidence = Vec::new();
     let mut marks: Vec<(Mark, u32)> = Vec::new();

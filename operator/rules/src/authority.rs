@@ -137,6 +137,11 @@ impl<'g> Surroundings<'g> {
         self.tenants.get(&(system, tenant)).and_then(|tenant| tenant.group_changes)
     }
 
+    /// Every way to a whole tenant.
+    pub(crate) const fn routes(&self) -> &Routes<'g> {
+        &self.routes
+    }
+
     fn tenant(&mut self, graph: &'g Graph, ix: NodeIx) -> &mut Tenant {
         let id = &graph.node(ix).id;
         self.tenants.entry((id.system(), id.tenant())).or_insert(Tenant {

@@ -194,14 +194,8 @@ pub(crate) fn doubt(composition: &Composition<'_>) -> String {
 
 /// `Take Application.ReadWrite.All from service principal "factory": that alone cuts 2 of the 3 shortest ways to the tenant.`
 pub(crate) fn cut(context: &Context<'_>, compositions: &[&Composition<'_>]) -> Option<String> {
-    let graph = context.graph;
     let CutOff { edge, cut, ways } = context.around.cut(compositions)?;
-    let from = |ix: NodeIx| label(graph, ix);
-    let step = match edge {
-        CutEdge::Grant(edge) => format!("Take {} from the {}", role(graph, edge), from(edge.from)),
-        CutEdge::Member(edge) => format!("Take the {} out of the {}", from(edge.from), from(edge.to)),
-        CutEdge::Owner(edge) => format!("Take the {} off the owners of the {}", from(edge.from), from(edge.to)),
-    };
+    let step = step(context.graph, edge);
     let ends: Vec<&str> = compositions.iter().map(|composition| end(composition.end)).collect();
     let ends = ends.join(" and ");
     let effect = match (cut, ways) {
@@ -210,6 +204,16 @@ pub(crate) fn cut(context: &Context<'_>, compositions: &[&Composition<'_>]) -> O
         (cut, ways) => format!("{cut} of the {ways} shortest ways to {ends}"),
     };
     Some(format!("{step}: that alone cuts {effect}."))
+}
+
+/// `Take Application.ReadWrite.All from the service principal "factory"`.
+pub(crate) fn step(graph: &Graph, edge: CutEdge<'_>) -> String {
+    let from = |ix: NodeIx| label(graph, ix);
+    match edge {
+        CutEdge::Grant(edge) => format!("Take {} from the {}", role(graph, edge), from(edge.from)),
+        CutEdge::Member(edge) => format!("Take the {} out of the {}", from(edge.from), from(edge.to)),
+        CutEdge::Owner(edge) => format!("Take the {} off the owners of the {}", from(edge.from), from(edge.to)),
+    }
 }
 
 /// What a way leads to, after `ways to`.

@@ -47,6 +47,10 @@ pub struct RuleFinding {
     pub standards: Vec<String>,
     /// Collections that must be complete before the absence of this finding may mean that it is resolved.
     pub depends_on: BTreeSet<Dependency>,
+    /// Name of the finding about the one thing through which this one holds, whether or not that finding is there: it
+    /// tells this one as soon as it tells enough of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
 }
 
 /// One collection of one instance.

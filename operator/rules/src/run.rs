@@ -15,6 +15,7 @@ use crate::composite;
 use crate::derive::{DERIVATIONS, Derivation};
 use crate::drift::{Baseline, Comparisons, DRIFT_RULES};
 use crate::finding::RuleFinding;
+use crate::gather;
 use crate::identity::{self, Identity};
 use crate::instants;
 use crate::memory::{self, Memory};
@@ -106,6 +107,8 @@ pub fn run_remembering(
         }
     });
     output.findings.sort_by(|a, b| a.name.cmp(&b.name));
+    let next = gather::run(&context, &mut output.findings);
+    output.next_transition = earlier(output.next_transition, next);
     let summaries = summary::run(&context, &output.findings);
     output.findings.extend(summaries);
     output.findings.sort_by(|a, b| a.name.cmp(&b.name));
@@ -206,7 +209,7 @@ pub fn pack_version() -> String {
 fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
     let derivations: Vec<String> = DERIVATIONS.iter().map(Derivation::name).collect();
-    let names = [rules.join(" "), composite::line(), derivations.join(" "), tables.to_owned()];
+    let names = [rules.join(" "), composite::line(), gather::line(), derivations.join(" "), tables.to_owned()];
     let digest = canonical::sha256_hex(names.join(" ").as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }

@@ -103,19 +103,35 @@ fn who(page: &mut Page, spec: &FindingSpec) {
     }
 }
 
-/// Findings about the same subject that this one tells as a whole.
+/// Findings that this one tells as a whole: about the same subject, or about others that hold through it.
 fn parts(page: &mut Page, spec: &FindingSpec) {
     if spec.consists_of.is_empty() {
         return;
     }
     page.heading("What it consists of");
-    page.says(
-        "This Finding tells these as a whole. They do not stand as objects of their own; the evidence pack has them:",
-    );
+    let told = spec.consists_of.len() + usize::try_from(spec.parts_omitted).unwrap_or(0);
+    if spec.consists_of.iter().any(|part| part.subject.is_some()) {
+        let subject = &spec.subject;
+        page.says(&format!(
+            "{} by what the {} \"{}\" has, and by no other way that was seen. This Finding tells them as a whole. They do not \
+             stand as objects of their own; the evidence pack has all of them:",
+            counted(told, "Finding of another identity holds", "Findings of other identities hold"),
+            words::kind(&subject.kind),
+            subject.name
+        ));
+    } else {
+        page.says(
+            "This Finding tells these as a whole. They do not stand as objects of their own; the evidence pack has them:",
+        );
+    }
     for part in &spec.consists_of {
         let title = sv0_rules::catalogue().find(|meta| meta.id == part.rule).map_or("", |meta| meta.title);
         let claim = if part.claim == Claim::Narrower { ", narrower claim" } else { "" };
-        page.item(&format!("{} {}{claim}: {title} ({})", part.rule, severity(part.severity), part.name));
+        let what = part.subject.as_deref().map_or_else(|| title.to_owned(), |name| format!("\"{name}\""));
+        page.item(&format!("{} {}{claim}: {what} ({})", part.rule, severity(part.severity), part.name));
+    }
+    if spec.parts_omitted > 0 {
+        page.item(&format!("{} more, which only the evidence pack names", spec.parts_omitted));
     }
 }
 

@@ -104,8 +104,46 @@ fn narrowed(found: &Found) -> Vec<String> {
     each.map(|part| format!("Not proven: {}. {}", clean(&part.claim), clean(&part.reason))).collect()
 }
 
-/// The findings that it tells as a whole.
+/// The findings that it tells as a whole; those that are not listed in it as their number, under `omitted`.
 fn parts(found: &Found) -> Value {
-    let part = |part: &input::Part| serde_json::json!({ "name": clean(&part.name), "rule": clean(&part.rule), "severity": part.severity });
-    found.parts.iter().map(part).collect()
+    let text = |text: &str| Some(Value::from(clean(text)));
+    let part = |part: &input::Part| {
+        object([
+            ("name", text(&part.name)),
+            ("rule", text(&part.rule)),
+            ("severity", Some(serde_json::json!(part.severity))),
+            ("subject", part.subject.as_deref().and_then(text)),
+        ])
+    };
+    let omitted = (found.parts_omitted > 0).then(|| object([("omitted", Some(found.parts_omitted.into()))]));
+    found.parts.iter().map(part).chain(omitted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_finding_tells_of_others_names_them_and_counts_the_rest() {
+        let spec = json!({
+            "rule": {"id": "UNB-001", "version": "1", "claim": "Full"}, "family": "UnboundedExecutionScope", "category": "c",
+            "severity": "Critical", "severityRank": 5, "title": "t", "why": "w",
+            "subject": {"id": "g", "kind": "Group", "name": "robots", "system": "entra", "tenant": "t", "instance": "i",
+                "instanceUid": "u"},
+            "accountable": {"state": "Unknown", "total": 0}, "evidence": [],
+            "consistsOf": [{"name": "unb-001-1", "rule": "UNB-001", "claim": "Full", "severity": "Critical",
+                "subject": "a\u{202e}b"}],
+            "partsOmitted": 6, "state": "Open", "firstObserved": "2026-01-01T00:00:00Z", "contentDigest": "0"
+        });
+        let item = json!({"apiVersion": "securityv0.com/v1alpha1", "kind": "Finding",
+            "metadata": {"name": "unb-001-0", "namespace": "a"}, "spec": spec});
+        let held = input::parse(&[item.to_string().as_bytes()], None).unwrap();
+        let told = parts(&held.findings[0]);
+        assert_eq!(told[1], json!({"omitted": 6}));
+        assert_eq!((&told[0]["name"], &told[0]["rule"]), (&json!("unb-001-1"), &json!("UNB-001")));
+        assert_eq!(told[0]["subject"].as_str(), Some(clean("a\u{202e}b").as_str()));
+        assert!(!told[0]["subject"].as_str().unwrap().contains('\u{202e}'));
+    }
 }

@@ -261,7 +261,7 @@ fn truncated(status: &EstateStatus) -> String {
         add(&mut text, &format!("{} {line}\n", are(more)));
     }
     if folded > 0 {
-        let line = "told by another one as a whole; `kubectl sv0 explain` names them.";
+        let line = "told by another one as a whole; `kubectl sv0 explain` says what each tells.";
         add(&mut text, &format!("{} {line}\n", are(folded)));
     }
     text

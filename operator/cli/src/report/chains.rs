@@ -73,6 +73,8 @@ pub(crate) struct Change<'a> {
     pub(crate) step: Step,
     /// Findings that no earlier change of the list cuts.
     pub(crate) cuts: Vec<&'a Found>,
+    /// How many they are with those that they tell and that the step cuts too.
+    pub(crate) count: usize,
 }
 
 /// A step as one thing of the estate. Names alone do not tell objects apart, so the instance stands in front, and where
@@ -83,24 +85,32 @@ type Key = (String, Step, Option<String>);
 /// severe, then the one that is more readily made, then by the words of the step.
 pub(crate) fn changes<'a>(open: &[&'a Found], most: usize) -> Vec<Change<'a>> {
     let ambiguous = ambiguous(open);
-    let mut on: BTreeMap<Key, BTreeMap<&str, &'a Found>> = BTreeMap::new();
+    let mut on: BTreeMap<Key, BTreeMap<&str, (&'a Found, usize)>> = BTreeMap::new();
     for found in open {
-        for step in steps(&found.spec) {
+        let steps = steps(&found.spec);
+        let own = label(&found.spec);
+        // What others hold through it they have by what it holds: how it is entered itself is none of theirs.
+        let shared = steps.iter().position(|step| step.from == own);
+        for (at, step) in steps.into_iter().enumerate() {
+            let count = 1 + if shared == Some(at) { found.behind() } else { 0 };
             if let Some(key) = key(found, step, &ambiguous) {
-                on.entry(key).or_default().insert(&found.name, found);
+                let all = on.entry(key).or_default();
+                let most = all.get(found.name.as_str()).map_or(count, |(_, before)| count.max(*before));
+                all.insert(&found.name, (found, most));
             }
         }
     }
     let mut changes = Vec::new();
     while changes.len() < most {
         let best = on.iter().max_by_key(|((_, step, _), cuts)| {
-            let findings: Vec<&Found> = cuts.values().copied().collect();
+            let findings: Vec<&Found> = cuts.values().map(|(found, _)| *found).collect();
             let readily = std::cmp::Reverse(words::removable(&step.edge));
             // `max_by_key` takes the last of equals; reversed words make that the first by words.
-            (findings.len(), weight(&findings), readily, std::cmp::Reverse(step.clone()))
+            (total(cuts), weight(&findings), readily, std::cmp::Reverse(step.clone()))
         });
         let Some(((_, step, _), cuts)) = best.filter(|(_, cuts)| !cuts.is_empty()) else { break };
-        let mut change = Change { step: step.clone(), cuts: cuts.values().copied().collect() };
+        let mut change =
+            Change { step: step.clone(), cuts: cuts.values().map(|(found, _)| *found).collect(), count: total(cuts) };
         change.cuts.sort_by_key(|found| (found.subject(), std::cmp::Reverse(found.spec.severity)));
         for cuts in on.values_mut() {
             cuts.retain(|name, _| change.cuts.iter().all(|cut| cut.name != *name));
@@ -108,6 +118,10 @@ pub(crate) fn changes<'a>(open: &[&'a Found], most: usize) -> Vec<Change<'a>> {
         changes.push(change);
     }
     changes
+}
+
+fn total(cuts: &BTreeMap<&str, (&Found, usize)>) -> usize {
+    cuts.values().map(|(_, count)| count).sum()
 }
 
 /// Kind and name as a path writes them.
@@ -148,6 +162,7 @@ mod tests {
     use sv0_api::Severity;
 
     use super::*;
+    use crate::report::input::Part;
 
     fn found(name: &str, severity: &str, subject: (&str, &str), path: &[(&str, &str, &str)]) -> Found {
         let hops: Vec<_> = path.iter().map(|(from, edge, to)| json!({"from": from, "edge": edge, "to": to})).collect();
@@ -160,7 +175,35 @@ mod tests {
             "state": "Open", "firstObserved": "2026-01-01T00:00:00Z", "contentDigest": "0"
         }))
         .unwrap();
-        Found { name: name.to_owned(), spec, acceptance: None, parts: Vec::new() }
+        Found { name: name.to_owned(), spec, acceptance: None, parts: Vec::new(), parts_omitted: 0 }
+    }
+
+    /// A grant of a group counts for all that are told in the finding about the group; how an identity signs in does not.
+    #[test]
+    fn what_others_hold_through_counts_for_all_of_them() {
+        let told = |found: Found, subject: Option<&str>, omitted| Found {
+            parts: vec![Part {
+                name: "p".into(),
+                rule: "R-1".into(),
+                severity: Severity::Low,
+                subject: subject.map(str::to_owned),
+            }],
+            parts_omitted: omitted,
+            ..found
+        };
+        let path =
+            [("secret", "AUTHENTICATES_AS", "service principal \"x\""), ("service principal \"x\"", "GRANTED", "t")];
+        let lead = told(found("a", "Low", ("1", "x"), &path), Some("y"), 6);
+        let single = ["b", "c"].map(|name| found(name, "Critical", (name, name), &[(name, "GRANTED", "mail")]));
+        let open: Vec<&Found> = single.iter().chain([&lead]).collect();
+        let first = &changes(&open, 10)[0];
+        assert_eq!((first.step.edge.as_str(), first.step.to.as_str(), first.count), ("GRANTED", "t", 8));
+        assert_eq!((first.cuts.len(), lead.behind()), (1, 7));
+        assert_eq!(lead.told(), "R-1 of \"y\" (low), and 6 more");
+        assert_eq!(lead.tells(), "tells 7 findings that hold through it");
+        // A composite tells what is said of its own subject: that is cut with each step as it is.
+        let composite = told(found("d", "Low", ("1", "x"), &path), None, 0);
+        assert_eq!((changes(&[&composite], 10)[0].count, composite.tells().as_str()), (1, "tells as a whole"));
     }
 
     fn cut<'a>(changes: &'a [Change<'_>]) -> Vec<(&'a str, usize)> {

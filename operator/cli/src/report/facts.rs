@@ -94,9 +94,9 @@ impl<'a> Facts<'a> {
         self.open.iter().filter(|found| found.spec.rule.claim == Claim::Narrower).count()
     }
 
-    /// Open findings that the changes cut.
+    /// Open findings that the changes cut, those too that another one tells.
     pub(super) fn cut(&self) -> usize {
-        self.changes.iter().map(|change| change.cuts.len()).sum()
+        self.changes.iter().map(|change| change.count).sum()
     }
 
     /// Findings that exist in the evidence pack only.

@@ -60,6 +60,8 @@ pub struct Found {
     pub acceptance: Option<Acceptance>,
     /// Findings that it tells as a whole and that do not stand beside it.
     pub parts: Vec<Part>,
+    /// Such findings that are not listed in it.
+    pub parts_omitted: usize,
 }
 
 /// A finding that another one contains.
@@ -71,6 +73,9 @@ pub struct Part {
     pub rule: String,
     /// How severe it is by itself.
     pub severity: Severity,
+    /// Name of what it is about, when that is something else.
+    #[serde(default)]
+    pub subject: Option<String>,
 }
 
 /// On an accepted Finding: by whom, until when.
@@ -105,10 +110,32 @@ impl Found {
         self.spec.state == state
     }
 
-    /// Rule and severity of each finding that it tells as a whole: `CRED-002 (high), CRED-003 (high)`.
+    /// Each finding that it tells as a whole: `CRED-002 (high), CRED-003 (high)`, and when they are about something else
+    /// `UNB-001 of "deploy" (critical), and 96 more`.
     pub fn told(&self) -> String {
-        let part = |part: &Part| format!("{} ({})", clean(&part.rule), words::severity(part.severity).to_lowercase());
-        self.parts.iter().map(part).collect::<Vec<_>>().join(", ")
+        let part = |part: &Part| {
+            let of = part.subject.as_deref().map(|name| format!(" of \"{}\"", clean(name))).unwrap_or_default();
+            format!("{}{of} ({})", clean(&part.rule), words::severity(part.severity).to_lowercase())
+        };
+        let mut told = self.parts.iter().map(part).collect::<Vec<_>>().join(", ");
+        if self.parts_omitted > 0 {
+            told.push_str(&format!(", and {} more", self.parts_omitted));
+        }
+        told
+    }
+
+    /// How many findings about something else it tells, since they hold through what it is about.
+    pub fn behind(&self) -> usize {
+        let others = self.parts.iter().filter(|part| part.subject.is_some()).count();
+        if others == 0 { 0 } else { others + self.parts_omitted }
+    }
+
+    /// What stands before [`Self::told`].
+    pub fn tells(&self) -> String {
+        match self.behind() {
+            0 => "tells as a whole".to_owned(),
+            count => format!("tells {} that hold through it", super::text::counted(count, "finding")),
+        }
     }
 
     /// The subject's full identity, `<system>:<tenant>:<kind>:<id>`.
@@ -224,7 +251,9 @@ fn found(item: &Value) -> Result<Found> {
     let acceptance = item.pointer("/spec/acceptance").is_some().then(|| typed(item, "/spec/acceptance")).transpose()?;
     let parts = item.pointer("/spec/consistsOf").is_some().then(|| typed(item, "/spec/consistsOf")).transpose()?;
     let name = text(item, "/metadata/name").to_owned();
-    Ok(Found { name, spec: typed(item, "/spec")?, acceptance, parts: parts.unwrap_or_default() })
+    let omitted = item.pointer("/spec/partsOmitted").and_then(Value::as_u64).unwrap_or(0);
+    let parts_omitted = usize::try_from(omitted).unwrap_or(usize::MAX);
+    Ok(Found { name, spec: typed(item, "/spec")?, acceptance, parts: parts.unwrap_or_default(), parts_omitted })
 }
 
 fn exception(item: &Value) -> Result<Exception> {

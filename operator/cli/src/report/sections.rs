@@ -57,7 +57,7 @@ pub(super) fn sentences(facts: &Facts<'_>) -> Vec<String> {
             capitalised(&counted(facts.changes.len(), "change")),
             facts.cut(),
             counted(facts.open.len(), "open finding"),
-            first.cuts.len()
+            first.count
         ));
     }
     if !facts.accepted.is_empty() {
@@ -175,7 +175,7 @@ pub(super) fn changes(facts: &Facts<'_>) -> Markup {
                         tr {
                             td class="num" { (index + 1) }
                             th scope="row" { (clean(&words::change(&change.step.from, &change.step.edge, change.step.via.as_deref(), &change.step.to))) }
-                            td class="num" { (change.cuts.len()) }
+                            td class="num" { (change.count) }
                             td { (named(&change.cuts)) }
                         }
                     }
@@ -264,7 +264,7 @@ fn one_chain(index: usize, chain: &Chain<'_>) -> Markup {
                 ul { @for found in chain.findings.iter().take(MAX_NAMED) { li { (badge(found.spec.severity)) " " (clean(&found.spec.rule.id)) ": " (clean(&found.spec.title)) } } }
             }
             @for found in chain.findings.iter().filter(|found| !found.parts.is_empty()) {
-                p { strong { (clean(&found.spec.rule.id)) " tells as a whole: " } (found.told()) "." }
+                p { strong { (clean(&found.spec.rule.id)) " " (found.tells()) ": " } (found.told()) "." }
             }
             @if !narrowed.is_empty() {
                 p { strong { "Not proven: " } @for text in &narrowed { (text) " " } }
@@ -505,7 +505,7 @@ pub(super) fn all(facts: &Facts<'_>) -> Markup {
                             td { (badge(found.spec.severity)) }
                             th scope="row" {
                                 (clean(&found.spec.rule.id)) ": " (clean(&found.spec.title)) br;
-                                @if !found.parts.is_empty() { "Tells as a whole: " (found.told()) "." br; }
+                                @if !found.parts.is_empty() { (capitalised(&found.tells())) ": " (found.told()) "." br; }
                                 span class="kind-of" { (clean(&found.name)) }
                             }
                             td { (words::accountable(found.spec.accountable.state).0) }

@@ -59,6 +59,7 @@ pub(crate) fn spec(rule: &str, uid: &str, severity: Severity) -> FindingSpec {
         remediation: vec![],
         standards: vec![],
         consists_of: vec![],
+        parts_omitted: 0,
         state: FindingState::Open,
         first_observed: Time(Timestamp::UNIX_EPOCH),
         resolved_at: None,
@@ -81,6 +82,7 @@ pub(crate) fn draft(name: &str, uid: &str) -> Draft {
         name: name.into(),
         spec: spec("CRED-002", uid, Severity::High),
         depends_on: depends(uid, &["applications"]),
+        through: None,
         full: None,
     }
 }
@@ -93,5 +95,5 @@ pub(crate) fn remembered(uid: &str, resolved_at: Option<Timestamp>) -> Remembere
         spec.state = FindingState::Resolved;
         spec.resolved_at = Some(Time(at));
     }
-    Remembered { depends_on: depends(uid, &["applications"]), spec }
+    Remembered { depends_on: depends(uid, &["applications"]), through: None, spec }
 }

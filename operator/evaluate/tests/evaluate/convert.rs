@@ -67,6 +67,7 @@ fn finding(n: usize, text: &str) -> RuleFinding {
         remediation: many("step"),
         standards: many("OWASP"),
         depends_on: BTreeSet::from([Dependency { instance_uid: "u".into(), collection: "applications".into() }]),
+        through: None,
     }
 }
 

@@ -18,7 +18,7 @@ fn held(rule: &str, severity: Severity, state: FindingState) -> Held {
     spec.first_observed = Time(day(1));
     spec.resolved_at = (state == FindingState::Resolved).then(|| Time(day(2)));
     Held {
-        remembered: Remembered { depends_on: depends("a", &["applications"]), spec },
+        remembered: Remembered { depends_on: depends("a", &["applications"]), through: None, spec },
         basis: Basis::Fires,
         full: None,
     }

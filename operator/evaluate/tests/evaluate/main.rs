@@ -20,5 +20,6 @@ mod order;
 mod pack;
 mod replay;
 mod rule_pack;
+mod through;
 mod whole;
 mod world;

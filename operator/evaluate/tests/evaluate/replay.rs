@@ -54,7 +54,7 @@ fn through_a_file(bundle: &Bundle) -> Bundle {
 }
 
 /// Exports, computes again, and holds the result against what stands in the world.
-async fn proven(world: &Memory) -> Replay {
+pub(crate) async fn proven(world: &Memory) -> Replay {
     let bundle = through_a_file(&exported(world).await);
     let replay = replay(&bundle, 3).unwrap();
     assert_eq!(replay.difference, None);

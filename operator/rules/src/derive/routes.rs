@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 use sv0_graph::paths::{Distances, Limits, Path, Spot, Step, StepIx, View, ViewBuilder, cut};
-use sv0_graph::{Components, Edge, EdgeKind, Graph, NodeIx, Tri, UnknownReason};
+use sv0_graph::{Components, Edge, EdgeKind, Gates, Graph, NodeIx, Tri, UnknownReason};
 
 use super::{Class, DERIVATIONS, End, Fact, Overlay, Target};
 use crate::authority::{self, Grant, earlier};
@@ -124,6 +124,8 @@ impl<'g> Facts<'g> {
 pub(crate) struct Routes<'g> {
     view: View,
     facts: Facts<'g>,
+    /// The whole tenants.
+    tenants: Vec<Spot>,
     /// To a whole tenant, by what somebody holds.
     by_roles: Distances,
     /// By [`End::index`].
@@ -153,14 +155,14 @@ impl<'g> Routes<'g> {
         let view = all.towards(&all.distances(&targets.concat(), |_| true));
         drop(all);
         let facts = Facts::of(&view, &facts);
-        let tenants = &targets[End::Tenant.index()];
-        let by_roles = view.distances(tenants, |step| step.state.is_true() && facts.of_roles(step));
+        let tenants = targets[End::Tenant.index()].clone();
+        let by_roles = view.distances(&tenants, |step| step.state.is_true() && facts.of_roles(step));
         let reach = targets.iter().map(|targets| Reach {
             proven: view.distances(targets, |step| step.state.is_true()),
             possible: view.distances(targets, |_| true),
         });
         let reach = reach.collect();
-        Some(Self { view, facts, by_roles, reach, grants_behind })
+        Some(Self { view, facts, tenants, by_roles, reach, grants_behind })
     }
 
     /// Whether a grant lies behind this node: where none does, groups need not be followed.
@@ -218,6 +220,35 @@ impl<'g> Routes<'g> {
         Some(CutOff { edge: self.removable(cut.step)?, cut: cut.paths, ways: ways.len() })
     }
 
+    /// How far everything is from a whole tenant, on ways that are not proven as well.
+    fn to_tenant(&self) -> &Distances {
+        &self.reach[End::Tenant.index()].possible
+    }
+
+    /// By identity, the node that all of its ways to the tenant go through, the nearest to the tenant of several. Ways
+    /// count that are not proven as well: who may have another one is not said to have none. What holds the tenant by
+    /// itself has no such node, and what stands for a class is none: there is nothing to take from it.
+    pub(crate) fn gates(&self, graph: &Graph, identities: &[NodeIx]) -> Vec<(NodeIx, NodeIx)> {
+        let all = Gates::new(&self.view, &self.tenants, self.to_tenant(), |_| true, Limits::default());
+        let nodes: Vec<NodeIx> = graph.node_indexes().collect();
+        let gate = |ix: &NodeIx| {
+            let mut on_all = all.of(Spot::from(*ix)).iter();
+            Some((*ix, on_all.find_map(|spot| nodes.get(spot.index()).copied())?))
+        };
+        identities.iter().filter_map(gate).collect()
+    }
+
+    /// Every step by which `holder` itself has the tenant or comes nearer to it: without them it has no way.
+    pub(crate) fn steps_of(&self, holder: NodeIx) -> Vec<CutEdge<'g>> {
+        let on = self.view.out(Spot::from(holder)).filter(|(_, step)| self.to_tenant().get(step.to).is_some());
+        on.filter_map(|(at, _)| self.removable(at)).collect()
+    }
+
+    /// The next instant at which anything ends that may lead to a tenant.
+    pub(crate) fn changes(&self) -> Option<Timestamp> {
+        self.facts.0.iter().fold(None, |next, (_, fact)| earlier(next, ends(fact)))
+    }
+
     fn fact(&self, at: StepIx) -> Option<&Fact<'g>> {
         self.facts.find(self.view.step(at))
     }
@@ -273,13 +304,18 @@ impl<'g> Routes<'g> {
     }
 
     fn ends(&self, at: StepIx) -> Option<Timestamp> {
-        match self.fact(at)? {
-            Fact::Member(edge) | Fact::Holds { edge, .. } | Fact::Applications(edge) | Fact::Scoped { edge, .. } => {
-                edge.until
-            }
-            Fact::Owner { edge, permitted, .. } => earlier(edge.until, permitted.until),
-            Fact::Accepts(_) => None,
+        ends(self.fact(at)?)
+    }
+}
+
+/// When what a step stands for ends by itself.
+fn ends(fact: &Fact<'_>) -> Option<Timestamp> {
+    match fact {
+        Fact::Member(edge) | Fact::Holds { edge, .. } | Fact::Applications(edge) | Fact::Scoped { edge, .. } => {
+            edge.until
         }
+        Fact::Owner { edge, permitted, .. } => earlier(edge.until, permitted.until),
+        Fact::Accepts(_) => None,
     }
 }
 

@@ -27,7 +27,7 @@ mod xsys_008;
 use jiff::Timestamp;
 
 use crate::identity::Credential;
-use crate::rule::{Context, Rule};
+use crate::rule::{Context, Meta, Rule};
 use crate::summary::Summary;
 
 /// Every rule, in the order of ids.
@@ -55,6 +55,9 @@ pub const RULES: &[Rule] = &[
     xsys_006::RULE,
     xsys_008::RULE,
 ];
+
+/// The rule about the whole tenant, whose findings are gathered by what they hold through.
+pub(crate) const UNB_001: &Meta = &unb_001::RULE.meta;
 
 /// Rules whose full claim rests on something that no connector reads yet: they make their narrower claim only.
 pub const NARROWER_ONLY: &[&str] = &[dorm_006::RULE.meta.id, xsys_005::RULE.meta.id];
