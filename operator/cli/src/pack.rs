@@ -11,7 +11,7 @@ use sv0_engine::pack_reader::Pack;
 use crate::files::{WriteError, write_new};
 use crate::kubectl::Cluster;
 use crate::store::{OpenStore, Place, until_told};
-use crate::values::Namespace;
+use crate::values::{Namespace, shown};
 
 /// What `pack export` is told.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> Result<()> {
         header.config.as_of,
         header.findings,
         header.snapshots.len(),
-        header.rule_pack.version,
+        shown(&header.rule_pack.version),
         sv0_graph::canonical::digest(&bundle.pack),
     );
     Ok(())

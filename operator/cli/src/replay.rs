@@ -11,6 +11,7 @@ use sv0_engine::replay::{Difference, Replay, replay};
 
 use crate::exit::End;
 use crate::files::read_within;
+use crate::term::inert_json;
 use crate::values::shown;
 
 /// What `replay` is told.
@@ -48,7 +49,7 @@ impl Output {
         match self {
             Self::Text => End::Unusable(error).into(),
             Self::Json => {
-                crate::say_line!("{}", json!({"result": "unusable", "error": format!("{error:#}")}));
+                crate::say_line!("{}", inert(&json!({"result": "unusable", "error": format!("{error:#}")})));
                 End::Said.into()
             }
         }
@@ -60,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
     let computed = computed(args).map_err(|error| args.output.unusable(error))?;
     match args.output {
         Output::Text => crate::say!("{}", text(&computed.1, &computed.0)),
-        Output::Json => crate::say_line!("{}", summary(&computed.1, &computed.0)),
+        Output::Json => crate::say_line!("{}", inert(&summary(&computed.1, &computed.0))),
     }
     if computed.1.difference.is_some() { Err(End::Different.into()) } else { Ok(()) }
 }
@@ -126,6 +127,11 @@ pub fn said(difference: &Difference) -> String {
 /// `1 finding`, `2 findings`.
 pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// JSON in one line, with nothing in it that a terminal would act on: what a file says stands in it.
+pub fn inert(said: &Value) -> String {
+    inert_json(&said.to_string())
 }
 
 /// The result as JSON.

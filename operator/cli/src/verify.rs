@@ -19,7 +19,7 @@ use sv0_engine::replay::{Difference, Replay, between};
 use crate::exit::End;
 use crate::kubectl::Cluster;
 use crate::pack::{evaluated, export};
-use crate::replay::{Output, again, counted, read, said, summary};
+use crate::replay::{Output, again, counted, inert, read, said, summary};
 use crate::store::{Place, until_told};
 use crate::values::{Namespace, shown};
 
@@ -61,7 +61,7 @@ pub async fn run(args: Args) -> Result<()> {
     let sound = comparison.problems.is_empty() && replay.difference.is_none();
     match args.output {
         Output::Text => crate::say!("{}", text(&args.namespace, &replay, &comparison)),
-        Output::Json => crate::say_line!("{}", as_json(&replay, &bundle, &comparison)),
+        Output::Json => crate::say_line!("{}", inert(&as_json(&replay, &bundle, &comparison))),
     }
     if sound { Ok(()) } else { Err(End::Different.into()) }
 }

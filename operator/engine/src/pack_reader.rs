@@ -187,11 +187,14 @@ fn unknown_header(header: &Map<String, Value>, place: Place) -> PackReadError {
     let needed = header.get("rulePack").and_then(|rules| rules.get("version")).and_then(Value::as_str);
     let ours = rule_pack_version();
     match needed {
-        Some(needed) if needed != ours && needed.len() <= 64 => {
-            PackReadError::Rules { needed: needed.to_owned(), ours }
-        }
+        Some(needed) if needed != ours && plain(needed) => PackReadError::Rules { needed: needed.to_owned(), ours },
         _ => PackReadError::Unreadable(place),
     }
+}
+
+/// Whether a text that a pack holds may stand in an error: short, and of letters, digits and the signs of names and versions.
+fn plain(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.+_".contains(&b))
 }
 
 fn unclosed(lines: &[Line]) -> PackReadError {
@@ -239,7 +242,9 @@ fn line(raw: &[u8], at: u64) -> Result<Line> {
         return Err(PackReadError::Format(format));
     }
     let number = content.get(LINE).and_then(Value::as_u64).unwrap_or(at);
-    let place = Place { number, name: word("name") };
+    // An error repeats it: whatever else stands there is no name of a finding.
+    let name = word("name").filter(|name| plain(name));
+    let place = Place { number, name };
     let as_written = to_canonical_json(&content).map_err(|_| nowhere())?;
     let Some(Value::String(own)) = content.remove(DIGEST) else { return Err(PackReadError::Unreadable(place)) };
     if as_written != text || own_digest(&content).map_err(|_| nowhere())? != own {

@@ -172,6 +172,57 @@ async fn what_was_done_to_the_file_is_named() {
     assert!(code(&output) == 2 && said.contains("needs the rule pack entra-2030.1"), "{said}");
 }
 
+/// A stranger's file says nothing to the terminal: neither where it is refused, nor where its content is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_file_moves_no_terminal() {
+    const EVIL: &str = "\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\r\nEQUAL. All is well";
+    let world = World::start(1000).await;
+    let bundle = exported(&world).await;
+    let pack = |change: &dyn Fn(&mut Vec<Map<String, Value>>)| {
+        Bundle { pack: sealed(&bundle.pack, change), ..bundle.clone() }.write().unwrap()
+    };
+    let rules = |lines: &mut Vec<Map<String, Value>>| lines[0]["rulePack"]["version"] = json!(EVIL);
+    let future = |lines: &mut Vec<Map<String, Value>>| {
+        rules(lines);
+        lines[0]["config"]["ofTheFuture"] = json!(1);
+    };
+    let lost = |lines: &mut Vec<Map<String, Value>>| {
+        lines[0]["snapshots"][0]["usedId"] = json!(EVIL);
+        lines[0]["snapshots"][0]["usedDigest"] = json!(EVIL);
+        lines[0]["snapshots"][0]["instance"] = json!(EVIL);
+    };
+    let doubled = |lines: &mut Vec<Map<String, Value>>| {
+        lines[1].insert("name".into(), EVIL.into());
+        lines[1]["line"] = json!(9);
+    };
+    let told = |lines: &mut Vec<Map<String, Value>>| lines[1]["spec"]["title"] = json!(EVIL);
+    // A name in the list of digests, which is read before anything is checked against it.
+    let line = EVIL.replace(['\r', '\n'], "");
+    let mut sums = bundle.write().unwrap();
+    let at = sums.windows(11).position(|window| window == b"bundle.json").unwrap();
+    sums.splice(at..at + 11, line.bytes());
+    sums.truncate(2048.max(at + line.len() + 512));
+    let estate = Bundle { estate: EVIL.into(), ..bundle.clone() }.write().unwrap();
+    for (what, file, expected) in [
+        ("rules", pack(&rules), 2),
+        ("future", pack(&future), 2),
+        ("lost", pack(&lost), 2),
+        ("doubled", pack(&doubled), 2),
+        ("sums", sums, 2),
+        ("told", pack(&told), 1),
+        ("estate", estate, 0),
+    ] {
+        std::fs::write(world.path("evil.tar"), file).unwrap();
+        for arguments in [&["evil.tar"][..], &["evil.tar", "-o", "json"]] {
+            let output = replay(&world, arguments);
+            let said = text(&output.stdout) + &text(&output.stderr);
+            assert_eq!(code(&output), expected, "{what}: {said}");
+            assert!(!said.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\r']), "{what}: {said:?}");
+            assert!(!said.contains("\nEQUAL. All is well"), "{what}: {said}");
+        }
+    }
+}
+
 /// Forged, missing, changed with and without a new digest, relabelled, and more than the cap allows.
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_that_are_not_the_evaluations_are_named() {
