@@ -158,6 +158,11 @@ impl Pack {
         let header = lines.next().ok_or(PackReadError::Contradiction("it has no header"))?;
         let (place, header_line) = (header.place.clone(), content(header));
         let header: PackHeader = typed(header_line.clone()).ok_or_else(|| unknown_header(&header_line, place))?;
+        // One snapshot that is named again and again would be read as often.
+        let keys: Vec<_> = header.snapshots.iter().map(|one| (one.role, one.instance_uid.as_str())).collect();
+        if !keys.is_sorted_by(|a, b| a < b) {
+            return Err(PackReadError::Contradiction("its snapshots are not in order, or one is named twice"));
+        }
         let mut findings = BTreeMap::new();
         let mut last = String::new();
         for line in lines {
