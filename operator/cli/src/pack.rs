@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use sv0_api::Estate;
 use sv0_engine::bundle::Bundle;
 use sv0_engine::gather::gather;
 use sv0_engine::pack_reader::Pack;
@@ -60,15 +61,17 @@ pub async fn run(args: Args) -> Result<()> {
 
 /// The bundle of the estate's last evaluation.
 pub async fn export(cluster: &Cluster, place: &Place, estate: &Namespace) -> Result<Bundle> {
-    let digest = evaluated(cluster, estate)?;
+    let (_, digest) = evaluated(cluster, estate)?;
     let store = OpenStore::open(cluster, place, estate).await?;
     let pack = store.pack(&digest).await?;
     Ok(gather(&store, estate.as_str(), pack).await?)
 }
 
-/// The digest of the pack that the Estate's status names.
-pub fn evaluated(cluster: &Cluster, estate: &Namespace) -> Result<String> {
+/// The Estate, and the digest of the pack that its status names.
+pub fn evaluated(cluster: &Cluster, estate: &Namespace) -> Result<(Estate, String)> {
     let found = cluster.estate(estate.as_str()).context("the Estate cannot be read")?;
-    let digest = found.and_then(|found| found.status?.pack_digest);
-    digest.with_context(|| format!("the estate {estate} has not been evaluated yet: its Estate's status names no pack"))
+    let digest = found.as_ref().and_then(|found| found.status.as_ref()?.pack_digest.clone());
+    found
+        .zip(digest)
+        .with_context(|| format!("the estate {estate} has not been evaluated yet: its Estate's status names no pack"))
 }

@@ -290,6 +290,33 @@ async fn findings_that_are_not_the_evaluations_are_named() {
     }
 }
 
+/// Whoever orders an evaluation could order it with limits of their own: all is equal then, and the Estate says otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_evaluation_that_was_told_other_limits_is_named() {
+    let world = World::start(1000).await;
+    let verify = async |generation: i64, output: &str| {
+        let mut estate: Value = serde_json::from_slice(&std::fs::read(world.path("estate")).unwrap()).unwrap();
+        estate["spec"] = json!({"thresholds": {"rotateDays": 7}});
+        estate["metadata"]["generation"] = json!(generation);
+        estate["status"]["observedGeneration"] = json!(3);
+        std::fs::write(world.path("estate"), estate.to_string()).unwrap();
+        let output = world.run(&["verify", "-n", "team-a", "-o", output]).await;
+        (code(&output), text(&output.stdout))
+    };
+    let (code, said) = verify(3, "text").await;
+    assert!(
+        code == 1 && said.starts_with("DIFFERENT. The evaluation was not told what stands in the cluster:"),
+        "{said}"
+    );
+    assert!(said.contains("/thresholds/rotateDays was 90, the Estate says 7") && !said.contains("EQUAL"), "{said}");
+    let (code, said) = verify(3, "json").await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["result"], &said["problems"]), (1, &json!("different"), &json!([])));
+    assert_eq!(said["contradictions"].as_array().unwrap().len(), 1);
+    let (code, said) = verify(4, "text").await;
+    assert!(code == 0 && said.starts_with("EQUAL.") && said.contains("spec was changed since"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_an_earlier_evaluation_is_told_apart() {
     let world = World::start(1000).await;
