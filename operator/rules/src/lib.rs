@@ -42,4 +42,4 @@ pub use run::{RuleOutput, Suppressed, catalogue, pack_version, required_collecti
 pub use sensitive::{Container, Containers, DataDomain, Sensitive};
 pub use severity::{Exposure, Tier, severity};
 pub use summary::Summary;
-pub use text::{display_name, harmless, invisible};
+pub use text::{display_name, harmless, invisible, unpiled};
