@@ -60,7 +60,7 @@ impl Output {
 pub fn run(args: &Args) -> Result<()> {
     let computed = computed(args).map_err(|error| args.output.unusable(error))?;
     match args.output {
-        Output::Text => crate::say!("{}", text(&computed.1, &computed.0)),
+        Output::Text => crate::say!("{}{}", text(&computed.1, &computed.0), origin(args)),
         Output::Json => crate::say_line!("{}", inert(&summary(&computed.1, &computed.0))),
     }
     if computed.1.difference.is_some() { Err(End::Different.into()) } else { Ok(()) }
@@ -114,6 +114,15 @@ fn text(replay: &Replay, bundle: &Bundle) -> String {
             replay.pack_digest,
             header.next_ledger,
         ),
+    }
+}
+
+/// What equality leaves open: whoever wrote the file chose what it was computed from, the estate's name too.
+fn origin(args: &Args) -> &'static str {
+    if args.pack.is_some() {
+        "The pack is the one that was named.\n"
+    } else {
+        "Whose evaluation it is, the file alone does not prove: compare the pack with status.packDigest of the Estate (--pack).\n"
     }
 }
 

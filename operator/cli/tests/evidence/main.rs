@@ -98,6 +98,9 @@ async fn an_evaluation_is_exported_computed_again_and_verified() {
     assert_eq!((code(&output), text(&output.stderr).as_str()), (0, ""));
     assert!(said.starts_with("EQUAL. The evaluation of team-a as of 2026-01-10T12:00:00Z"), "{said}");
     assert!(said.contains(&world.evaluation.pack.digest) && said.contains(&world.evaluation.ledger.digest), "{said}");
+    assert!(said.ends_with("\nThe pack is the one that was named.\n"), "{said}");
+    let unnamed = text(&replay(&world, &["team-a.tar"]).stdout);
+    assert!(unnamed.contains("Whose evaluation it is, the file alone does not prove"), "{unnamed}");
     let output = replay(&world, &["team-a.tar", "-o", "json"]);
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&said["result"], &said["difference"]), (&json!("equal"), &Value::Null));
