@@ -22,7 +22,8 @@ const DIFFERENT: u8 = 1;
 /// Exit code for "cannot be told"; the command line parser uses the same for what it does not understand.
 const UNUSABLE: u8 = 2;
 
-/// Says the error and gives the exit code.
+/// Says the error and gives the exit code. An error may repeat what a file or a server says: whatever it is, it is one line
+/// and moves no terminal.
 pub fn end(error: &anyhow::Error) -> ExitCode {
     let code = match error.downcast_ref::<End>() {
         Some(End::Different) => return ExitCode::from(DIFFERENT),
@@ -30,6 +31,6 @@ pub fn end(error: &anyhow::Error) -> ExitCode {
         Some(End::Unusable(_)) => ExitCode::from(UNUSABLE),
         None => ExitCode::FAILURE,
     };
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", sv0_rules::harmless(&format!("{error:#}")));
     code
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, Finding};
+use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, Finding, FindingException};
 use zeroize::Zeroizing;
 
 use crate::values::{Namespace, ObjectName, shown};
@@ -107,6 +107,11 @@ impl Cluster {
     /// Every `Estate` of a namespace, or of all namespaces.
     pub fn estates(&self, namespace: Option<&str>) -> Result<Vec<Estate>, KubectlError> {
         self.list("estates.securityv0.com", namespace)
+    }
+
+    /// Every `FindingException` of a namespace.
+    pub fn exceptions(&self, namespace: &str) -> Result<Vec<FindingException>, KubectlError> {
+        self.list("findingexceptions.securityv0.com", Some(namespace))
     }
 
     /// The namespace that kubectl uses when it is given none.

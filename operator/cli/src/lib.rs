@@ -31,5 +31,6 @@ pub mod route;
 pub mod scan;
 pub mod store;
 pub mod term;
+pub mod told;
 pub mod values;
 pub mod verify;

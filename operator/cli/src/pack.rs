@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
+use sv0_api::Estate;
 use sv0_engine::bundle::Bundle;
 use sv0_engine::gather::gather;
 use sv0_engine::pack_reader::Pack;
@@ -11,7 +12,7 @@ use sv0_engine::pack_reader::Pack;
 use crate::files::{WriteError, write_new};
 use crate::kubectl::Cluster;
 use crate::store::{OpenStore, Place, until_told};
-use crate::values::Namespace;
+use crate::values::{Namespace, shown};
 
 /// What `pack export` is told.
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,7 @@ pub async fn run(args: Args) -> Result<()> {
         header.config.as_of,
         header.findings,
         header.snapshots.len(),
-        header.rule_pack.version,
+        shown(&header.rule_pack.version),
         sv0_graph::canonical::digest(&bundle.pack),
     );
     Ok(())
@@ -60,15 +61,17 @@ pub async fn run(args: Args) -> Result<()> {
 
 /// The bundle of the estate's last evaluation.
 pub async fn export(cluster: &Cluster, place: &Place, estate: &Namespace) -> Result<Bundle> {
-    let digest = evaluated(cluster, estate)?;
+    let (_, digest) = evaluated(cluster, estate)?;
     let store = OpenStore::open(cluster, place, estate).await?;
     let pack = store.pack(&digest).await?;
     Ok(gather(&store, estate.as_str(), pack).await?)
 }
 
-/// The digest of the pack that the Estate's status names.
-pub fn evaluated(cluster: &Cluster, estate: &Namespace) -> Result<String> {
+/// The Estate, and the digest of the pack that its status names.
+pub fn evaluated(cluster: &Cluster, estate: &Namespace) -> Result<(Estate, String)> {
     let found = cluster.estate(estate.as_str()).context("the Estate cannot be read")?;
-    let digest = found.and_then(|found| found.status?.pack_digest);
-    digest.with_context(|| format!("the estate {estate} has not been evaluated yet: its Estate's status names no pack"))
+    let digest = found.as_ref().and_then(|found| found.status.as_ref()?.pack_digest.clone());
+    found
+        .zip(digest)
+        .with_context(|| format!("the estate {estate} has not been evaluated yet: its Estate's status names no pack"))
 }

@@ -11,6 +11,7 @@ use sv0_engine::replay::{Difference, Replay, replay};
 
 use crate::exit::End;
 use crate::files::read_within;
+use crate::term::inert_json;
 use crate::values::shown;
 
 /// What `replay` is told.
@@ -48,7 +49,7 @@ impl Output {
         match self {
             Self::Text => End::Unusable(error).into(),
             Self::Json => {
-                crate::say_line!("{}", json!({"result": "unusable", "error": format!("{error:#}")}));
+                crate::say_line!("{}", inert(&json!({"result": "unusable", "error": format!("{error:#}")})));
                 End::Said.into()
             }
         }
@@ -59,8 +60,8 @@ impl Output {
 pub fn run(args: &Args) -> Result<()> {
     let computed = computed(args).map_err(|error| args.output.unusable(error))?;
     match args.output {
-        Output::Text => crate::say!("{}", text(&computed.1, &computed.0)),
-        Output::Json => crate::say_line!("{}", summary(&computed.1, &computed.0)),
+        Output::Text => crate::say!("{}{}", text(&computed.1, &computed.0), origin(args)),
+        Output::Json => crate::say_line!("{}", inert(&summary(&computed.1, &computed.0))),
     }
     if computed.1.difference.is_some() { Err(End::Different.into()) } else { Ok(()) }
 }
@@ -116,6 +117,15 @@ fn text(replay: &Replay, bundle: &Bundle) -> String {
     }
 }
 
+/// What equality leaves open: whoever wrote the file chose what it was computed from, the estate's name too.
+fn origin(args: &Args) -> &'static str {
+    if args.pack.is_some() {
+        "The pack is the one that was named.\n"
+    } else {
+        "Whose evaluation it is, the file alone does not prove: compare the pack with status.packDigest of the Estate (--pack).\n"
+    }
+}
+
 /// A difference on one line. Values come from source systems: nothing in them moves the terminal.
 pub fn said(difference: &Difference) -> String {
     let Difference { place, field, expected, actual } = difference;
@@ -126,6 +136,11 @@ pub fn said(difference: &Difference) -> String {
 /// `1 finding`, `2 findings`.
 pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// JSON in one line, with nothing in it that a terminal would act on: what a file says stands in it.
+pub fn inert(said: &Value) -> String {
+    inert_json(&said.to_string())
 }
 
 /// The result as JSON.

@@ -158,7 +158,8 @@ pub fn inert_yaml(json: &str) -> String {
 fn inert(json: &str, escape: impl Fn(char) -> String) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        if c == '\n' || c == ' ' || !sv0_rules::harmless(c.encode_utf8(&mut [0; 4])).is_empty() {
+        let plain = c == '\n' || c == ' ';
+        if plain || !(c.is_control() || c.is_whitespace() || sv0_rules::invisible(c)) {
             out.push(c);
         } else {
             out.push_str(&escape(c));

@@ -1,7 +1,8 @@
 //! `kubectl sv0 verify`: takes the Findings in the cluster and an evaluation's bundle; says whether the Findings are
 //! what the evaluation gives when it is computed again, and names those that are forged, missing or changed.
 //!
-//! What is compared with is the result of the computation, not what the bundle says. Reads; changes nothing.
+//! What is compared with is the result of the computation, not what the bundle says; and what the evaluation was told is
+//! held against the Estate and its exceptions. Reads; changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,17 +11,19 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sv0_api::FindingSpec;
+use sv0_api::{FindingException, FindingSpec};
 use sv0_engine::bundle::Bundle;
 use sv0_engine::convert::{content_digest, labels};
+use sv0_engine::evaluate::Config;
 use sv0_engine::pack_reader::{Pack, PackReadError};
 use sv0_engine::replay::{Difference, Replay, between};
 
 use crate::exit::End;
 use crate::kubectl::Cluster;
 use crate::pack::{evaluated, export};
-use crate::replay::{Output, again, counted, read, said, summary};
+use crate::replay::{Output, again, counted, inert, read, said, summary};
 use crate::store::{Place, until_told};
+use crate::told::{Told, told};
 use crate::values::{Namespace, shown};
 
 /// How often Findings and status are read again when an evaluation ended in between.
@@ -33,7 +36,8 @@ const ATTEMPTS: usize = 3;
   kubectl sv0 verify -n team-a team-a.tar         # compares with a file exported before
   kubectl sv0 verify -n team-a -o json
 
-Exit codes: 0 the Findings are exactly those of the evaluation, 1 they are not, 2 it cannot be told.
+Exit codes: 0 the Findings are exactly those of the evaluation, 1 they are not, or the evaluation was told another spec
+of the Estate or another FindingException than stands in the cluster, 2 it cannot be told.
 While an evaluation writes its Findings they differ for a moment: without a file, a difference counts only when it is
 still there after --settle seconds.")]
 pub struct Args {
@@ -57,19 +61,25 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(args: Args) -> Result<()> {
     let compared = until_told(compared(&args)).await.map_err(|error| args.output.unusable(error))?;
-    let Compared { bundle, replay, comparison } = compared;
-    let sound = comparison.problems.is_empty() && replay.difference.is_none();
     match args.output {
-        Output::Text => crate::say!("{}", text(&args.namespace, &replay, &comparison)),
-        Output::Json => crate::say_line!("{}", as_json(&replay, &bundle, &comparison)),
+        Output::Text => crate::say!("{}", text(&args.namespace, &compared)),
+        Output::Json => crate::say_line!("{}", inert(&as_json(&compared))),
     }
-    if sound { Ok(()) } else { Err(End::Different.into()) }
+    if compared.sound() { Ok(()) } else { Err(End::Different.into()) }
 }
 
 struct Compared {
     bundle: Bundle,
     replay: Replay,
     comparison: Comparison,
+    told: Told,
+}
+
+impl Compared {
+    /// Whether nothing is wrong.
+    fn sound(&self) -> bool {
+        self.comparison.problems.is_empty() && self.replay.difference.is_none() && self.told.contradictions.is_empty()
+    }
 }
 
 /// Findings belong to an evaluation only while the Estate's status names its pack before and after they were read.
@@ -82,7 +92,8 @@ async fn compared(args: &Args) -> Result<Compared> {
         };
         let replay = again(&bundle)?;
         let live = live(&args.cluster, &args.namespace)?;
-        if evaluated(&args.cluster, &args.namespace)? != replay.pack_digest {
+        let (estate, digest) = evaluated(&args.cluster, &args.namespace)?;
+        if digest != replay.pack_digest {
             if args.file.is_some() {
                 bail!(
                     "the file is not of the estate's last evaluation (status.packDigest names another pack): export it again"
@@ -91,11 +102,13 @@ async fn compared(args: &Args) -> Result<Compared> {
             continue;
         }
         let comparison = compare(&live, &replay)?;
+        let config = &replay.pack.header.config;
+        let told = told(config, &estate, &exceptions(args, config));
         let steady = seen.as_ref().is_some_and(|before| before.comparison == comparison);
         if args.file.is_some() || comparison.problems.is_empty() || steady {
-            return Ok(Compared { bundle, replay, comparison });
+            return Ok(Compared { bundle, replay, comparison, told });
         }
-        seen = Some(Compared { bundle, replay, comparison });
+        seen = Some(Compared { bundle, replay, comparison, told });
         tokio::time::sleep(Duration::from_secs(args.settle)).await;
     }
     match seen {
@@ -122,6 +135,14 @@ struct Metadata {
 fn live(cluster: &Cluster, estate: &Namespace) -> Result<Vec<Live>> {
     let objects = cluster.objects("findings.securityv0.com", estate.as_str())?;
     Ok(objects.into_iter().map(Live::deserialize).collect::<Result<_, _>>()?)
+}
+
+/// The exceptions of the namespace, when the evaluation was told of any; or why they are not known.
+fn exceptions(args: &Args, config: &Config) -> Result<Vec<FindingException>, String> {
+    if config.exceptions.is_empty() {
+        return Ok(Vec::new());
+    }
+    args.cluster.exceptions(args.namespace.as_str()).map_err(|error| error.to_string())
 }
 
 /// How Findings compare with an evaluation.
@@ -246,8 +267,13 @@ fn sentence(problem: &Problem) -> String {
     format!("{}  {said}", shown(&problem.name))
 }
 
-fn text(estate: &Namespace, replay: &Replay, comparison: &Comparison) -> String {
+fn text(estate: &Namespace, compared: &Compared) -> String {
+    let Compared { replay, comparison, told, .. } = compared;
     let mut lines = Vec::new();
+    if !told.contradictions.is_empty() {
+        lines.push("DIFFERENT. The evaluation was not told what stands in the cluster:".to_owned());
+        lines.extend(told.contradictions.iter().map(|one| shown(one)));
+    }
     if let Some(difference) = &replay.difference {
         lines.push(format!(
             "DIFFERENT. The pack is not what its inputs give. The first difference:\n{}",
@@ -259,7 +285,7 @@ fn text(estate: &Namespace, replay: &Replay, comparison: &Comparison) -> String 
     if comparison.problems.is_empty() {
         lines.push(format!(
             "{}Findings in {estate} are those of the evaluation as of {as_of}, computed again: {findings}, field by field.",
-            if replay.difference.is_some() { "The " } else { "EQUAL. The " }
+            if lines.is_empty() { "EQUAL. The " } else { "The " }
         ));
     } else {
         let wrong = counted(comparison.problems.len(), "finding");
@@ -278,11 +304,13 @@ fn text(estate: &Namespace, replay: &Replay, comparison: &Comparison) -> String 
             counted(comparison.cut_off, "finding")
         ));
     }
+    lines.extend(told.since.iter().map(|one| shown(one)));
     lines.push(format!("pack {}\n", replay.pack_digest));
     lines.join("\n")
 }
 
-fn as_json(replay: &Replay, bundle: &Bundle, comparison: &Comparison) -> Value {
+fn as_json(compared: &Compared) -> Value {
+    let Compared { bundle, replay, comparison, told } = compared;
     let problems: Vec<Value> = comparison
         .problems
         .iter()
@@ -297,13 +325,14 @@ fn as_json(replay: &Replay, bundle: &Bundle, comparison: &Comparison) -> Value {
             entry
         })
         .collect();
-    let sound = problems.is_empty() && replay.difference.is_none();
     json!({
-        "result": if sound { "equal" } else { "different" },
+        "result": if compared.sound() { "equal" } else { "different" },
         "same": comparison.same,
         "cutOff": comparison.cut_off,
         "folded": comparison.folded,
         "problems": problems,
+        "contradictions": told.contradictions,
+        "changedSince": told.since,
         "replay": summary(replay, bundle),
     })
 }

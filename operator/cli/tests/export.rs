@@ -180,6 +180,30 @@ fn states_are_told_as_they_are() {
     assert_eq!(report["summary"], json!({"error": 2, "fail": 2, "pass": 1, "skip": 1, "warn": 1}));
 }
 
+/// A name that looks like a link is none in a tool that shows SARIF.
+#[test]
+fn a_hostile_name_is_no_link() {
+    let held = parse(&[hostile::estate(SMALL).as_bytes()], None).unwrap();
+    let log: Value = serde_json::from_str(&exported(&held, Format::Sarif).unwrap()).unwrap();
+    let mut messages = Vec::new();
+    let mut left = vec![&log];
+    while let Some(value) = left.pop() {
+        messages.extend(value.pointer("/message/text").and_then(Value::as_str));
+        left.extend(value.as_object().into_iter().flat_map(|fields| fields.values()));
+        left.extend(value.as_array().into_iter().flatten());
+    }
+    assert!(messages.iter().any(|text| text.contains(r"\[approve\](https://evil.example/){{0}}")), "{messages:?}");
+    assert!(!messages.iter().any(|text| text.replace(r"\[", "").contains('[')), "{messages:?}");
+}
+
+/// A namespace stands in all that is written, also as the place of a resource for `kubectl apply`.
+#[test]
+fn a_namespace_of_a_file_is_a_namespace() {
+    let strange = SMALL.replace("\"team-a\"", r#""team-a\u001b[2J""#);
+    let error = parse(&[strange.as_bytes()], None).unwrap_err().to_string();
+    assert!(error.contains("must be the name of a namespace"), "{error}");
+}
+
 /// A cell of a spreadsheet is a line of text in quotes that does not begin like a formula.
 #[test]
 fn a_hostile_name_stays_in_its_cell() {
@@ -193,5 +217,7 @@ fn a_hostile_name_stays_in_its_cell() {
         assert_eq!(cells.len(), 23, "{line}");
         assert!(cells.iter().all(|cell| !cell.starts_with(['=', '+', '-', '@', '\t', '\r'])), "{line}");
         assert!(!line.contains(['\n', '\r', '\0', '\u{202e}']));
+        // Where a spreadsheet parts cells at semicolons.
+        assert!(line.split(';').all(|cell| !cell.starts_with(['=', '+', '-', '@'])), "{line}");
     }
 }

@@ -230,6 +230,8 @@ fn listed(sums: &[u8]) -> Result<Vec<(&str, &str)>> {
     let mut all: Vec<(&str, &str)> = Vec::new();
     for (i, line) in text.split_inclusive('\n').enumerate() {
         let entry = line.strip_suffix('\n').and_then(|line| line.split_once("  "));
+        // Errors repeat these names.
+        let entry = entry.filter(|(_, name)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-./".contains(&b)));
         let entry = entry.filter(|(_, name)| all.last().is_none_or(|(_, before)| before < name));
         all.push(entry.ok_or(BundleError::Sums(i + 1))?);
         if all.len() > MAX_MEMBERS {

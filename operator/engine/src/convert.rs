@@ -330,11 +330,10 @@ fn family_of(family: rules::Family) -> api::Family {
     }
 }
 
-/// Characters that are not shown but change how the rest is shown: a snapshot need not come from a connector of ours.
+/// Characters that are not shown but change how the rest is shown: a snapshot need not come from a connector of ours, nor
+/// an exception's owner from a friend.
 fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
-            | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || rules::invisible(c)
 }
 
 /// A text without control and formatting characters and of at most `most` characters; what is cut ends in `…`.

@@ -158,6 +158,11 @@ impl Pack {
         let header = lines.next().ok_or(PackReadError::Contradiction("it has no header"))?;
         let (place, header_line) = (header.place.clone(), content(header));
         let header: PackHeader = typed(header_line.clone()).ok_or_else(|| unknown_header(&header_line, place))?;
+        // One snapshot that is named again and again would be read as often.
+        let keys: Vec<_> = header.snapshots.iter().map(|one| (one.role, one.instance_uid.as_str())).collect();
+        if !keys.is_sorted_by(|a, b| a < b) {
+            return Err(PackReadError::Contradiction("its snapshots are not in order, or one is named twice"));
+        }
         let mut findings = BTreeMap::new();
         let mut last = String::new();
         for line in lines {
@@ -187,11 +192,14 @@ fn unknown_header(header: &Map<String, Value>, place: Place) -> PackReadError {
     let needed = header.get("rulePack").and_then(|rules| rules.get("version")).and_then(Value::as_str);
     let ours = rule_pack_version();
     match needed {
-        Some(needed) if needed != ours && needed.len() <= 64 => {
-            PackReadError::Rules { needed: needed.to_owned(), ours }
-        }
+        Some(needed) if needed != ours && plain(needed) => PackReadError::Rules { needed: needed.to_owned(), ours },
         _ => PackReadError::Unreadable(place),
     }
+}
+
+/// Whether a text that a pack holds may stand in an error: short, and of letters, digits and the signs of names and versions.
+fn plain(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.+_".contains(&b))
 }
 
 fn unclosed(lines: &[Line]) -> PackReadError {
@@ -239,7 +247,9 @@ fn line(raw: &[u8], at: u64) -> Result<Line> {
         return Err(PackReadError::Format(format));
     }
     let number = content.get(LINE).and_then(Value::as_u64).unwrap_or(at);
-    let place = Place { number, name: word("name") };
+    // An error repeats it: whatever else stands there is no name of a finding.
+    let name = word("name").filter(|name| plain(name));
+    let place = Place { number, name };
     let as_written = to_canonical_json(&content).map_err(|_| nowhere())?;
     let Some(Value::String(own)) = content.remove(DIGEST) else { return Err(PackReadError::Unreadable(place)) };
     if as_written != text || own_digest(&content).map_err(|_| nowhere())? != own {

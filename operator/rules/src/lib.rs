@@ -48,4 +48,4 @@ pub use run::{
 pub use sensitive::{Container, Containers, DataDomain, Sensitive};
 pub use severity::{Exposure, Tier, severity};
 pub use summary::Summary;
-pub use text::{display_name, harmless, invisible};
+pub use text::{display_name, harmless, invisible, unpiled};

@@ -10,13 +10,16 @@ pub(crate) const MAX_NAME_CHARS: usize = 80;
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
+/// Most marks that stand above, below or across one character. Languages need two.
+const MAX_MARKS: usize = 3;
+
 /// A vendor's text, fit to stand in a sentence: no control, bidirectional or invisible characters, no line breaks, no
-/// double quotes, single spaces, at most 80 characters.
+/// double quotes, single spaces, no pile of marks that covers the lines around it, at most 80 characters.
 pub fn display_name(raw: &str) -> String {
     let mut out = String::new();
     let mut space = false;
     let mut count = 0;
-    for c in raw.chars() {
+    for c in unpiled(raw) {
         if c.is_whitespace() {
             space = count > 0;
             continue;
@@ -39,10 +42,32 @@ pub fn display_name(raw: &str) -> String {
     if out.is_empty() { "(no name)".to_owned() } else { out }
 }
 
-/// A text of several sentences, fit to be shown whole: nothing in it moves the cursor, turns the reading direction or
-/// hides, and it has no line breaks. Unlike [`display_name`] it is not cut and keeps its quotes.
+/// The characters of a text without marks that stand on none, or on one that has [`MAX_MARKS`] already.
+pub fn unpiled(raw: &str) -> impl Iterator<Item = char> {
+    let mut marks = MAX_MARKS;
+    raw.chars().filter(move |c| {
+        marks = match c {
+            c if is_mark(*c) => marks + 1,
+            // What is not shown carries no mark, and hides none.
+            c if c.is_control() || invisible(*c) => marks,
+            c if c.is_whitespace() => MAX_MARKS,
+            _ => 0,
+        };
+        !is_mark(*c) || marks <= MAX_MARKS
+    })
+}
+
+/// Whether a character is drawn onto the one before it.
+const fn is_mark(c: char) -> bool {
+    matches!(c,
+        '\u{0300}'..='\u{036F}' | '\u{0483}'..='\u{0489}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}'
+        | '\u{20D0}'..='\u{20FF}' | '\u{FE20}'..='\u{FE2F}')
+}
+
+/// A text of several sentences, fit to be shown whole: nothing in it moves the cursor, turns the reading direction, hides
+/// or covers, and it has no line breaks. Unlike [`display_name`] it is not cut and keeps its quotes.
 pub fn harmless(raw: &str) -> String {
-    let shown = |word: &str| word.chars().filter(|c| !c.is_control() && !invisible(*c)).collect::<String>();
+    let shown = |word: &str| unpiled(word).filter(|c| !c.is_control() && !invisible(*c)).collect::<String>();
     raw.split_whitespace().map(shown).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
@@ -95,6 +120,18 @@ mod tests {
         assert_eq!(long.chars().count(), MAX_NAME_CHARS + 1);
         assert!(long.ends_with('…'));
         assert_eq!(display_name(&"x".repeat(MAX_NAME_CHARS)), "x".repeat(MAX_NAME_CHARS));
+    }
+
+    /// Piled marks cover the lines above and below, an enclosing one the quote before the name.
+    #[test]
+    fn no_name_covers_what_stands_around_it() {
+        let pile = format!("a{}b", "\u{0335}".repeat(60));
+        assert_eq!(display_name(&pile), "a\u{0335}\u{0335}\u{0335}b");
+        assert_eq!(harmless(&format!("{pile} {pile}")), "a\u{0335}\u{0335}\u{0335}b a\u{0335}\u{0335}\u{0335}b");
+        assert_eq!(display_name("\u{20DD}\u{0338}bot"), "bot");
+        assert_eq!(display_name("a \u{0338}b"), "a b");
+        assert_eq!(display_name(&format!("a{}", "\u{0301}\u{200B}".repeat(9))), "a\u{0301}\u{0301}\u{0301}");
+        assert_eq!(display_name("Vie\u{0302}\u{0323}t"), "Vie\u{0302}\u{0323}t");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! CSV after RFC 4180: one line a finding, every cell in quotes. A spreadsheet takes a cell that begins like a formula for
-//! one, also in quotes; such a cell begins with an apostrophe instead. Pure.
+//! one, also in quotes; such a cell begins with an apostrophe instead. In many countries a spreadsheet parts cells at
+//! semicolons, and quotes that stand behind the first of a line do not keep it from that: what follows a semicolon
+//! counts as the beginning of a cell too. Pure.
 
 use sv0_api::Claim;
 
@@ -91,9 +93,17 @@ fn line<const N: usize>(cells: &[String; N]) -> String {
 
 /// One cell in quotes. Signs of other scripts that spreadsheets take for the same ones count too.
 fn cell(text: &str) -> String {
-    let text = clean_to(text, MAX_CELL);
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠', '−']);
-    format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
+    let text = clean_to(text, MAX_CELL).replace('"', "\"\"");
+    let parts: Vec<String> = text.split(';').map(tame).collect();
+    format!("\"{}\"", parts.join(";"))
+}
+
+/// What may begin a cell, with an apostrophe before what begins like a formula. Quotes and spaces that a spreadsheet may
+/// drop do not hide one.
+fn tame(part: &str) -> String {
+    let begins = part.trim_start_matches([' ', '"']);
+    let formula = begins.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠', '−']);
+    if formula { format!("'{part}") } else { part.to_owned() }
 }
 
 #[cfg(test)]
@@ -114,7 +124,10 @@ mod tests {
     #[case("\u{200B}=1", "\"'=1\"")]
     #[case("＝1", "\"'＝1\"")]
     #[case("a \"b\", c\nd", "\"a \"\"b\"\", c d\"")]
-    #[case("\"=1", "\"\"\"=1\"")]
+    #[case("\"=1", "\"'\"\"=1\"")]
+    #[case("a;=cmd|' /C calc'!A0;b", "\"a;'=cmd|' /C calc'!A0;b\"")]
+    #[case("a; +1; b-c", "\"a;' +1; b-c\"")]
+    #[case("a;\"@x", "\"a;'\"\"@x\"")]
     fn no_cell_is_a_formula(#[case] text: &str, #[case] written: &str) {
         assert_eq!(cell(text), written);
     }

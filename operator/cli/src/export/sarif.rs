@@ -78,7 +78,7 @@ fn notification(gap: &EstateGap) -> Value {
         words::gap(&gap.state),
         permission.unwrap_or_default()
     );
-    json!({ "level": "warning", "message": { "text": text }, "descriptor": { "id": format!("coverage/{}", clean(&gap.state)) } })
+    json!({ "level": "warning", "message": message(&text), "descriptor": { "id": format!("coverage/{}", clean(&gap.state)) } })
 }
 
 /// Rules with results, by id. One that this program does not know is told by its findings.
@@ -121,14 +121,14 @@ fn result(held: &Held, found: &Found, index: &BTreeMap<&str, usize>) -> Value {
             ("justification", justification)
         ])])
     });
-    let mut message = vec![format!("{}.", clean(&spec.title)), clean(&spec.why)];
-    message.extend(narrowed(found));
+    let mut says = vec![format!("{}.", clean(&spec.title)), clean(&spec.why)];
+    says.extend(narrowed(found));
     object([
         ("ruleId", Some(json!(clean(&spec.rule.id)))),
         ("ruleIndex", index.get(spec.rule.id.as_str()).map(|index| json!(index))),
         ("kind", Some(json!("fail"))),
         ("level", Some(json!(level(spec.severity)))),
-        ("message", Some(json!({ "text": message.join(" ") }))),
+        ("message", Some(message(&says.join(" ")))),
         (
             "locations",
             Some(json!([{ "logicalLocations": [{
@@ -167,12 +167,26 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
+/// A message of plain text. The format gives braces and square brackets a meaning, placeholders and links: a name that
+/// holds them must not become a link to elsewhere in the tool that shows it (2.1.0, 3.11.5 and 3.11.6).
+fn message(text: &str) -> Value {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '{' | '}' => plain.extend([c, c]),
+            '[' | ']' | '\\' => plain.extend(['\\', c]),
+            c => plain.push(c),
+        }
+    }
+    json!({ "text": plain })
+}
+
 /// The path: its start, then where each step leads.
 fn thread(steps: &[Step]) -> Vec<Value> {
     let place = |order: usize, name: &str, says: String| {
         json!({
             "executionOrder": order,
-            "location": { "message": { "text": says }, "logicalLocations": [{ "fullyQualifiedName": clean(name) }] },
+            "location": { "message": message(&says), "logicalLocations": [{ "fullyQualifiedName": clean(name) }] },
         })
     };
     let start = steps.first().map(|step| place(1, &step.from, format!("The path starts at {}.", clean(&step.from))));
@@ -188,4 +202,20 @@ fn thread(steps: &[Step]) -> Vec<Value> {
         place(at + 2, &step.to, says)
     });
     start.into_iter().chain(hops).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("a name", "a name")]
+    #[case("[approve](https://evil.example)", r"\[approve\](https://evil.example)")]
+    #[case(r"\[a\](https://evil.example)", r"\\\[a\\\](https://evil.example)")]
+    #[case("{0}", "{{0}}")]
+    fn no_name_is_a_link_or_a_placeholder(#[case] text: &str, #[case] written: &str) {
+        assert_eq!(message(text), json!({ "text": written }));
+    }
 }

@@ -255,7 +255,14 @@ fn told(condition: &Condition) -> String {
 fn truncated(status: &EstateStatus) -> String {
     let more = status.counts.as_ref().map_or(0, |counts| counts.truncated);
     let folded = status.counts.as_ref().map_or(0, |counts| counts.folded);
+    let accepted = status.counts.as_ref().map_or(0, |counts| counts.by_state.accepted);
     let mut text = String::new();
+    if accepted > 0 {
+        let holds =
+            if accepted == 1 { "1 Finding holds, and its" } else { &format!("{accepted} Findings hold, and their") };
+        let line = "risk is accepted: `--state accepted` lists what is, `kubectl get findingexceptions` by whom.";
+        add(&mut text, &format!("{holds} {line}\n"));
+    }
     if more > 0 {
         let line = "in the evidence pack only: an estate keeps its most severe Findings as objects.";
         add(&mut text, &format!("{} {line}\n", are(more)));
@@ -305,4 +312,28 @@ pub fn gap_line(gap: &EstateGap) -> String {
 /// `1 hop`, `3 hops`.
 pub fn counted(count: usize, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    /// What is accepted is not in the list that is shown without flags: that must not look as if it were not there.
+    #[rstest]
+    #[case(0, None)]
+    #[case(1, Some("\n1 Finding holds, and its risk is accepted: `--state accepted`"))]
+    #[case(7, Some("\n7 Findings hold, and their risk is accepted: `--state accepted`"))]
+    fn accepted_risks_are_counted(#[case] accepted: i32, #[case] line: Option<&str>) {
+        let estate = json!({
+            "apiVersion": "securityv0.com/v1alpha1", "kind": "Estate", "metadata": {"name": "default"}, "spec": {},
+            "status": {"asOf": "2026-01-10T12:00:00Z", "counts": {"byState": {"accepted": accepted}}},
+        });
+        let estate: Estate = serde_json::from_value(estate).unwrap();
+        let text = footer(&[estate], Some("team-a"), false);
+        assert_eq!(text.contains("accepted"), line.is_some(), "{text}");
+        assert!(line.is_none_or(|line| text.contains(line)), "{text}");
+    }
 }

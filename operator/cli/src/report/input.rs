@@ -233,7 +233,11 @@ fn namespace(items: &[Value], wanted: Option<&str>) -> Result<String> {
     let names: BTreeSet<&str> = items.iter().map(|item| text(item, "/metadata/namespace")).collect();
     let mut each = names.iter();
     match (each.next(), each.next()) {
-        (Some(only), None) => Ok((*only).to_owned()),
+        // It stands in all that is written from here on, also as the place of a resource.
+        (Some(only), None) => match only.parse::<Namespace>() {
+            Ok(name) => Ok(name.to_string()),
+            Err(error) => bail!("its namespace {error}"),
+        },
         (None, _) => bail!("there is no Finding and no Estate in it"),
         _ => {
             bail!("it holds {} namespaces, and each is an estate of its own: choose one with --namespace", names.len())

@@ -18,7 +18,7 @@ pub fn clean_to(text: &str, most: usize) -> String {
     let mut out = String::new();
     let mut count = 0;
     let mut space = false;
-    for c in text.chars() {
+    for c in sv0_rules::unpiled(text) {
         if c.is_whitespace() {
             space = count > 0;
             continue;

@@ -98,6 +98,9 @@ async fn an_evaluation_is_exported_computed_again_and_verified() {
     assert_eq!((code(&output), text(&output.stderr).as_str()), (0, ""));
     assert!(said.starts_with("EQUAL. The evaluation of team-a as of 2026-01-10T12:00:00Z"), "{said}");
     assert!(said.contains(&world.evaluation.pack.digest) && said.contains(&world.evaluation.ledger.digest), "{said}");
+    assert!(said.ends_with("\nThe pack is the one that was named.\n"), "{said}");
+    let unnamed = text(&replay(&world, &["team-a.tar"]).stdout);
+    assert!(unnamed.contains("Whose evaluation it is, the file alone does not prove"), "{unnamed}");
     let output = replay(&world, &["team-a.tar", "-o", "json"]);
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&said["result"], &said["difference"]), (&json!("equal"), &Value::Null));
@@ -172,6 +175,57 @@ async fn what_was_done_to_the_file_is_named() {
     assert!(code(&output) == 2 && said.contains("needs the rule pack entra-2030.1"), "{said}");
 }
 
+/// A stranger's file says nothing to the terminal: neither where it is refused, nor where its content is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_file_moves_no_terminal() {
+    const EVIL: &str = "\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\r\nEQUAL. All is well";
+    let world = World::start(1000).await;
+    let bundle = exported(&world).await;
+    let pack = |change: &dyn Fn(&mut Vec<Map<String, Value>>)| {
+        Bundle { pack: sealed(&bundle.pack, change), ..bundle.clone() }.write().unwrap()
+    };
+    let rules = |lines: &mut Vec<Map<String, Value>>| lines[0]["rulePack"]["version"] = json!(EVIL);
+    let future = |lines: &mut Vec<Map<String, Value>>| {
+        rules(lines);
+        lines[0]["config"]["ofTheFuture"] = json!(1);
+    };
+    let lost = |lines: &mut Vec<Map<String, Value>>| {
+        lines[0]["snapshots"][0]["usedId"] = json!(EVIL);
+        lines[0]["snapshots"][0]["usedDigest"] = json!(EVIL);
+        lines[0]["snapshots"][0]["instance"] = json!(EVIL);
+    };
+    let doubled = |lines: &mut Vec<Map<String, Value>>| {
+        lines[1].insert("name".into(), EVIL.into());
+        lines[1]["line"] = json!(9);
+    };
+    let told = |lines: &mut Vec<Map<String, Value>>| lines[1]["spec"]["title"] = json!(EVIL);
+    // A name in the list of digests, which is read before anything is checked against it.
+    let line = EVIL.replace(['\r', '\n'], "");
+    let mut sums = bundle.write().unwrap();
+    let at = sums.windows(11).position(|window| window == b"bundle.json").unwrap();
+    sums.splice(at..at + 11, line.bytes());
+    sums.truncate(2048.max(at + line.len() + 512));
+    let estate = Bundle { estate: EVIL.into(), ..bundle.clone() }.write().unwrap();
+    for (what, file, expected) in [
+        ("rules", pack(&rules), 2),
+        ("future", pack(&future), 2),
+        ("lost", pack(&lost), 2),
+        ("doubled", pack(&doubled), 2),
+        ("sums", sums, 2),
+        ("told", pack(&told), 1),
+        ("estate", estate, 0),
+    ] {
+        std::fs::write(world.path("evil.tar"), file).unwrap();
+        for arguments in [&["evil.tar"][..], &["evil.tar", "-o", "json"]] {
+            let output = replay(&world, arguments);
+            let said = text(&output.stdout) + &text(&output.stderr);
+            assert_eq!(code(&output), expected, "{what}: {said}");
+            assert!(!said.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\r']), "{what}: {said:?}");
+            assert!(!said.contains("\nEQUAL. All is well"), "{what}: {said}");
+        }
+    }
+}
+
 /// Forged, missing, changed with and without a new digest, relabelled, and more than the cap allows.
 #[tokio::test(flavor = "multi_thread")]
 async fn findings_that_are_not_the_evaluations_are_named() {
@@ -237,6 +291,33 @@ async fn findings_that_are_not_the_evaluations_are_named() {
     ] {
         assert!(said.contains(sentence), "{sentence}: {said}");
     }
+}
+
+/// Whoever orders an evaluation could order it with limits of their own: all is equal then, and the Estate says otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_evaluation_that_was_told_other_limits_is_named() {
+    let world = World::start(1000).await;
+    let verify = async |generation: i64, output: &str| {
+        let mut estate: Value = serde_json::from_slice(&std::fs::read(world.path("estate")).unwrap()).unwrap();
+        estate["spec"] = json!({"thresholds": {"rotateDays": 7}});
+        estate["metadata"]["generation"] = json!(generation);
+        estate["status"]["observedGeneration"] = json!(3);
+        std::fs::write(world.path("estate"), estate.to_string()).unwrap();
+        let output = world.run(&["verify", "-n", "team-a", "-o", output]).await;
+        (code(&output), text(&output.stdout))
+    };
+    let (code, said) = verify(3, "text").await;
+    assert!(
+        code == 1 && said.starts_with("DIFFERENT. The evaluation was not told what stands in the cluster:"),
+        "{said}"
+    );
+    assert!(said.contains("/thresholds/rotateDays was 90, the Estate says 7") && !said.contains("EQUAL"), "{said}");
+    let (code, said) = verify(3, "json").await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["result"], &said["problems"]), (1, &json!("different"), &json!([])));
+    assert_eq!(said["contradictions"].as_array().unwrap().len(), 1);
+    let (code, said) = verify(4, "text").await;
+    assert!(code == 0 && said.starts_with("EQUAL.") && said.contains("spec was changed since"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

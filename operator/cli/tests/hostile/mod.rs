@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Markup that runs, in every place where markup can begin; control and bidirectional characters; formulas; length.
-pub(crate) const NAMES: [&str; 8] = [
+/// Markup that runs, in every place where markup can begin; control and bidirectional characters; formulas; a link; length.
+pub(crate) const NAMES: [&str; 9] = [
     "<script>window.executed = 1; alert(1)</script>",
     "\"><img src=x onerror=\"window.executed = 1\">",
     "</title></style></svg><iframe src=\"https://evil.example/\"></iframe>",
@@ -11,6 +11,7 @@ pub(crate) const NAMES: [&str; 8] = [
     "=cmd|' /C calc'!A0",
     "payroll\u{202E}gnp.exe\u{0000}\u{001B}[2J\r\n\tlast",
     "javascript:alert(1)//{{7*7}}${7*7}&lt;b&gt;&#60;",
+    "x;=cmd|' /C calc'!A0;[approve](https://evil.example/){0}",
     "]]><!--<a href=\"https://evil.example/\">\u{200B}\u{FEFF}名前",
 ];
 

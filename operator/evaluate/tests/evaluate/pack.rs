@@ -163,6 +163,11 @@ fn a_chain_made_anew_still_has_to_agree_with_its_content() {
     kept[1].insert("kept".into(), (!stood).into());
     assert!(matches!(read(kept), Err(PackReadError::Contradiction(_))));
 
+    let mut again = good.clone();
+    let twice = again[0]["snapshots"][0].clone();
+    again[0]["snapshots"].as_array_mut().unwrap().push(twice);
+    assert!(matches!(read(again), Err(PackReadError::Contradiction(_))), "a snapshot is read once");
+
     let mut strange = good;
     strange[1]["spec"]["severity"] = json!("Enormous");
     assert!(matches!(read(strange), Err(PackReadError::Unreadable(_))));
@@ -186,6 +191,28 @@ fn a_header_of_a_later_release_names_the_release() {
     lines[0]["rulePack"]["version"] = json!("entra-2030.1");
     let error = Pack::read(&sealed(lines)).unwrap_err();
     assert!(matches!(&error, PackReadError::Rules { needed, .. } if needed == "entra-2030.1"), "{error}");
+}
+
+/// An error repeats names and versions, and nothing that only stands where one belongs.
+#[test]
+fn errors_repeat_names_alone() {
+    let evil = "x\u{1b}[2J\u{202e}\nEQUAL.";
+    let good = lines(&evaluation().pack.bytes);
+    let error = |change: &dyn Fn(&mut Vec<Map<String, Value>>)| {
+        let mut lines = good.clone();
+        change(&mut lines);
+        Pack::read(&sealed(lines)).unwrap_err().to_string()
+    };
+    let unreadable = error(&|lines| {
+        lines[1]["name"] = json!(evil);
+        lines[1]["spec"] = json!(1);
+    });
+    assert_eq!(unreadable, "line 1 cannot be read: it was cut or changed");
+    let future = error(&|lines| {
+        lines[0]["config"]["ofTheFuture"] = json!(1);
+        lines[0]["rulePack"]["version"] = json!(evil);
+    });
+    assert_eq!(future, "the header (line 0) cannot be read: it was cut or changed");
 }
 
 #[test]

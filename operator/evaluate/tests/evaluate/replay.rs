@@ -261,6 +261,73 @@ async fn forged_inputs_are_unusable() {
     assert!(matches!(replay(&left, 1), Err(ReplayError::LedgerDigest(_))));
 }
 
+/// A list of digests whose names are none is refused before anything is looked for under them.
+#[tokio::test]
+async fn a_name_that_no_member_has_is_not_repeated() {
+    let good = exported(&evaluated().await).await.write().unwrap();
+    let at = good.windows(11).position(|window| window == b"bundle.json").unwrap();
+    for evil in ["\u{1b}[2J.json\u{7}", "a\u{202e}b12345"] {
+        let mut file = good.clone();
+        file[at..at + evil.len()].copy_from_slice(evil.as_bytes());
+        assert_eq!(Bundle::read(&Bytes::from(file)), Err(BundleError::Sums(1)));
+    }
+}
+
+/// Whatever a forger tells the evaluation, computing it again ends in an answer.
+#[tokio::test]
+async fn no_configuration_makes_it_fall() {
+    let (world, exceptions) = exceptions::world(&[exception("known", &rule("CRED-002"), JULY)]);
+    for (n, snapshot) in [(10, scan(SCAN_1)), (11, remove(SCAN_2)), (12, changed(SCAN_3))] {
+        let mut order = order(vec![world.scan(&snapshot)], day(n), &status(&world));
+        order.exceptions = exceptions.clone();
+        carry_out(&world, &order).await;
+    }
+    let bundle = exported(&world).await;
+    let days =
+        [json!("-009999-01-03T00:00:00Z"), json!("9999-12-30T22:00:00.999999999Z"), json!("1970-01-01T00:00:00Z")];
+    let counts = [json!(i32::MIN), json!(-1), json!(0), json!(i32::MAX)];
+    let mut changes: Vec<(String, serde_json::Value)> = Vec::new();
+    for field in ["asOf", "exceptions/0/createdAt", "exceptions/0/spec/expiresAt"] {
+        changes.extend(days.iter().map(|day| (field.to_owned(), day.clone())));
+    }
+    let estate = serde_json::to_value(sv0_api::EstateSpec::default()).unwrap();
+    let thresholds = estate["thresholds"].as_object().unwrap().keys().map(|name| format!("thresholds/{name}"));
+    for field in thresholds.chain(["retention/resolvedDays".to_owned()]) {
+        changes.extend(counts.iter().map(|count| (format!("estate/{field}"), count.clone())));
+    }
+    for field in ["maxFindings", "maxSnapshotBytes"] {
+        changes.extend([json!(0), json!(u64::MAX)].map(|count| (field.to_owned(), count)));
+    }
+    for (field, value) in changes {
+        let mut lines = lines(&bundle.pack);
+        let there = lines[0]["config"].pointer_mut(&format!("/{field}"));
+        let before = std::mem::replace(there.unwrap_or_else(|| panic!("{field}")), value.clone());
+        assert_ne!(before, value, "{field}");
+        // What matters to no finding of this estate gives an equal result: the forger then told the truth.
+        let said = match replay(&Bundle { pack: sealed(lines).into(), ..bundle.clone() }, 2) {
+            Ok(replay) => replay.difference.map_or_else(|| "equal".to_owned(), |difference| difference.to_string()),
+            Err(error) => error.to_string(),
+        };
+        assert!(!said.is_empty(), "{field} {value}");
+    }
+    let stored = bundle.ledger.clone().unwrap();
+    let stored: serde_json::Value = serde_json::from_slice(&zstd::decode_all(&*stored).unwrap()).unwrap();
+    for at in days {
+        let mut ledger = stored.clone();
+        for remembered in ledger["findings"].as_object_mut().unwrap().values_mut() {
+            remembered["spec"]["firstObserved"] = at.clone();
+            remembered["spec"]["resolvedAt"] = at.clone();
+            remembered["spec"]["severityRank"] = json!(i32::MIN);
+        }
+        let mut lines = lines(&bundle.pack);
+        let ledger = zstd::encode_all(ledger.to_string().as_bytes(), 3).unwrap();
+        lines[0]["config"]["ledger"] = json!(digest(&ledger));
+        let forged = Bundle { pack: sealed(lines).into(), ledger: Some(ledger.into()), ..bundle.clone() };
+        // A year that no resource can hold is unreadable in what comes out.
+        assert!(replay(&forged, 2).map_or(true, |replay| replay.difference.is_some()), "{at}");
+    }
+}
+
 #[tokio::test]
 async fn a_bundle_of_other_rules_names_the_version_it_needs() {
     let bundle = exported(&evaluated().await).await;
