@@ -36,6 +36,9 @@ enum Args {
         /// What else it depends on.
         #[arg(long, default_value_t = 7)]
         seed: u64,
+        /// Of a thousand identities, those that hold a directory role; as in a real estate when it is not told.
+        #[arg(long)]
+        role_holders: Option<usize>,
         /// Folder to write to.
         #[arg(long)]
         out: PathBuf,
@@ -53,7 +56,10 @@ enum Args {
 
 fn main() -> Result<(), Error> {
     let line = match Args::parse() {
-        Args::Make { nodes, seed, out } => make(Synthetic::new(nodes, seed), &out)?,
+        Args::Make { nodes, seed, role_holders, out } => {
+            let estate = Synthetic::new(nodes, seed);
+            make(role_holders.map_or(estate, |permille| estate.with_role_holders(permille)), &out)?
+        }
         Args::Evaluate { from, threads } => evaluate(&Files(from), threads)?,
     };
     println!("{line}");

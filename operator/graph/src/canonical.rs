@@ -3,15 +3,63 @@
 //! Object keys are sorted by their bytes, nothing is indented, numbers are integers or what `serde_json` prints for
 //! them. The order does not rest on a feature of `serde_json`, so that no other crate of a build can change a digest.
 
+mod writer;
+
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+
+use writer::Writer;
 
 /// The canonical bytes of `value`.
 pub fn to_canonical_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    let mut out = Vec::with_capacity(256);
-    write(&serde_json::to_value(value)?, &mut out)?;
-    Ok(out)
+    write(value).map(|writer| writer.out)
+}
+
+fn write<T: Serialize + ?Sized>(value: &T) -> Result<Writer, serde_json::Error> {
+    let mut writer = Writer::default();
+    value.serialize(&mut writer)?;
+    Ok(writer)
+}
+
+/// The canonical form of an object in pieces, for whoever adds fields to it that depend on its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields(BTreeMap<String, Vec<u8>>);
+
+impl Fields {
+    /// The fields of `value`; none of what is not an object, as a list or a variant of an enum is not.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Option<Self>, serde_json::Error> {
+        let Writer { out, fields, .. } = write(value)?;
+        if fields.is_empty() && out != b"{}" {
+            return Ok(None);
+        }
+        let piece = |at: std::ops::Range<usize>| out.get(at).unwrap_or_default().to_vec();
+        Ok(Some(Self(fields.into_iter().map(|field| (field.key.into_owned(), piece(field.at))).collect())))
+    }
+
+    /// Sets the field `key`.
+    pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), serde_json::Error> {
+        let mut piece = serde_json::to_vec(key)?;
+        piece.push(b':');
+        piece.append(&mut write(value)?.out);
+        self.0.insert(key.to_owned(), piece);
+        Ok(())
+    }
+
+    /// The canonical bytes of the object.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.0.values().map(|piece| piece.len() + 1).sum::<usize>() + 2);
+        out.push(b'{');
+        for (at, piece) in self.0.values().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(piece);
+        }
+        out.push(b'}');
+        out
+    }
 }
 
 /// Lower-case hex of the SHA-256 of `bytes`.
@@ -22,37 +70,6 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// `sha256:<hex>`, the form in which digests stand in resources and orders.
 pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", sha256_hex(bytes))
-}
-
-fn write(value: &Json, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    match value {
-        Json::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            out.push(b'{');
-            for (i, (key, item)) in entries.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                serde_json::to_writer(&mut *out, key)?;
-                out.push(b':');
-                write(item, out)?;
-            }
-            out.push(b'}');
-        }
-        Json::Array(items) => {
-            out.push(b'[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write(item, out)?;
-            }
-            out.push(b']');
-        }
-        scalar => serde_json::to_writer(&mut *out, scalar)?,
-    }
-    Ok(())
 }
 
 #[cfg(test)]
