@@ -185,7 +185,15 @@ impl<'a> Maker<'a> {
         };
         let other = estate.tenant((instance + 1) % TENANTS);
         let seed = Dice::of(estate.seed, &[instance as u64]).next();
-        Self { home: estate.tenant(instance), other, seed, sizes, role_holders: estate.role_holders, dice: Dice(seed), row }
+        Self {
+            home: estate.tenant(instance),
+            other,
+            seed,
+            sizes,
+            role_holders: estate.role_holders,
+            dice: Dice(seed),
+            row,
+        }
     }
 
     fn id(&self, kind: NodeKind, at: usize) -> NodeId {

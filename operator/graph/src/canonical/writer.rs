@@ -19,8 +19,11 @@ pub(super) struct Field {
     pub(super) at: Range<usize>,
 }
 
+/// Room for most objects that are written, so that their bytes are not moved again and again while they grow.
+const ROOM: usize = 4 * 1024;
+
 /// What is written, and the fields of the objects that have not ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Writer {
     pub(super) out: Vec<u8>,
     /// Of the outermost object they are left here when it has ended, in their order.
@@ -29,9 +32,24 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    pub(super) fn new() -> Self {
+        Self { out: Vec::with_capacity(ROOM), fields: Vec::with_capacity(32), scratch: Vec::with_capacity(ROOM) }
+    }
+
     /// A scalar, as `serde_json` writes it.
     fn scalar<T: Serialize + ?Sized>(&mut self, value: &T) -> Result {
         serde_json::to_writer(&mut self.out, value)
+    }
+
+    /// A text. Nearly all of them hold nothing that JSON escapes.
+    fn text(&mut self, text: &str) -> Result {
+        if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+            return self.scalar(text);
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'"');
+        Ok(())
     }
 
     fn object(&mut self, closing: &'static [u8]) -> Object<'_> {
@@ -48,7 +66,7 @@ impl Writer {
     /// `{"variant":`, which the value's closing ends.
     fn variant(&mut self, variant: &str) -> Result {
         self.out.push(b'{');
-        self.scalar(variant)?;
+        self.text(variant)?;
         self.out.push(b':');
         Ok(())
     }
@@ -75,7 +93,7 @@ impl Writer {
             fields.push(Field { key: field.key, at: at..start + scratch.len() });
         }
         out.truncate(start);
-        out.append(scratch);
+        out.extend_from_slice(scratch);
     }
 }
 
@@ -97,7 +115,7 @@ impl Object<'_> {
             self.writer.out.push(b',');
         }
         let at = self.writer.out.len();
-        self.writer.scalar(&*key)?;
+        self.writer.text(&key)?;
         self.writer.out.push(b':');
         self.pending = Some((key, at));
         Ok(())
@@ -238,8 +256,12 @@ impl<'a> ser::Serializer for &'a mut Writer {
     scalars!(
         serialize_bool bool, serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64, serialize_u8 u8,
         serialize_u16 u16, serialize_u32 u32, serialize_u64 u64, serialize_f64 f64, serialize_char char,
-        serialize_str &str, serialize_bytes &[u8]
+        serialize_bytes &[u8]
     );
+
+    fn serialize_str(self, value: &str) -> Result {
+        self.text(value)
+    }
 
     fn serialize_f32(self, value: f32) -> Result {
         self.scalar(&f64::from(value))
@@ -271,7 +293,7 @@ impl<'a> ser::Serializer for &'a mut Writer {
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result {
-        self.scalar(variant)
+        self.text(variant)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result {
@@ -303,13 +325,7 @@ impl<'a> ser::Serializer for &'a mut Writer {
         Ok(self.list(b"]"))
     }
 
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        _: usize,
-    ) -> Result<List<'a>> {
+    fn serialize_tuple_variant(self, _: &'static str, _: u32, variant: &'static str, _: usize) -> Result<List<'a>> {
         self.variant(variant)?;
         Ok(self.list(b"]}"))
     }
@@ -322,13 +338,7 @@ impl<'a> ser::Serializer for &'a mut Writer {
         Ok(self.object(b"}"))
     }
 
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        variant: &'static str,
-        _: usize,
-    ) -> Result<Object<'a>> {
+    fn serialize_struct_variant(self, _: &'static str, _: u32, variant: &'static str, _: usize) -> Result<Object<'a>> {
         self.variant(variant)?;
         Ok(self.object(b"}}"))
     }
