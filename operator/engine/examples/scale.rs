@@ -36,6 +36,9 @@ enum Args {
         /// What else it depends on.
         #[arg(long, default_value_t = 7)]
         seed: u64,
+        /// Of a thousand identities, those that hold a directory role; as in a real estate when it is not told.
+        #[arg(long)]
+        role_holders: Option<usize>,
         /// Folder to write to.
         #[arg(long)]
         out: PathBuf,
@@ -48,13 +51,19 @@ enum Args {
         /// Threads for the rules.
         #[arg(long, default_value_t = 1)]
         threads: usize,
+        /// Where to write the evidence pack; nowhere when it is not told.
+        #[arg(long)]
+        pack: Option<PathBuf>,
     },
 }
 
 fn main() -> Result<(), Error> {
     let line = match Args::parse() {
-        Args::Make { nodes, seed, out } => make(Synthetic::new(nodes, seed), &out)?,
-        Args::Evaluate { from, threads } => evaluate(&Files(from), threads)?,
+        Args::Make { nodes, seed, role_holders, out } => {
+            let estate = Synthetic::new(nodes, seed);
+            make(role_holders.map_or(estate, |permille| estate.with_role_holders(permille)), &out)?
+        }
+        Args::Evaluate { from, threads, pack } => evaluate(&Files(from), threads, pack.as_deref())?,
     };
     println!("{line}");
     Ok(())
@@ -75,7 +84,7 @@ fn make(estate: Synthetic, out: &Path) -> Result<Value, Error> {
     Ok(json!({"bytes": bytes}))
 }
 
-fn evaluate(files: &Files, threads: usize) -> Result<Value, Error> {
+fn evaluate(files: &Files, threads: usize, pack: Option<&Path>) -> Result<Value, Error> {
     let orders = files.orders()?;
     let started = Instant::now();
     let inputs = ready(load_all(files, &orders, &BTreeMap::new()))??;
@@ -105,8 +114,12 @@ fn evaluate(files: &Files, threads: usize) -> Result<Value, Error> {
         Step::Merged => clock.lap("merge"),
     })?;
     clock.lap("pack");
+    if let Some(pack) = pack {
+        fs::write(pack, &evaluation.pack.bytes)?;
+    }
+    let findings = evaluation.tally.open + evaluation.tally.folded;
     Ok(json!({
-        "nodes": size.0, "edges": size.1, "open": evaluation.tally.open, "byRule": evaluation.tally.by_rule,
+        "nodes": size.0, "edges": size.1, "open": evaluation.tally.open, "findings": findings, "byRule": evaluation.tally.by_rule,
         "outsideLane": evaluation.tally.outside_lane, "pack": evaluation.pack.digest,
         "seconds": clock.seconds, "total": started.elapsed().as_secs_f64(), "cpu": clock.cpu, "peakKib": clock.peaks,
     }))

@@ -96,29 +96,79 @@ pub fn accept(
         .map(|exception| ExceptionNote { outcome: outcome(exception, as_of), exception: exception.clone(), matched: 0 })
         .collect();
     notes.sort_by_key(|note| (Reverse(note.exception.spec.ends()), note.exception.name.clone()));
+    let index = Index::of(&notes);
+    let mut matched = vec![0; notes.len()];
     let mut by = BTreeMap::new();
     for (name, held) in &mut merged.held {
         let finding = &mut held.remembered.spec;
         if finding.state != FindingState::Open || folded.contains_key(name) {
             continue;
         }
-        let mut first = None;
-        for note in notes.iter_mut().filter(|note| note.outcome == Outcome::Idle) {
-            if note.exception.spec.matching.matches(name, finding) {
-                note.matched += 1;
-                first = first.or(Some(&note.exception));
+        let matching = index.matching(name, finding);
+        for at in &matching {
+            if let Some(count) = matched.get_mut(*at) {
+                *count += 1_usize;
             }
         }
-        if let Some(exception) = first {
-            mark(finding, exception);
-            by.insert(name.clone(), exception.uid.clone());
+        if let Some(note) = matching.first().and_then(|at| notes.get(*at)) {
+            mark(finding, &note.exception);
+            by.insert(name.clone(), note.exception.uid.clone());
         }
     }
-    for note in notes.iter_mut().filter(|note| note.matched > 0) {
-        note.outcome = Outcome::Active;
+    for (note, matched) in notes.iter_mut().zip(matched).filter(|(_, matched)| *matched > 0) {
+        (note.matched, note.outcome) = (matched, Outcome::Active);
     }
     notes.sort_by(|a, b| a.exception.name.cmp(&b.exception.name));
     Accepted { notes, by }
+}
+
+/// The exceptions in force by what they name, so that a finding is not held against every one of them: an estate may have
+/// many of both. Each stands under what names the fewest findings: findings, else subjects, else rules.
+struct Index<'a> {
+    notes: &'a [ExceptionNote],
+    /// By name of the finding, places in `notes`; the others likewise.
+    findings: BTreeMap<&'a str, Vec<usize>>,
+    /// By the subject's full identity.
+    subjects: BTreeMap<&'a str, Vec<usize>>,
+    /// By id of the rule.
+    rules: BTreeMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Index<'a> {
+    fn of(notes: &'a [ExceptionNote]) -> Self {
+        let mut index = Self { notes, findings: BTreeMap::new(), subjects: BTreeMap::new(), rules: BTreeMap::new() };
+        for (at, note) in notes.iter().enumerate().filter(|(_, note)| note.outcome == Outcome::Idle) {
+            let wanted = &note.exception.spec.matching;
+            let (under, keys) = if !wanted.findings.is_empty() {
+                (&mut index.findings, &wanted.findings)
+            } else if !wanted.subjects.is_empty() {
+                (&mut index.subjects, &wanted.subjects)
+            } else {
+                (&mut index.rules, &wanted.rules)
+            };
+            for key in keys {
+                under.entry(key).or_default().push(at);
+            }
+        }
+        index
+    }
+
+    /// Places of the exceptions that match, in their order.
+    fn matching(&self, name: &str, finding: &FindingSpec) -> Vec<usize> {
+        let subject = &finding.subject;
+        let identity = if self.subjects.is_empty() {
+            String::new()
+        } else {
+            [&*subject.system, &*subject.tenant, &*subject.kind, &*subject.id].join(":")
+        };
+        let under = [self.findings.get(name), self.subjects.get(&*identity), self.rules.get(&*finding.rule.id)];
+        let matches =
+            |at: &&usize| self.notes.get(**at).is_some_and(|note| note.exception.spec.matching.matches(name, finding));
+        let mut all: Vec<usize> = under.into_iter().flatten().flatten().filter(matches).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
 }
 
 /// Before it is known whether anything matches: `Idle` stands for "in force".

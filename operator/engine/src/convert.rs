@@ -338,6 +338,10 @@ fn is_unsafe(c: char) -> bool {
 
 /// A text without control and formatting characters and of at most `most` characters; what is cut ends in `…`.
 pub(crate) fn fit(text: &str, most: usize) -> String {
+    // Nearly every text: one byte for each character, and nothing to clean.
+    if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let clean = |c: char| if is_unsafe(c) { ' ' } else { c };
     if text.chars().count() <= most {
         return text.chars().map(clean).collect();

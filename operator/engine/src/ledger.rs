@@ -22,6 +22,8 @@ pub const LEDGER_FORMAT: &str = "securityv0.ledger/1";
 /// Most uncompressed bytes of a ledger that is read: about 100,000 findings.
 const MAX_LEDGER_BYTES: u64 = 512 * 1024 * 1024;
 const ZSTD_LEVEL: i32 = 3;
+/// What is given to the encoder at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// The memory of one estate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +54,10 @@ impl LedgerView<'_> {
     pub fn write(&self) -> Result<(Vec<u8>, String), LedgerError> {
         let mut encoder =
             zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(|_| LedgerError::Unwritable)?;
-        serde_json::to_writer(&mut encoder, self).map_err(|_| LedgerError::Unwritable)?;
+        // The encoder is called once for many tokens. It is not flushed: that would end a block early, and give other bytes.
+        let mut buffered = std::io::BufWriter::with_capacity(BUFFER_BYTES, &mut encoder);
+        serde_json::to_writer(&mut buffered, self).map_err(|_| LedgerError::Unwritable)?;
+        buffered.into_inner().map_err(|_| LedgerError::Unwritable)?;
         let bytes = encoder.finish().map_err(|_| LedgerError::Unwritable)?;
         let digest = canonical::digest(&bytes);
         Ok((bytes, digest))

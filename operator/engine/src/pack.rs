@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sv0_api::FindingSpec;
-use sv0_graph::canonical::{digest, to_canonical_json};
+use sv0_graph::canonical::{Fields, digest, to_canonical_json};
 use sv0_rules::RuleFinding;
 
 use crate::accept::{Accepted, ExceptionNote};
@@ -294,16 +294,15 @@ impl Chain {
 
     fn add<T: Serialize>(&mut self, content: &T) -> Result<(), PackError> {
         use std::io::Write as _;
-        let Value::Object(mut line) = serde_json::to_value(content)? else {
-            return Err(PackError(std::io::Error::other("a line is not an object")));
-        };
-        line.insert(LINE.to_owned(), self.lines.into());
-        if let Some(head) = self.head.take() {
-            line.insert(BEFORE.to_owned(), head.into());
+        let not_an_object = || PackError(std::io::Error::other("a line is not an object"));
+        let mut line = Fields::of(content)?.ok_or_else(not_an_object)?;
+        line.set(LINE, &self.lines)?;
+        if let Some(head) = &self.head {
+            line.set(BEFORE, head)?;
         }
-        let own = own_digest(&line)?;
-        line.insert(DIGEST.to_owned(), own.clone().into());
-        self.out.write_all(&to_canonical_json(&line)?)?;
+        let own = digest(&line.to_json());
+        line.set(DIGEST, &own)?;
+        self.out.write_all(&line.to_json())?;
         self.out.write_all(b"\n")?;
         self.head = Some(own);
         self.lines += 1;

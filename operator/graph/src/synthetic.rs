@@ -61,17 +61,28 @@ const TRUSTS: [(&str, &str, &str); 4] = [
     ("https://app.terraform.io", attr::SUBJECT, "organization:o:project:p:workspace:w:run_phase:apply"),
 ];
 
+/// Of a thousand identities, those that hold a directory role of their own.
+const ROLE_HOLDERS: usize = 12;
+
 /// An estate by its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Synthetic {
     nodes: usize,
     seed: u64,
+    role_holders: usize,
 }
 
 impl Synthetic {
     /// An estate of about `nodes` nodes and 6.3 times as many edges.
     pub const fn new(nodes: usize, seed: u64) -> Self {
-        Self { nodes, seed }
+        Self { nodes, seed, role_holders: ROLE_HOLDERS }
+    }
+
+    /// The same with `permille` of a thousand identities holding a directory role instead of about one in a hundred. No
+    /// real estate is like that: it has nearly as many findings as objects, to see what one finding costs.
+    #[must_use]
+    pub const fn with_role_holders(self, permille: usize) -> Self {
+        Self { role_holders: permille, ..self }
     }
 
     /// Number of instances; each reads a tenant of its own.
@@ -158,6 +169,7 @@ struct Maker<'a> {
     other: String,
     seed: u64,
     sizes: Sizes,
+    role_holders: usize,
     dice: Dice,
     row: &'a mut dyn FnMut(Row),
 }
@@ -173,7 +185,15 @@ impl<'a> Maker<'a> {
         };
         let other = estate.tenant((instance + 1) % TENANTS);
         let seed = Dice::of(estate.seed, &[instance as u64]).next();
-        Self { home: estate.tenant(instance), other, seed, sizes, dice: Dice(seed), row }
+        Self {
+            home: estate.tenant(instance),
+            other,
+            seed,
+            sizes,
+            role_holders: estate.role_holders,
+            dice: Dice(seed),
+            row,
+        }
     }
 
     fn id(&self, kind: NodeKind, at: usize) -> NodeId {
@@ -385,7 +405,7 @@ impl<'a> Maker<'a> {
                 (row.role, row.object) = (Some(role.to_owned()), Some(object));
             });
         }
-        if self.dice.chance(12) {
+        if self.dice.chance(self.role_holders) {
             let (object, until) = (self.object(at, 3, 0), self.dice.instant(90));
             let role = ROLES[self.dice.skewed(ROLES.len())];
             let eligible = self.dice.chance(200);

@@ -207,6 +207,38 @@ fn what_matches(#[case] wanted: serde_json::Value, #[case] expected: bool) {
     assert_eq!(accepted.notes[0].outcome, if expected { Outcome::Active } else { Outcome::Idle });
 }
 
+/// Of every combination of parts: what is found by what an exception names is what is found by looking at each.
+#[test]
+fn no_matching_exception_is_missed_or_counted_twice() {
+    let choices = |key: &str, right: &str| {
+        let lists = [json!([]), json!([right]), json!(["other", right, right]), json!(["other"])];
+        lists.map(|list| (key.to_owned(), list))
+    };
+    let severities = [json!(null), json!("Medium"), json!("High")];
+    let mut all = Vec::new();
+    for finding in choices("findings", "f") {
+        for rule in choices("rules", "CRED-002") {
+            for subject in choices("subjects", SUBJECT) {
+                for severity in &severities {
+                    let mut wanted = serde_json::Map::from_iter([finding.clone(), rule.clone(), subject.clone()]);
+                    wanted.insert("maxSeverity".to_owned(), severity.clone());
+                    all.push(exception(&format!("e{:03}", all.len()), &wanted.into(), JULY));
+                }
+            }
+        }
+    }
+    let plain = one_finding(FindingState::Open);
+    let matches = |one: &Exception| one.spec.matching.matches("f", &plain.held["f"].remembered.spec);
+    let expected: Vec<usize> = all.iter().map(|one| usize::from(matches(one))).collect();
+    assert_eq!(expected.iter().sum::<usize>(), (27 - 1) * 2, "each part absent or right, but not all absent");
+    let mut merged = plain.clone();
+    let accepted = accept(&mut merged, &BTreeMap::new(), &all, day(10));
+    let matched: Vec<usize> = accepted.notes.iter().map(|note| note.matched).collect();
+    assert_eq!(matched, expected);
+    let first = all.iter().find(|one| matches(one)).unwrap();
+    assert_eq!(accepted.by, BTreeMap::from([("f".to_owned(), first.uid.clone())]));
+}
+
 #[test]
 fn a_resolved_finding_is_not_accepted() {
     let mut merged = one_finding(FindingState::Resolved);

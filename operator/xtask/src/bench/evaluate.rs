@@ -19,6 +19,10 @@ const GOAL_MIB: f64 = 4_096.0;
 /// Nodes of an estate of 240,000 edges, and the seconds in which its graph shall stand.
 const LOADED: usize = 38_100;
 const GOAL_LOADED: f64 = 5.0;
+/// Nodes of two estates in which every identity holds a directory role, so that they have about 6,000 and 25,000 findings,
+/// and the milliseconds of processor time that one finding shall take.
+const DENSE: [usize; 2] = [27_500, 110_000];
+const GOAL_FINDING: f64 = 0.15;
 /// Times that are told apart, in order.
 const STEPS: [(&str, &str); 5] = [
     ("load", "read and pack"),
@@ -45,7 +49,7 @@ pub(super) struct Options {
     pub(super) json: bool,
 }
 
-/// Measures every size with every number of threads, then the loading of 240,000 edges.
+/// Measures every size with every number of threads, then the loading of 240,000 edges, then what one finding costs.
 pub(super) fn measure(ctx: &Context, options: &Options) -> Result<Vec<Figure>> {
     let mut stages = Stages::default();
     stages.run("program", || Ok((build(ctx)?, String::new())))?;
@@ -53,8 +57,8 @@ pub(super) fn measure(ctx: &Context, options: &Options) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let mut sizes: Vec<(usize, Run)> = Vec::new();
     for nodes in &options.nodes {
-        let runs =
-            stages.run(&format!("{nodes} nodes"), || Ok((bench.runs(*nodes, &options.threads)?, String::new())))?;
+        let runs = stages
+            .run(&format!("{nodes} nodes"), || Ok((bench.runs(*nodes, &options.threads, &[])?, String::new())))?;
         for (threads, run) in options.threads.iter().zip(&runs) {
             figures.extend(run.figures(*nodes, *threads));
         }
@@ -65,8 +69,17 @@ pub(super) fn measure(ctx: &Context, options: &Options) -> Result<Vec<Figure>> {
     for two in sizes.windows(2) {
         figures.extend(growth((two[0].0, &two[0].1), (two[1].0, &two[1].1)));
     }
-    let loaded = stages.run("240,000 edges", || Ok((bench.runs(LOADED, &[1])?, String::new())))?;
+    let loaded = stages.run("240,000 edges", || Ok((bench.runs(LOADED, &[1], &[])?, String::new())))?;
     figures.extend(loaded.first().map(Run::loaded));
+    let mut dense = Vec::new();
+    for nodes in DENSE {
+        let name = format!("{nodes} nodes with many findings");
+        let runs = stages.run(&name, || Ok((bench.runs(nodes, &[1], &["--role-holders", "1000"])?, String::new())))?;
+        dense.extend(runs);
+    }
+    if let [few, many] = &dense[..] {
+        figures.extend(each_finding(few, many));
+    }
     stages.print();
     Ok(figures)
 }
@@ -82,15 +95,16 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// One estate, evaluated with each number of threads.
-    fn runs(&self, nodes: usize, threads: &[usize]) -> Result<Vec<Run>> {
+    /// One estate, made with what `shape` says besides, evaluated with each number of threads.
+    fn runs(&self, nodes: usize, threads: &[usize], shape: &[&str]) -> Result<Vec<Run>> {
         let dir = self.ctx.state.with_extension("bench-evaluate");
         if dir.exists() {
             std::fs::remove_dir_all(&dir)?;
         }
         std::fs::create_dir_all(&dir)?;
         let (nodes, seed) = (nodes.to_string(), self.seed.to_string());
-        let made = self.example(&["make", "--nodes", &nodes, "--seed", &seed, "--out"], &dir)?;
+        let args = [&["make", "--nodes", &nodes, "--seed", &seed], shape, &["--out"]].concat();
+        let made = self.example(&args, &dir)?;
         let mut runs: Vec<Run> = Vec::new();
         for threads in threads {
             let told = self.example(&["evaluate", "--threads", &threads.to_string(), "--from"], &dir)?;
@@ -119,6 +133,8 @@ struct Run {
     nodes: f64,
     edges: f64,
     open: f64,
+    /// All findings, those too that another one tells.
+    findings: f64,
     snapshots_mb: f64,
     /// In the order of [`STEPS`].
     steps: Vec<Step>,
@@ -144,6 +160,7 @@ impl Run {
             nodes: decimal(&told["nodes"])?,
             edges: decimal(&told["edges"])?,
             open: decimal(&told["open"])?,
+            findings: decimal(&told["findings"])?,
             snapshots_mb,
             steps: STEPS
                 .iter()
@@ -189,11 +206,28 @@ impl Run {
         self.steps.iter().map(|step| step.cpu).sum()
     }
 
+    /// Processor seconds after the graph stood: what grows with the findings.
+    fn concluding(&self) -> f64 {
+        self.steps.iter().skip(2).map(|step| step.cpu).sum()
+    }
+
     /// The time until the graph stands.
     fn loaded(&self) -> Figure {
         let seconds = self.steps.iter().take(2).map(|step| step.seconds).sum();
         Figure::new(BENCH, &format!("{} edges loaded", self.edges), seconds, "s", Some(GOAL_LOADED))
     }
+}
+
+/// What one finding costs, rules, ledger and evidence pack together, and how that grows with their number: 1 is in
+/// proportion, 2 would be the square.
+fn each_finding(few: &Run, many: &Run) -> [Figure; 3] {
+    let each = |run: &Run, goal| {
+        let name = format!("{} findings: CPU time per finding", run.findings);
+        Figure::new(BENCH, &name, 1_000.0 * run.concluding() / run.findings, "ms", goal)
+    };
+    let exponent = (many.concluding() / few.concluding()).ln() / (many.findings / few.findings).ln();
+    let name = format!("growth exponent of CPU time, {} to {} findings", few.findings, many.findings);
+    [each(few, None), each(many, Some(GOAL_FINDING)), Figure::new(BENCH, &name, exponent, "", None)]
 }
 
 /// How cost grows with size: 1 is in proportion, less is better.
@@ -222,7 +256,7 @@ mod tests {
 
     fn run(scale: f64) -> Run {
         let told = json!({
-            "nodes": 1000.0 * scale, "edges": 6300.0 * scale, "open": 3, "total": 2.0 * scale, "pack": "p",
+            "nodes": 1000.0 * scale, "edges": 6300.0 * scale, "open": 3, "findings": 1_000.0 * scale, "total": 2.0 * scale, "pack": "p",
             "cpu": {"load": scale, "graph": scale, "rules": scale, "merge": 0.0, "pack": scale},
             "seconds": {"load": 0.5, "graph": 0.25, "rules": 1.0, "merge": 0.0, "pack": 0.1},
             "peakKib": {"load": 1024.0, "pack": 2048.0 * scale.sqrt()},
@@ -235,6 +269,16 @@ mod tests {
         let figures = growth((1_000, &run(1.0)), (100_000, &run(100.0)));
         let lines: Vec<String> = figures.iter().map(|figure| serde_json::to_string(figure).unwrap()).collect();
         assert!(lines[0].contains("\"value\":1.0") && lines[2].contains("\"value\":0.5"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_finding_costs_what_comes_after_the_graph() {
+        let figures = each_finding(&run(0.1), &run(1.0));
+        let lines: Vec<String> = figures.iter().map(|figure| serde_json::to_string(figure).unwrap()).collect();
+        // Rules, merge and pack take two seconds for a thousand findings.
+        assert!(lines[0].contains("100 findings") && lines[0].contains("\"value\":2.0"), "{lines:?}");
+        assert!(lines[1].contains("\"goal\":0.15,\"pass\":false"), "{lines:?}");
+        assert!(lines[2].contains("\"value\":1.0"), "{lines:?}");
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn ten_thousand(world: &World) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     let sizes = many::sizes(&world.kubectl)?;
     let (median, largest) = (sizes.median as u64, sizes.largest as u64);
-    figures.push(figure("stored Finding, median", number(median), "bytes", Some(1900.0)));
+    figures.push(figure("stored Finding, median", number(median), "bytes", Some(3500.0)));
     figures.push(figure("stored Finding, largest", number(largest), "bytes", Some(3900.0)));
     if measurable {
         let grown = etcd::compacted_size()?.saturating_sub(before);

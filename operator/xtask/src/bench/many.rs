@@ -17,8 +17,8 @@ const ESTATE: &str = ESTATES[1];
 const CHUNK: usize = 500;
 /// Calls at a time: each is slowed down by `kubectl`'s own limit.
 const WRITERS: usize = 4;
-/// Findings whose size is looked at.
-const SAMPLE: usize = 500;
+/// Findings in one answer when their sizes are looked at.
+const PAGE: usize = 500;
 
 /// Sizes of stored Findings in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +70,22 @@ fn copy(model: &Value, n: usize) -> Value {
     })
 }
 
-/// How large Findings are as the API server stores them: their JSON without spaces.
+/// How large Findings are as the API server stores them: their JSON without spaces. All are looked at: the first ones by
+/// name are copies of one and the same.
 pub(super) fn sizes(kubectl: &Kubectl) -> Result<Sizes> {
-    let path = format!("/apis/securityv0.com/v1alpha1/namespaces/{ESTATE}/findings?limit={SAMPLE}");
-    let text = kubectl.run(&["get", "--raw", &path]).map_err(|error| anyhow!("{error}"))?;
-    let list: Value = serde_json::from_str(&text)?;
-    let sizes = list["items"].as_array().into_iter().flatten().map(|item| item.to_string().len());
-    summary(sizes.collect()).context("no Finding was stored")
+    let mut sizes = Vec::new();
+    let mut token = String::new();
+    loop {
+        let all = format!("/apis/securityv0.com/v1alpha1/namespaces/{ESTATE}/findings");
+        let path = format!("{all}?limit={PAGE}&continue={token}");
+        let text = kubectl.run(&["get", "--raw", &path]).map_err(|error| anyhow!("{error}"))?;
+        let list: Value = serde_json::from_str(&text)?;
+        sizes.extend(list["items"].as_array().into_iter().flatten().map(|item| item.to_string().len()));
+        match list["metadata"]["continue"].as_str() {
+            Some(next) if !next.is_empty() => next.clone_into(&mut token),
+            _ => return summary(sizes).context("no Finding was stored"),
+        }
+    }
 }
 
 fn summary(mut sizes: Vec<usize>) -> Option<Sizes> {
