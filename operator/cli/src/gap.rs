@@ -141,9 +141,24 @@ mod tests {
     }
 
     #[rstest]
-    #[case("missing", "", Some("Damaged"), "contoso: the source system was never read: no scan of it could be used: the snapshot is missing in part or was changed.")]
-    #[case("denied", "groupMembers", Some("New\u{202e}Code"), "contoso: groupMembers was refused by the source system: NewCode.")]
-    #[case("baseline", "", Some("NoBaselineYet"), "contoso: the source system could not be compared with an earlier state: no complete scan was evaluated before, and none was accepted.")]
+    #[case(
+        "missing",
+        "",
+        Some("Damaged"),
+        "contoso: the source system was never read: no scan of it could be used: the snapshot is missing in part or was changed."
+    )]
+    #[case(
+        "denied",
+        "groupMembers",
+        Some("New\u{202e}Code"),
+        "contoso: groupMembers was refused by the source system: NewCode."
+    )]
+    #[case(
+        "baseline",
+        "",
+        Some("NoBaselineYet"),
+        "contoso: the source system could not be compared with an earlier state: no complete scan was evaluated before, and none was accepted."
+    )]
     fn a_gap_is_a_sentence(#[case] state: &str, #[case] of: &str, #[case] reason: Option<&str>, #[case] says: &str) {
         assert_eq!(line(&gap(state, of, reason)), says);
     }

@@ -70,6 +70,9 @@ mod tests {
     #[test]
     fn what_explains_a_word_is_explained_too() {
         let met = met("blueprint");
-        assert!(met.contains(&"blueprint") && met.contains(&"agent identity") && met.contains(&"credential"), "{met:?}");
+        assert!(
+            met.contains(&"blueprint") && met.contains(&"agent identity") && met.contains(&"credential"),
+            "{met:?}"
+        );
     }
 }

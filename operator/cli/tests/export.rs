@@ -175,7 +175,8 @@ fn what_was_not_seen_is_exported() {
     let events = documents(&held, Format::Ocsf);
     assert_eq!(all_defects(Format::Ocsf, &events), Vec::<String>::new());
     let limits: Vec<&Value> = events.iter().filter(|event| event["class_uid"] == ERROR).collect();
-    let told: Vec<Value> = limits.iter().map(|event| json!([event["activity_id"], event["status_id"], event["status_code"]])).collect();
+    let told: Vec<Value> =
+        limits.iter().map(|event| json!([event["activity_id"], event["status_id"], event["status_code"]])).collect();
     assert_eq!(
         told,
         [
@@ -187,7 +188,10 @@ fn what_was_not_seen_is_exported() {
     );
     assert_eq!(limits[1]["unmapped"]["permission"], "GroupMember.Read.All");
     let says = limits[1]["message"].as_str().unwrap();
-    assert!(says.starts_with("contoso: groupMembers was refused by the source system: a permission is not granted."), "{says}");
+    assert!(
+        says.starts_with("contoso: groupMembers was refused by the source system: a permission is not granted."),
+        "{says}"
+    );
     assert!(events.iter().all(|event| event["class_uid"] == ERROR || event["finding_info"]["uid"].is_string()));
 
     let levels = |document: &Value| -> Vec<Value> {
@@ -196,7 +200,13 @@ fn what_was_not_seen_is_exported() {
     };
     assert_eq!(levels(&documents(&held, Format::Sarif)[0]), ["warning", "note", "note"]);
     let results = documents(&held, Format::Openreports)[0]["results"].clone();
-    let results: Vec<&Value> = results.as_array().unwrap().iter().filter(|one| one["policy"] == "Coverage").map(|one| &one["result"]).collect();
+    let results: Vec<&Value> = results
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["policy"] == "Coverage")
+        .map(|one| &one["result"])
+        .collect();
     assert_eq!(results, ["error", "skip", "skip"]);
 
     // Of an estate that was never evaluated nothing is told, and nothing is made up.
@@ -216,7 +226,8 @@ fn a_branch_starts_where_it_starts() {
     let events = documents(&held, Format::Ocsf);
     let graph = &events[0]["finding_info"]["attack_graph"];
     assert_eq!(graph["nodes"].as_array().unwrap().len(), 5);
-    let ends: Vec<Value> = graph["edges"].as_array().unwrap().iter().map(|edge| json!([edge["source"], edge["target"]])).collect();
+    let ends: Vec<Value> =
+        graph["edges"].as_array().unwrap().iter().map(|edge| json!([edge["source"], edge["target"]])).collect();
     assert_eq!(ends, [json!(["0", "1"]), json!(["1", "2"]), json!(["2", "3"]), json!(["2", "4"])]);
     let csv = exported(&held, Format::Csv).unwrap();
     assert!(csv.contains("service principal \"\"Microsoft Graph\"\" | service principal \"\"Invoice writer\"\" > GRANTED (User Administrator) > tenant"), "{csv}");

@@ -135,7 +135,10 @@ fn words(sentence: &str) -> Vec<String> {
         let mut pairs = word.chars().zip(word.chars().skip(1));
         pairs.any(|(a, b)| a.is_lowercase() && b.is_uppercase())
     };
-    let ends: &[char] = &['.', ',', ';', ':', '(', ')', '"', '“', '”', '\'', '?', '!', '…', '[', ']', '<', '>', '=', '*', '–', '·', '-', '└', '─'];
+    let ends: &[char] = &[
+        '.', ',', ';', ':', '(', ')', '"', '“', '”', '\'', '?', '!', '…', '[', ']', '<', '>', '=', '*', '–', '·', '-',
+        '└', '─',
+    ];
     let words = sentence.split_whitespace().filter(|word| !word.starts_with('-')).map(|word| word.trim_matches(ends));
     let words = words.filter(|word| word.chars().count() > 1 && !word.contains(inner) && !mixed(word));
     let lower = |word: &str| {
@@ -190,7 +193,8 @@ fn unknown(words: impl IntoIterator<Item = String>) -> Vec<String> {
 fn every_word_is_explained_or_an_everyday_one() {
     let said = said();
     assert!(said.len() > 800, "the sentences are read: {}", said.len());
-    let unknown: Vec<String> = unknown(said.keys().cloned()).iter().map(|word| format!("{word} ({})", said[word])).collect();
+    let unknown: Vec<String> =
+        unknown(said.keys().cloned()).iter().map(|word| format!("{word} ({})", said[word])).collect();
     assert!(unknown.is_empty(), "neither in docs/glossary.md nor in everyday-words.txt:\n{}", unknown.join("\n"));
 }
 

@@ -291,6 +291,23 @@ fn a_finding_that_is_not_there(#[case] command: &str) {
     assert_eq!(output.status.code(), Some(2), "no flag of kubectl");
 }
 
+/// With --words, every term of the glossary that stands in the explanation is explained below it, and no other.
+#[test]
+fn the_words_are_explained_where_they_stand() {
+    let arguments = ["explain", "unb-001-9606c7a314434307", "-n", "team-a"];
+    let (plain, full) = (said(&usual(), &arguments), said(&usual(), &[&arguments[..], &["--words"]].concat()));
+    let plain = plain.strip_suffix("\nWith --words, what the words mean is said here.\n").unwrap();
+    let words = full.strip_prefix(plain).unwrap().strip_prefix("\nWords\n").unwrap();
+    for (term, meaning) in ["hop", "service principal", "tier", "structural", "evidence pack"].map(|term| {
+        sv0_cli::glossary::terms().into_iter().find(|entry| entry.0 == term).unwrap()
+    }) {
+        let start = meaning.split(' ').take(3).collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&format!("  {term}: {start}")), "{term}: {words}");
+    }
+    assert!(!words.contains("  webhook: ") && !words.contains('*'), "{words}");
+    assert!(full.lines().all(|line| line.chars().count() <= 100));
+}
+
 /// Colour adds nothing that has to be read, and is off where it is not wanted.
 #[test]
 fn colour_is_only_colour() {

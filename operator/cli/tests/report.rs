@@ -137,7 +137,11 @@ fn the_glossary_has_every_label_and_every_term() {
     }
     let told = told.to_lowercase();
     let terms = sv0_cli::glossary::terms();
-    let met: Vec<&str> = terms.iter().map(|(term, _)| *term).filter(|term| told.contains(&format!(" {} ", term.to_lowercase()))).collect();
+    let met: Vec<&str> = terms
+        .iter()
+        .map(|(term, _)| *term)
+        .filter(|term| told.contains(&format!(" {} ", term.to_lowercase())))
+        .collect();
     assert!(met.len() > 20, "{met:?}");
     for term in met {
         assert!(glossary.contains(&format!("<dt>{term}</dt>")), "{term}");

@@ -8,8 +8,8 @@ use sv0_api::{Claim, Estate, Evidence, EvidenceClass, FindingSpec, Severity};
 use super::{Story, words};
 use crate::findings::table::{MOST_GAPS, collected_at, counted, name, severity};
 use crate::route::{self, Cut, Step};
-use crate::{gap, proof};
 use crate::term::{Look, Role, add, wrapped};
+use crate::{gap, glossary, proof};
 
 /// Most characters of the name of a hop's end where it is repeated in a sentence.
 const SHORT: usize = 60;
@@ -45,7 +45,7 @@ impl Page {
 }
 
 /// Every section.
-pub(super) fn all(story: &Story, look: Look, width: usize) -> String {
+pub(super) fn all(story: &Story, look: Look, width: usize, words: bool) -> String {
     let spec = &story.finding.spec;
     let mut page = Page { text: String::new(), look, width };
     title(&mut page, story);
@@ -61,7 +61,22 @@ pub(super) fn all(story: &Story, look: Look, width: usize) -> String {
     cut(&mut page, story, &steps);
     standards(&mut page, spec);
     life(&mut page, story);
+    if words {
+        // Without colours, whose marks would stand between the words.
+        meanings(&mut page, &all(story, Look::PLAIN, width, false));
+    } else {
+        page.text.push('\n');
+        page.line("", "", "With --words, what the words mean is said here.");
+    }
     page.text
+}
+
+/// What the words above mean.
+fn meanings(page: &mut Page, text: &str) {
+    page.heading("Words");
+    for (term, meaning) in glossary::met_in(text) {
+        page.line("  ", "    ", &format!("{term}: {}", meaning.replace(['*', '`'], "")));
+    }
 }
 
 fn title(page: &mut Page, story: &Story) {

@@ -2,8 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sv0_api::{
-    AccountableState, Estate, EstateStatus, EvaluatedInput, Family, Finding, FindingState, Severity,
-    conditions,
+    AccountableState, Estate, EstateStatus, EvaluatedInput, Family, Finding, FindingState, Severity, conditions,
 };
 
 use crate::term::{add, columns, cut};

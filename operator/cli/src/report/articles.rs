@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
-use sv0_api::{EvidenceClass, Evidence};
+use sv0_api::{Evidence, EvidenceClass};
 
 use super::chains::{Chain, phrase, runs};
 use super::facts::Facts;

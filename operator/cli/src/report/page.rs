@@ -6,8 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::facts::Facts;
-use super::{articles, sections};
 use super::text::{clean, minute};
+use super::{articles, sections};
 
 const STYLE: &str = include_str!("style.css");
 

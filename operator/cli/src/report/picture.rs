@@ -115,7 +115,8 @@ fn arrow(run: &Run<'_>, index: usize, step: &Step) -> Markup {
     let number = run.before + index + 1;
     let derived = step.class != sv0_api::EvidenceClass::Direct;
     let same_row = to_y == y;
-    let lines = wrapped(&format!("{number}. {}", phrase(step)), if same_row { EDGE_COLUMNS } else { BETWEEN_COLUMNS }, 4);
+    let lines =
+        wrapped(&format!("{number}. {}", phrase(step)), if same_row { EDGE_COLUMNS } else { BETWEEN_COLUMNS }, 4);
     let class = if derived { "edge derived" } else { "edge" };
     let middle = y + BOX_HEIGHT / 2;
     let (line, head, text_x, text_y) = if same_row {
@@ -184,9 +185,13 @@ mod tests {
     /// The second grant starts at the identity, not at what the first one is on.
     #[test]
     fn a_branch_starts_where_it_starts() {
-        let step = |from: &str, to: &str| Step { from: from.to_owned(), to: to.to_owned(), via: None, ..steps(1).remove(0) };
+        let step =
+            |from: &str, to: &str| Step { from: from.to_owned(), to: to.to_owned(), via: None, ..steps(1).remove(0) };
         let path = [step("secret", "bot"), step("bot", "mail"), step("bot", "files")];
-        assert_eq!(spoken(&path), "Path: secret has a grant on bot, which has a grant on mail; bot has a grant on files.");
+        assert_eq!(
+            spoken(&path),
+            "Path: secret has a grant on bot, which has a grant on mail; bot has a grant on files."
+        );
         let svg = picture(&path, "p1").into_string();
         assert_eq!((svg.matches("<rect").count(), svg.matches("class=\"again\"").count()), (5, 1));
         assert_eq!(svg.matches("class=\"end\"").count(), 2, "both ends");
