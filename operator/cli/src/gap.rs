@@ -124,11 +124,11 @@ mod tests {
     #[test]
     fn no_code_is_shown() {
         use GapState::{Baseline, Denied, Foreign, Missing, Partial, Quarantined, Shrunk, Skipped, Throttled};
+        use Quarantine::{Damaged, ForeignSnapshot, ForeignTenant, Malformed, TooLarge, UnknownFormat};
         let states = [Missing, Quarantined, Foreign, Denied, Partial, Throttled, Shrunk, Baseline, Skipped];
         let words: BTreeSet<&str> = states.iter().map(|one| state(one.as_str())).collect();
         assert_eq!(words.len(), states.len());
         assert!(!words.contains(state("of a later release")));
-        use Quarantine::{Damaged, ForeignSnapshot, ForeignTenant, Malformed, TooLarge, UnknownFormat};
         let set_aside = [Damaged, UnknownFormat, Malformed, TooLarge, ForeignSnapshot, ForeignTenant];
         let troubles = [Trouble::Unreadable, Trouble::Newer, Trouble::NoneYet, Trouble::NotComparable];
         let codes = set_aside.map(Quarantine::as_str).into_iter().chain(troubles.map(Trouble::as_str));

@@ -298,9 +298,9 @@ fn the_words_are_explained_where_they_stand() {
     let (plain, full) = (said(&usual(), &arguments), said(&usual(), &[&arguments[..], &["--words"]].concat()));
     let plain = plain.strip_suffix("\nWith --words, what the words mean is said here.\n").unwrap();
     let words = full.strip_prefix(plain).unwrap().strip_prefix("\nWords\n").unwrap();
-    for (term, meaning) in ["hop", "service principal", "tier", "structural", "evidence pack"].map(|term| {
-        sv0_cli::glossary::terms().into_iter().find(|entry| entry.0 == term).unwrap()
-    }) {
+    for (term, meaning) in ["hop", "service principal", "tier", "structural", "evidence pack"]
+        .map(|term| sv0_cli::glossary::terms().into_iter().find(|entry| entry.0 == term).unwrap())
+    {
         let start = meaning.split(' ').take(3).collect::<Vec<_>>().join(" ");
         assert!(words.contains(&format!("  {term}: {start}")), "{term}: {words}");
     }

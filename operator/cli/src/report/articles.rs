@@ -101,9 +101,10 @@ fn evidence(facts: &Facts<'_>, index: usize, chain: &Chain<'_>) -> Markup {
         return html! { p { strong { "What proves it: " } "the Finding shows no evidence; the evidence pack has it." } };
     };
     html! {
+        p { strong { "What proves it: " } (clean(&proof::read_at(&first.spec, facts.status(), minute))) }
         div class="wide" tabindex="0" role="region" aria-label={ "Evidence of chain " (index + 1) ", table" } {
             table {
-                caption { strong { "What proves it." } " " (clean(&proof::read_at(&first.spec, facts.status(), minute))) }
+                caption { "Each claim with its evidence." }
                 thead { tr { th scope="col" class="what" { "What is proven" } th scope="col" { "Class" } th scope="col" { "Where it was read" } th scope="col" { "What was read" } } }
                 tbody {
                     @for (source, one) in pieces.iter().take(MAX_EVIDENCE) {
