@@ -31,10 +31,10 @@ pub struct Cluster {
 #[derive(Debug, thiserror::Error)]
 pub enum KubectlError {
     /// It did not start.
-    #[error("kubectl could not be started: {0}")]
+    #[error("kubectl could not be started: {0}. Install kubectl, or put it where the PATH leads")]
     Missing(std::io::Error),
     /// It refused or failed.
-    #[error("kubectl {verb} failed: {said}")]
+    #[error("kubectl {verb} failed: {said}{}", advice(said))]
     Failed {
         /// Its first argument.
         verb: String,
@@ -44,6 +44,49 @@ pub enum KubectlError {
     /// It printed something else than expected.
     #[error("kubectl {0} printed something unexpected")]
     Unexpected(String),
+}
+
+/// What the user can do about it, as a sentence of its own; nothing when what kubectl said is all that is known.
+fn advice(said: &str) -> String {
+    let says = |part: &str| said.contains(part);
+    let advice = if says("the server doesn't have a resource type") || says("could not find the requested resource") {
+        "This cluster does not have SecurityV0, or an older release of it: install its resources as docs/install.md says, or \
+         name another cluster with --context"
+    } else if says("forbidden") || says("Forbidden") {
+        match role(said) {
+            Some(role) => {
+                let place = if says("at the cluster scope") { "the whole cluster" } else { "this namespace" };
+                return format!(". Ask an administrator of the cluster for the ClusterRole {role} in {place}");
+            }
+            None => "Ask an administrator of the cluster for this right; docs/operate.md says what each command needs",
+        }
+    } else if says("Unauthorized") || says("must be logged in") {
+        "The cluster does not know you: sign in to it again, or name another context with --context"
+    } else if says("NotFound") || says("not found") {
+        "Look at the name and at the namespace (-n)"
+    } else if says("does not exist") || says("no such file") {
+        "Look at --context and --kubeconfig: `kubectl config get-contexts` lists what there is"
+    } else if says("connection") || says("connect to the server") || says("timeout") || says("no such host") {
+        "The cluster cannot be reached: look at --context, at the network and at whether the cluster runs"
+    } else {
+        return String::new();
+    };
+    format!(". {advice}")
+}
+
+/// The role of the chart that has the right that was missing.
+fn role(said: &str) -> Option<&'static str> {
+    let of = |verbs: &[&str], resource: &str| {
+        // Quotes are single ones where text of others is shown.
+        verbs.iter().any(|verb| said.contains(&format!("cannot {verb} resource '{resource}'")))
+    };
+    let reads = ["get", "list", "watch"];
+    let writes = ["patch", "update", "create"];
+    if ["findings", "estates", "findingexceptions"].iter().any(|resource| of(&reads, resource)) {
+        return Some("securityv0-findings-reader");
+    }
+    let edits = of(&reads, "connectorinstances") || ["connectorinstances", "estates"].iter().any(|r| of(&writes, r));
+    edits.then_some("securityv0-editor")
 }
 
 impl Cluster {

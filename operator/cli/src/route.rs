@@ -82,13 +82,21 @@ pub fn ends(steps: &[Step<'_>]) -> Vec<usize> {
     if ends.is_empty() { steps.len().checked_sub(1).into_iter().collect() } else { ends }
 }
 
-/// The step that a derived one rests on: a fact about the same holder with the same role or permission. The derived one
-/// cannot be cut by itself, and falls with it.
+/// What stands in place of a role or permission where control follows from owning.
+const OWNER: &str = "owner";
+
+/// The step that a derived one rests on: a fact about the same holder with the same role or permission, or its ownership
+/// where that is the only one. The derived one cannot be cut by itself, and falls with it.
 pub fn basis(steps: &[Step<'_>], at: usize) -> Option<usize> {
     let derived = steps.get(at).filter(|step| step.class == EvidenceClass::Structural && step.via.is_some())?;
-    let rests_on =
-        |step: &Step<'_>| step.class == EvidenceClass::Direct && step.from == derived.from && step.via == derived.via;
-    steps.iter().position(rests_on)
+    let own = |step: &Step<'_>| step.class == EvidenceClass::Direct && step.from == derived.from;
+    if let Some(basis) = steps.iter().position(|step| own(step) && step.via == derived.via) {
+        return Some(basis);
+    }
+    let owning = |(at, step): (usize, &Step<'_>)| (own(step) && step.edge == "OWNS").then_some(at);
+    let mut owned = steps.iter().enumerate().filter_map(owning);
+    let basis = owned.next().filter(|_| derived.via == Some(OWNER) && derived.edge == "CAN_CONTROL")?;
+    owned.next().is_none().then_some(basis)
 }
 
 /// What cutting each step takes away, without those that rest on another one; empty when the path has gaps, since
@@ -194,6 +202,7 @@ pub fn step_words(step: &Step<'_>) -> String {
     match step.edge {
         "GRANTED" => format!("holds {via} on"),
         "DELEGATED_GRANT" => format!("can act for users with {via} at"),
+        "CAN_CONTROL" if via == OWNER => "can, as an owner, take control of".to_owned(),
         "CAN_CONTROL" => format!("can, by {via}, take control of"),
         edge => format!("{} ({via})", edge_words(edge)),
     }
@@ -250,6 +259,26 @@ mod tests {
         assert_eq!((basis(&steps, 2), basis(&steps, 1)), (Some(1), None));
         let cuts: Vec<_> = cuts(&steps).into_iter().map(|cut| (cut.at, cut.lost, cut.all)).collect();
         assert_eq!(cuts, [(0, vec![1, 3], true), (1, vec![1, 3], true), (3, vec![3], false)]);
+    }
+
+    /// Control as an owner falls with the ownership; of several ones it is not told which.
+    #[test]
+    fn control_as_an_owner_falls_with_the_ownership() {
+        let mut path = path(&[("secret", "bot"), ("bot", "app"), ("bot", "other"), ("other", "tenant")]);
+        path[1].edge = "OWNS".to_owned();
+        path[2] = Hop {
+            edge: "CAN_CONTROL".to_owned(),
+            via: Some(OWNER.to_owned()),
+            class: EvidenceClass::Structural,
+            ..path[2].clone()
+        };
+        assert_eq!(basis(&steps(&path), 2), Some(1));
+        assert_eq!(all(&path), [0, 1]);
+        assert_eq!(step_words(&steps(&path)[2]), "can, as an owner, take control of");
+        let mut second = path[1].clone();
+        second.to = "another app".to_owned();
+        path.push(Hop { from: Some("bot".to_owned()), ..second });
+        assert_eq!(basis(&steps(&path), 2), None);
     }
 
     #[test]

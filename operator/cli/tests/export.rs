@@ -28,7 +28,19 @@ fn documents(held: &Held, format: Format) -> Vec<Value> {
 }
 
 fn schema(format: Format) -> Validator {
+    compiled(format, DETECTION)
+}
+
+/// Classes of events of OCSF.
+const DETECTION: u64 = 2004;
+const ERROR: u64 = 6008;
+
+/// The schema of a format; that of OCSF is the one of a class.
+fn compiled(format: Format, class: u64) -> Validator {
     let schema = match format {
+        Format::Ocsf if class == ERROR => {
+            serde_json::from_str(include_str!("schemas/ocsf-1.8.0-application_error.schema.json")).unwrap()
+        }
         Format::Sarif => serde_json::from_str(include_str!("schemas/sarif-schema-2.1.0.json")).unwrap(),
         Format::Ocsf => serde_json::from_str(include_str!("schemas/ocsf-1.8.0-detection_finding.schema.json")).unwrap(),
         Format::Openreports => {
@@ -62,6 +74,15 @@ fn defects(schema: &Validator, documents: &[Value]) -> Vec<String> {
     documents.iter().flat_map(|document| schema.iter_errors(document).map(|error| error.to_string())).collect()
 }
 
+/// The same, where each event of OCSF is held to the schema of its class.
+fn all_defects(format: Format, documents: &[Value]) -> Vec<String> {
+    let (errors, others): (Vec<Value>, Vec<Value>) =
+        documents.iter().cloned().partition(|document| document["class_uid"] == ERROR);
+    let mut all = defects(&compiled(format, DETECTION), &others);
+    all.extend(defects(&compiled(format, ERROR), &errors));
+    all
+}
+
 #[rstest]
 fn exports_keep_to_the_published_schemas(
     #[values(Format::Sarif, Format::Ocsf, Format::Openreports)] format: Format,
@@ -70,14 +91,14 @@ fn exports_keep_to_the_published_schemas(
     let held = parse(&[objects.as_bytes()], None).unwrap();
     let documents = documents(&held, format);
     assert!(!documents.is_empty());
-    assert_eq!(defects(&schema(format), &documents), Vec::<String>::new());
+    assert_eq!(all_defects(format, &documents), Vec::<String>::new());
 }
 
 /// An estate of which nothing is known yet can be exported too.
 #[rstest]
 fn nothing_is_a_good_export(#[values(Format::Sarif, Format::Ocsf, Format::Openreports)] format: Format) {
     let held = parse(&[br#"{"items": []}"#], Some("team-a")).unwrap();
-    assert_eq!(defects(&schema(format), &documents(&held, format)), Vec::<String>::new());
+    assert_eq!(all_defects(format, &documents(&held, format)), Vec::<String>::new());
 }
 
 #[rstest]
@@ -115,7 +136,101 @@ fn a_defect_is_seen(#[case] format: Format, #[case] pointer: &str, #[case] value
     } else {
         parent[key] = value;
     }
-    assert!(!defects(&schema(format), &documents).is_empty(), "{pointer}");
+    assert!(!defects(&schema(format), &documents[..1]).is_empty(), "{pointer}");
+}
+
+#[rstest]
+#[case::class("class_uid", json!(2004))]
+#[case::kind_of_event("type_uid", json!(600_803))]
+#[case::activity("activity_id", json!(3))]
+#[case::state("status_id", json!(4))]
+#[case::severity("severity_id", Value::Null)]
+#[case::unknown("gap", json!(1))]
+fn a_defect_of_a_gap_is_seen(#[case] field: &str, #[case] value: Value) {
+    let mut gap = documents(&small(), Format::Ocsf).pop().unwrap();
+    assert_eq!(defects(&compiled(Format::Ocsf, ERROR), std::slice::from_ref(&gap)), Vec::<String>::new());
+    if value.is_null() {
+        assert!(gap.as_object_mut().unwrap().remove(field).is_some(), "{field}");
+    } else {
+        gap[field] = value;
+    }
+    assert!(!defects(&compiled(Format::Ocsf, ERROR), &[gap]).is_empty(), "{field}");
+}
+
+/// What was not seen is in each format that has a place for it, and is no finding there.
+#[test]
+fn what_was_not_seen_is_exported() {
+    let mut list: Value = serde_json::from_str(SMALL).unwrap();
+    let items = list["items"].as_array_mut().unwrap();
+    let estate = items.iter_mut().find(|item| item["kind"] == "Estate").unwrap();
+    estate["status"]["coverageGaps"] = json!([
+        {"instance": "contoso", "collection": "groupMembers", "state": "denied", "reason": "PermissionMissing",
+         "permission": "GroupMember.Read.All"},
+        {"instance": "contoso", "collection": "delegatedGrants", "state": "skipped"},
+        {"instance": "contoso", "state": "baseline", "reason": "NoBaselineYet"},
+    ]);
+    estate["status"]["conditions"][0]["status"] = json!("False");
+    estate["status"]["conditions"][0]["reason"] = json!("StoreUnreachable");
+    let held = parse(&[list.to_string().as_bytes()], None).unwrap();
+    let events = documents(&held, Format::Ocsf);
+    assert_eq!(all_defects(Format::Ocsf, &events), Vec::<String>::new());
+    let limits: Vec<&Value> = events.iter().filter(|event| event["class_uid"] == ERROR).collect();
+    let told: Vec<Value> =
+        limits.iter().map(|event| json!([event["activity_id"], event["status_id"], event["status_code"]])).collect();
+    assert_eq!(
+        told,
+        [
+            json!([1, 2, "StoreUnreachable"]),
+            json!([1, 2, "PermissionMissing"]),
+            json!([99, 99, null]),
+            json!([99, 99, "NoBaselineYet"]),
+        ]
+    );
+    assert_eq!(limits[1]["unmapped"]["permission"], "GroupMember.Read.All");
+    let says = limits[1]["message"].as_str().unwrap();
+    assert!(
+        says.starts_with("contoso: groupMembers was refused by the source system: a permission is not granted."),
+        "{says}"
+    );
+    assert!(events.iter().all(|event| event["class_uid"] == ERROR || event["finding_info"]["uid"].is_string()));
+
+    let levels = |document: &Value| -> Vec<Value> {
+        let notes = &document["runs"][0]["invocations"][0]["toolExecutionNotifications"];
+        notes.as_array().unwrap().iter().map(|note| note["level"].clone()).collect()
+    };
+    assert_eq!(levels(&documents(&held, Format::Sarif)[0]), ["warning", "note", "note"]);
+    let results = documents(&held, Format::Openreports)[0]["results"].clone();
+    let results: Vec<&Value> = results
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["policy"] == "Coverage")
+        .map(|one| &one["result"])
+        .collect();
+    assert_eq!(results, ["error", "skip", "skip"]);
+
+    // Of an estate that was never evaluated nothing is told, and nothing is made up.
+    let held = parse(&[br#"{"items": []}"#], Some("team-a")).unwrap();
+    assert!(documents(&held, Format::Ocsf).is_empty());
+}
+
+/// A path that branches is a graph with branches, not a chain.
+#[test]
+fn a_branch_starts_where_it_starts() {
+    let mut list: Value = serde_json::from_str(SMALL).unwrap();
+    let path = &mut list["items"][0]["spec"]["path"];
+    let holder = path[1]["to"].clone();
+    let branch = json!({"from": holder, "edge": "GRANTED", "to": "tenant \"Contoso\"", "via": "User Administrator"});
+    path.as_array_mut().unwrap().push(branch);
+    let held = parse(&[list.to_string().as_bytes()], None).unwrap();
+    let events = documents(&held, Format::Ocsf);
+    let graph = &events[0]["finding_info"]["attack_graph"];
+    assert_eq!(graph["nodes"].as_array().unwrap().len(), 5);
+    let ends: Vec<Value> =
+        graph["edges"].as_array().unwrap().iter().map(|edge| json!([edge["source"], edge["target"]])).collect();
+    assert_eq!(ends, [json!(["0", "1"]), json!(["1", "2"]), json!(["2", "3"]), json!(["2", "4"])]);
+    let csv = exported(&held, Format::Csv).unwrap();
+    assert!(csv.contains("service principal \"\"Microsoft Graph\"\" | service principal \"\"Invoice writer\"\" > GRANTED (User Administrator) > tenant"), "{csv}");
 }
 
 #[rstest]
@@ -168,6 +283,7 @@ fn states_are_told_as_they_are() {
 
     let states: Vec<Value> = documents(&held, Format::Ocsf)
         .iter()
+        .filter(|event| event["class_uid"] == DETECTION)
         .map(|event| json!([event["activity_id"], event["status_id"], event["status"]]))
         .collect();
     let open = json!([2, 1, "New"]);

@@ -19,9 +19,10 @@ use crate::values::{Namespace, ObjectName};
 #[command(after_help = "Example:
   kubectl sv0 findings -n team-a
   kubectl sv0 explain cred-001-6afc43affc2a45e4 -n team-a
+  kubectl sv0 explain cred-001-6afc43affc2a45e4 -n team-a --words      # and what its words mean
   kubectl sv0 explain cred-001-6afc43affc2a45e4 -n team-a --color always | less -R
 
-The words are explained in docs/glossary.md. The exit code is 1 when there is no such Finding.")]
+The words are explained in docs/glossary.md too. The exit code is 1 when there is no such Finding.")]
 pub struct Args {
     /// Name of the Finding, also as `findings -o name` prints it.
     #[arg(value_name = "FINDING", value_parser = finding_name)]
@@ -29,6 +30,9 @@ pub struct Args {
     /// The estate: a namespace. Without it, the one that kubectl uses.
     #[arg(long, short = 'n')]
     namespace: Option<Namespace>,
+    /// Say below what the words mean that stand in it.
+    #[arg(long)]
+    words: bool,
     /// When to colour. Everything can be read without.
     #[arg(long, value_enum, default_value_t)]
     color: Color,
@@ -87,7 +91,7 @@ pub fn run(args: &Args) -> Result<()> {
         estate: args.cluster.estate(&namespace).unwrap_or_default(),
         all: args.cluster.findings(Some(&namespace))?,
     };
-    crate::say!("{}", text(&story, Look::of(args.color), term::width()));
+    crate::say!("{}", text(&story, Look::of(args.color), term::width(), args.words));
     Ok(())
 }
 
@@ -99,7 +103,7 @@ pub(crate) fn missing(finding: &ObjectName, namespace: &str) -> String {
     )
 }
 
-/// The whole text, in lines of at most `width` columns.
-pub fn text(story: &Story, look: Look, width: usize) -> String {
-    sections::all(story, look, width)
+/// The whole text, in lines of at most `width` columns; with `words`, what its words mean too.
+pub fn text(story: &Story, look: Look, width: usize, words: bool) -> String {
+    sections::all(story, look, width, words)
 }

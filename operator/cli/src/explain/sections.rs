@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use sv0_api::{Claim, Estate, Evidence, EvidenceClass, FindingSpec, Severity};
 
 use super::{Story, words};
-use crate::findings::table::{MOST_GAPS, collected_at, counted, gap_line, name, severity};
+use crate::findings::table::{MOST_GAPS, collected_at, counted, name, severity};
 use crate::route::{self, Cut, Step};
 use crate::term::{Look, Role, add, wrapped};
+use crate::{gap, glossary, proof};
 
 /// Most characters of the name of a hop's end where it is repeated in a sentence.
 const SHORT: usize = 60;
@@ -44,7 +45,7 @@ impl Page {
 }
 
 /// Every section.
-pub(super) fn all(story: &Story, look: Look, width: usize) -> String {
+pub(super) fn all(story: &Story, look: Look, width: usize, words: bool) -> String {
     let spec = &story.finding.spec;
     let mut page = Page { text: String::new(), look, width };
     title(&mut page, story);
@@ -53,14 +54,29 @@ pub(super) fn all(story: &Story, look: Look, width: usize) -> String {
     parts(&mut page, spec);
     let steps = route::steps(&spec.path);
     path(&mut page, &steps);
-    evidence(&mut page, spec);
+    evidence(&mut page, story);
     not_proven(&mut page, spec);
     not_seen(&mut page, spec, story.estate.as_ref());
     remediation(&mut page, spec);
     cut(&mut page, story, &steps);
     standards(&mut page, spec);
     life(&mut page, story);
+    if words {
+        // Without colours, whose marks would stand between the words.
+        meanings(&mut page, &all(story, Look::PLAIN, width, false));
+    } else {
+        page.text.push('\n');
+        page.line("", "", "With --words, what the words mean is said here.");
+    }
     page.text
+}
+
+/// What the words above mean.
+fn meanings(page: &mut Page, text: &str) {
+    page.heading("Words");
+    for (term, meaning) in glossary::met_in(text) {
+        page.line("  ", "    ", &format!("{term}: {}", meaning.replace(['*', '`'], "")));
+    }
 }
 
 fn title(page: &mut Page, story: &Story) {
@@ -161,11 +177,14 @@ fn path(page: &mut Page, steps: &[Step<'_>]) {
     }
 }
 
-fn evidence(page: &mut Page, spec: &FindingSpec) {
+fn evidence(page: &mut Page, story: &Story) {
+    let spec = &story.finding.spec;
     page.heading("Evidence");
     for (at, one) in spec.evidence.iter().enumerate() {
         piece(page, spec, at + 1, one);
     }
+    let status = story.estate.as_ref().and_then(|estate| estate.status.as_ref());
+    page.says(&proof::read_at(spec, status, |at| at.to_string()));
     if spec.evidence_omitted > 0 {
         let more = counted(usize::try_from(spec.evidence_omitted).unwrap_or(0), "more piece", "more pieces");
         page.says(&format!("The evidence pack in the store has {more} of evidence."));
@@ -179,20 +198,7 @@ fn evidence(page: &mut Page, spec: &FindingSpec) {
 
 fn piece(page: &mut Page, spec: &FindingSpec, number: usize, one: &Evidence) {
     page.numbered(number, &format!("{} [{}]", one.claim, route::class_word(one.class)));
-    let source = &one.source;
-    let connector = source.connector.as_deref().unwrap_or(&spec.subject.system);
-    let object = source.object.as_deref().map_or_else(|| "the subject itself".to_owned(), |id| format!("object {id}"));
-    page.line(
-        "     ",
-        "       ",
-        &format!(
-            "read by {}: {} ({}), {object}, field {}",
-            words::system(connector),
-            source.api,
-            source.version,
-            source.field
-        ),
-    );
+    page.line("     ", "       ", &format!("read from {}", proof::source(spec, one, words::system)));
     if let Some(value) = &one.value {
         page.line("     ", "       ", &format!("value: {value}"));
     }
@@ -234,10 +240,10 @@ fn not_seen(page: &mut Page, spec: &FindingSpec, estate: Option<&Estate>) {
         page.says("Coverage gaps of the instance that read it:");
     }
     for gap in &needed {
-        page.item(&format!("{} (this rule requires it)", gap_line(gap)));
+        page.item(&format!("{} This rule requires it.", gap::line(gap)));
     }
     for gap in &other {
-        page.item(&gap_line(gap));
+        page.item(&gap::line(gap));
     }
     let elsewhere = status.coverage_gaps.len() - needed.len() - other.len();
     if elsewhere > 0 {

@@ -5,7 +5,7 @@
 
 use sv0_api::Claim;
 
-use crate::report::chains::{Step, steps};
+use crate::report::chains::{Step, runs, steps};
 use crate::report::input::{Found, Held};
 use crate::report::text::{clean_to, day};
 use crate::report::words;
@@ -78,7 +78,12 @@ fn row(held: &Held, found: &Found) -> [String; COLUMNS.len()] {
     ]
 }
 
+/// A path that branches is told branch by branch, with a bar between them.
 fn path(steps: &[Step]) -> String {
+    runs(steps).into_iter().map(run).collect::<Vec<_>>().join(" | ")
+}
+
+fn run(steps: &[Step]) -> String {
     let start = steps.first().map(|step| step.from.clone());
     let hops = steps.iter().flat_map(|step| {
         let via = step.via.as_ref().map(|via| format!(" ({via})")).unwrap_or_default();

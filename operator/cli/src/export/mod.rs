@@ -42,7 +42,7 @@ pub struct Args {
 pub enum Format {
     /// SARIF 2.1.0: one run; open and accepted findings.
     Sarif,
-    /// OCSF 1.8.0 Detection Findings: JSON, one event a line.
+    /// OCSF 1.8.0 Detection Findings, and Application Errors for what was not seen: JSON, one event a line.
     Ocsf,
     /// A Report of openreports.io v1alpha1 for kubectl apply, as JSON.
     Openreports,
@@ -64,8 +64,7 @@ pub fn exported(held: &Held, format: Format) -> Result<String> {
             Ok(log + "\n")
         }
         Format::Ocsf => {
-            let events: Vec<String> =
-                held.findings.iter().map(|found| ocsf::event(held, found).to_string() + "\n").collect();
+            let events: Vec<String> = ocsf::events(held).iter().map(|event| event.to_string() + "\n").collect();
             Ok(events.concat())
         }
         Format::Openreports => {

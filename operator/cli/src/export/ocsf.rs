@@ -1,28 +1,97 @@
-//! OCSF 1.8.0: each Finding as one Detection Finding event (class 2004), which is the class that has evidence. Where the
-//! schema has no word of ours, the event says `Other` with our word, and the rest stands under `unmapped`. Pure.
+//! OCSF 1.8.0: each Finding as one Detection Finding event (class 2004), which is the class that has evidence; each coverage
+//! gap, and an evaluation that failed, as one Application Error event (class 6008), so that who reads the events alone does
+//! not take what was not seen for sound. Where the schema has no word of ours, the event says `Other` with our word, and the
+//! rest stands under `unmapped`. Pure.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sv0_api::{Evidence, FindingState, Severity};
+use sv0_api::{EstateGap, EstateStatus, Evidence, FindingState, Severity, conditions};
 
 use super::{acceptance, narrowed, object, status};
+use crate::gap;
 use crate::report::chains::{Step, steps};
 use crate::report::input::{Found, Held};
 use crate::report::text::clean;
 use crate::report::words;
+use crate::route;
 
 /// The schema's version.
 pub const VERSION: &str = "1.8.0";
 /// Detection Finding in the category Findings.
 const CLASS: u32 = 2004;
 const CATEGORY: u32 = 2;
+/// Application Error in the category Application Activity.
+const ERROR_CLASS: u32 = 6008;
+const ERROR_CATEGORY: u32 = 6;
 /// An analytic that is a rule.
 const ANALYTIC_RULE: u32 = 1;
 /// Something that the schema has no number for.
 const OTHER: u32 = 99;
 
+/// All events: the Findings, then what limits them.
+pub fn events(held: &Held) -> Vec<Value> {
+    let findings = held.findings.iter().map(|found| event(held, found));
+    findings.chain(status(held).into_iter().flat_map(|status| limits(held, status))).collect()
+}
+
+/// What was not seen, and whether the last evaluation came to an end.
+fn limits(held: &Held, status: &EstateStatus) -> Vec<Value> {
+    let Some(as_of) = status.as_of.as_ref().map(|as_of| as_of.0) else { return Vec::new() };
+    let evaluated = conditions::find(&status.conditions, conditions::EVALUATED);
+    let failed = evaluated.filter(|condition| condition.status == conditions::FALSE).map(|condition| {
+        let says = format!("The last evaluation did not finish. {}", clean(&condition.message));
+        error(held, as_of, (true, &says), (Some(&condition.reason), json!({ "estate": held.namespace })))
+    });
+    failed.into_iter().chain(status.coverage_gaps.iter().map(|gap| gap_event(held, as_of, gap))).collect()
+}
+
+fn gap_event(held: &Held, as_of: Timestamp, gap: &EstateGap) -> Value {
+    let says = format!("{} Nothing was concluded from what is absent there.", gap::line(gap));
+    let text = |text: &str| Some(json!(clean(text)));
+    let unmapped = object([
+        ("estate", Some(json!(held.namespace))),
+        ("instance", text(&gap.instance)),
+        ("collection", (!gap.collection.is_empty()).then(|| json!(clean(&gap.collection)))),
+        ("state", text(&gap.state)),
+        ("permission", gap.permission.as_deref().and_then(text)),
+        ("costs", text(&gap::costs(gap))),
+    ]);
+    error(held, as_of, (gap::failed(gap), &says), (gap.reason.as_ref(), unmapped))
+}
+
+/// One event. How severe it is depends on what was not seen, and that is not known. What nobody asked for is no error: the
+/// event says `Other`.
+fn error(
+    held: &Held,
+    as_of: Timestamp,
+    (failed, says): (bool, &str),
+    (code, unmapped): (Option<&String>, Value),
+) -> Value {
+    let (activity, activity_name) = if failed { (1, "General Error") } else { (OTHER, "Not collected") };
+    let (state_id, state) = if failed { (2, "Failure") } else { (OTHER, "Not collected") };
+    object([
+        ("activity_id", Some(json!(activity))),
+        ("activity_name", Some(json!(activity_name))),
+        ("category_uid", Some(json!(ERROR_CATEGORY))),
+        ("category_name", Some(json!("Application Activity"))),
+        ("class_uid", Some(json!(ERROR_CLASS))),
+        ("class_name", Some(json!("Application Error"))),
+        ("type_uid", Some(json!(ERROR_CLASS * 100 + activity))),
+        ("type_name", Some(json!(format!("Application Error: {activity_name}")))),
+        ("time", Some(json!(as_of.as_millisecond()))),
+        ("severity_id", Some(json!(0))),
+        ("severity", Some(json!("Unknown"))),
+        ("status_id", Some(json!(state_id))),
+        ("status", Some(json!(state))),
+        ("status_code", code.map(|code| json!(clean(code)))),
+        ("message", Some(json!(clean(says)))),
+        ("metadata", Some(metadata(held))),
+        ("unmapped", Some(unmapped)),
+    ])
+}
+
 /// The event of one Finding.
-pub fn event(held: &Held, found: &Found) -> Value {
+fn event(held: &Held, found: &Found) -> Value {
     let spec = &found.spec;
     let as_of = status(held).and_then(|status| status.as_of.as_ref()).map(|as_of| as_of.0);
     let first = spec.first_observed.0;
@@ -129,19 +198,25 @@ fn info(found: &Found) -> Value {
     ])
 }
 
-/// The path: its nodes in order, and between each two an edge.
+/// The path: its nodes in the order in which they are met, each once, and its hops between them.
 fn graph(steps: &[Step]) -> Value {
-    let names = steps.first().map(|step| &step.from).into_iter().chain(steps.iter().map(|step| &step.to));
-    let nodes: Vec<Value> =
-        names.enumerate().map(|(at, name)| json!({ "uid": at.to_string(), "name": clean(name) })).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for name in steps.iter().flat_map(|step| [step.from.as_str(), step.to.as_str()]) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let uid = |name: &str| names.iter().position(|known| *known == name).unwrap_or_default().to_string();
+    let node = |(at, name): (usize, &&str)| json!({ "uid": at.to_string(), "name": clean(name) });
+    let nodes: Vec<Value> = names.iter().enumerate().map(node).collect();
     let edges: Vec<Value> = steps
         .iter()
         .enumerate()
         .map(|(at, step)| {
             let via = step.via.as_ref().map(|via| json!({ "via": clean(via), "class": step.class }));
             json!({
-                "uid": at.to_string(), "name": words::edge(&step.edge), "relation": clean(&step.edge),
-                "source": at.to_string(), "target": (at + 1).to_string(), "is_directed": true,
+                "uid": at.to_string(), "name": route::edge_words(&step.edge), "relation": clean(&step.edge),
+                "source": uid(&step.from), "target": uid(&step.to), "is_directed": true,
                 "data": via.unwrap_or_else(|| json!({ "class": step.class })),
             })
         })

@@ -6,7 +6,7 @@
 //! | open, narrower claim | `warn` |
 //! | accepted | `skip`: it holds, and somebody decided not to count it for a while |
 //! | resolved | `pass`: the rule was applied to this subject over complete scans and no longer speaks |
-//! | coverage gap | `error`; `skip` when the collection was not asked for |
+//! | coverage gap | `error`; `skip` when nothing failed: it was not asked for, or had nothing to be compared with |
 //!
 //! A subject without a Finding is in no result: what was not seen is not passed. Pure.
 
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sv0_api::{Claim, ESTATE_NAME, EstateGap, FindingState};
 
 use super::{acceptance, narrowed, object, status};
+use crate::gap;
 use crate::report::input::{Found, Held};
 use crate::report::text::{clean, day};
 use crate::report::words;
@@ -95,16 +96,14 @@ fn result(held: &Held, found: &Found) -> Value {
 
 fn gap_result(held: &Held, gap: &EstateGap) -> Value {
     let what = if gap.collection.is_empty() { "all collections".to_owned() } else { clean(&gap.collection) };
-    let why = gap.reason.as_deref().map(|code| words::reason(code).map_or_else(|| clean(code), str::to_owned));
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     object([
         ("source", Some(json!(SOURCE))),
         ("policy", Some(json!("Coverage"))),
         ("rule", Some(json!(what))),
-        ("result", Some(json!(if gap.state == "skipped" { "skip" } else { "error" }))),
+        ("result", Some(json!(if gap::failed(gap) { "error" } else { "skip" }))),
         ("scored", Some(json!(false))),
         ("timestamp", timestamp(held)),
-        ("message", Some(json!(format!("{}: {what} {}{why}.", clean(&gap.instance), words::gap(&gap.state))))),
+        ("message", Some(json!(gap::line(gap)))),
         ("properties", gap.permission.as_deref().map(|permission| json!({ "permission": clean(permission) }))),
     ])
 }

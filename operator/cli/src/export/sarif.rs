@@ -8,7 +8,8 @@ use sv0_api::{EstateGap, FindingState, Severity};
 use sv0_rules::Meta;
 
 use super::{acceptance, narrowed, object, status};
-use crate::report::chains::{Step, steps};
+use crate::gap;
+use crate::report::chains::{Step, phrase, steps};
 use crate::report::input::{Found, Held};
 use crate::report::text::clean;
 use crate::report::words;
@@ -68,17 +69,9 @@ fn invocation(held: &Held) -> Value {
 }
 
 fn notification(gap: &EstateGap) -> Value {
-    let what = if gap.collection.is_empty() { "everything of it".to_owned() } else { clean(&gap.collection) };
-    let why = gap.reason.as_deref().map(|code| words::reason(code).map_or_else(|| clean(code), str::to_owned));
-    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    let permission = gap.permission.as_deref().map(|name| format!(" Permission that closes the gap: {}.", clean(name)));
-    let text = format!(
-        "{}: {what} {}{why}.{} Nothing was concluded from its absence.",
-        clean(&gap.instance),
-        words::gap(&gap.state),
-        permission.unwrap_or_default()
-    );
-    json!({ "level": "warning", "message": message(&text), "descriptor": { "id": format!("coverage/{}", clean(&gap.state)) } })
+    let text = format!("{} Nothing was concluded from what is absent there.", gap::line(gap));
+    let level = if gap::failed(gap) { "warning" } else { "note" };
+    json!({ "level": level, "message": message(&text), "descriptor": { "id": format!("coverage/{}", clean(&gap.state)) } })
 }
 
 /// Rules with results, by id. One that this program does not know is told by its findings.
@@ -191,14 +184,8 @@ fn thread(steps: &[Step]) -> Vec<Value> {
     };
     let start = steps.first().map(|step| place(1, &step.from, format!("The path starts at {}.", clean(&step.from))));
     let hops = steps.iter().enumerate().map(|(at, step)| {
-        let via = step.via.as_ref().map(|via| format!(" ({})", clean(via))).unwrap_or_default();
-        let says = format!(
-            "{} {} {}{via}; {} evidence.",
-            clean(&step.from),
-            words::edge(&step.edge),
-            clean(&step.to),
-            words::class(step.class).0
-        );
+        let (from, to) = (clean(&step.from), clean(&step.to));
+        let says = format!("{from} {} {to}; {} evidence.", phrase(step), words::class(step.class).0);
         place(at + 2, &step.to, says)
     });
     start.into_iter().chain(hops).collect()

@@ -2,8 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use sv0_api::{
-    AccountableState, Estate, EstateGap, EstateStatus, EvaluatedInput, Family, Finding, FindingState, Severity,
-    conditions,
+    AccountableState, Estate, EstateStatus, EvaluatedInput, Family, Finding, FindingState, Severity, conditions,
 };
 
 use crate::term::{add, columns, cut};
@@ -288,7 +287,7 @@ fn gaps(status: &EstateStatus, wide: bool) -> String {
     if !wide {
         return format!("{count}: what was not seen is no proof that all is well there. -o wide names them.\n");
     }
-    let lines: Vec<String> = gaps.iter().map(|gap| format!("  {}\n", gap_line(gap))).collect();
+    let lines: Vec<String> = gaps.iter().map(|gap| format!("  {}\n", crate::gap::line(gap))).collect();
     format!("{count}; what was not seen is no proof that all is well there:\n{}", lines.concat())
 }
 
@@ -299,14 +298,6 @@ pub fn collected_at(input: &EvaluatedInput) -> Option<jiff::Timestamp> {
     let at = jiff::Timestamp::from_millisecond(millis).ok()?;
     let at = jiff::Timestamp::from_second(at.as_second()).ok()?;
     input.quarantined.is_none().then_some(at)
-}
-
-/// `contoso: delegatedGrants denied (...); needs Directory.Read.All`.
-pub fn gap_line(gap: &EstateGap) -> String {
-    let what = if gap.collection.is_empty() { "all of it" } else { gap.collection.as_str() };
-    let reason = gap.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let permission = gap.permission.as_deref().map(|name| format!("; needs {name}")).unwrap_or_default();
-    sv0_rules::harmless(&format!("{}: {what} {}{reason}{permission}", gap.instance, gap.state))
 }
 
 /// `1 hop`, `3 hops`.

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sv0_api::{EvidenceClass, FindingSpec};
 
 use super::input::Found;
+use super::text::clean;
 use super::words;
+use crate::route;
 
 /// One step of a path with both its ends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,25 @@ pub(crate) fn steps(spec: &FindingSpec) -> Vec<Step> {
         steps.push(Step { from, edge: hop.edge.clone(), via: hop.via.clone(), to: hop.to.clone(), class: hop.class });
     }
     steps
+}
+
+/// The steps in runs that go on without a break. A path that branches has several, and each begins at a node that was
+/// met before; so has one whose middle was left out.
+pub(crate) fn runs(steps: &[Step]) -> Vec<&[Step]> {
+    steps.chunk_by(|before, after| before.to == after.from).collect()
+}
+
+/// The steps without any one of which nothing at the end of the path is reached. None when the path has a gap.
+fn breaking(spec: &FindingSpec) -> Vec<Step> {
+    let mut steps: Vec<Option<Step>> = steps(spec).into_iter().map(Some).collect();
+    let cuts = route::cuts(&route::steps(&spec.path));
+    cuts.iter().filter(|cut| cut.all).filter_map(|cut| steps.get_mut(cut.at)?.take()).collect()
+}
+
+/// What the step says between its two ends, made harmless.
+pub(crate) fn phrase(step: &Step) -> String {
+    let Step { from, edge, via, to, class } = step;
+    clean(&route::step_words(&route::Step { from, edge, to, via: via.as_deref(), class: *class }))
 }
 
 /// A path and what lies on it.
@@ -66,7 +87,7 @@ fn weight(findings: &[&Found]) -> Weight {
     words::SEVERITIES.map(|severity| findings.iter().filter(|found| found.spec.severity == severity).count())
 }
 
-/// The removal of one step, and the findings whose path it cuts.
+/// The removal of one step, and the findings whose path it breaks: nothing at its end is reached without the step.
 #[derive(Clone, Debug)]
 pub(crate) struct Change<'a> {
     /// The step.
@@ -87,12 +108,11 @@ pub(crate) fn changes<'a>(open: &[&'a Found], most: usize) -> Vec<Change<'a>> {
     let ambiguous = ambiguous(open);
     let mut on: BTreeMap<Key, BTreeMap<&str, (&'a Found, usize)>> = BTreeMap::new();
     for found in open {
-        let steps = steps(&found.spec);
         let own = label(&found.spec);
         // What others hold through it they have by what it holds: how it is entered itself is none of theirs.
-        let shared = steps.iter().position(|step| step.from == own);
-        for (at, step) in steps.into_iter().enumerate() {
-            let count = 1 + if shared == Some(at) { found.behind() } else { 0 };
+        let shared = steps(&found.spec).into_iter().find(|step| step.from == own);
+        for step in breaking(&found.spec) {
+            let count = 1 + if shared.as_ref() == Some(&step) { found.behind() } else { 0 };
             if let Some(key) = key(found, step, &ambiguous) {
                 let all = on.entry(key).or_default();
                 let most = all.get(found.name.as_str()).map_or(count, |(_, before)| count.max(*before));
@@ -225,6 +245,26 @@ mod tests {
             changes.iter().flat_map(|change| &change.cuts).map(|cut| cut.name.as_str()).collect();
         assert_eq!(names.len(), 3);
         assert_eq!(super::changes(&open, 1).len(), 1);
+    }
+
+    /// A hop of one branch breaks no path that has another; what both branches need does.
+    #[test]
+    fn one_branch_of_several_is_not_the_path() {
+        let path = [("secret", "AUTHENTICATES_AS", "x"), ("x", "GRANTED", "mail"), ("x", "GRANTED", "files")];
+        let all = [found("a", "Low", ("1", "x"), &path), found("b", "Low", ("2", "y"), &[("x", "GRANTED", "mail")])];
+        let open: Vec<&Found> = all.iter().collect();
+        let changes = changes(&open, 10);
+        assert_eq!(cut(&changes), [("mail", 1), ("x", 1)]);
+        assert_eq!(changes.iter().map(|change| change.cuts[0].name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+        let steps = steps(&all[0].spec);
+        assert_eq!(runs(&steps).iter().map(|run| run.len()).collect::<Vec<_>>(), [2, 1]);
+    }
+
+    #[test]
+    fn of_a_path_with_a_gap_no_change_is_counted() {
+        let all = [found("a", "Low", ("1", "x"), &[("s", "E", "m"), ("n", "E", "t")])];
+        let open: Vec<&Found> = all.iter().collect();
+        assert!(changes(&open, 10).is_empty());
     }
 
     #[test]

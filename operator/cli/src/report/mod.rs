@@ -1,6 +1,7 @@
 //! `kubectl sv0 report`: one HTML file about an estate, for people who decide. Takes Findings and the Estate; gives a file
 //! that needs no network, no script and no other file, with the same bytes for the same objects.
 
+mod articles;
 pub(crate) mod chains;
 mod facts;
 pub mod input;

@@ -6,8 +6,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::facts::Facts;
-use super::sections;
 use super::text::{clean, minute};
+use super::{articles, sections};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -59,10 +59,10 @@ pub(super) fn page(facts: &Facts<'_>) -> String {
 
 fn sections(facts: &Facts<'_>) -> Vec<Section> {
     let section = |id, heading, content| Section { id, heading, content };
-    vec![
+    let mut all = vec![
         section("brief", "In brief", sections::brief(facts)),
         section("changes", "What to change first", sections::changes(facts)),
-        section("chains", "The most severe chains", sections::chains(facts)),
+        section("chains", "The most severe chains", articles::chains(facts)),
         section("families", "Findings by family and severity", sections::families(facts)),
         section("owners", "Who answers", sections::owners(facts)),
         section("accepted", "Accepted risks", sections::accepted(facts)),
@@ -70,8 +70,11 @@ fn sections(facts: &Facts<'_>) -> Vec<Section> {
         section("age", "Age of the data", sections::age(facts)),
         section("all", "All open findings", sections::all(facts)),
         section("method", "How this report was made", sections::method(facts)),
-        section("glossary", "Glossary", sections::glossary()),
-    ]
+    ];
+    let said: Vec<&str> = all.iter().flat_map(|section| [section.heading, section.content.0.as_str()]).collect();
+    let glossary = sections::glossary(&said.join(" "));
+    all.push(section("glossary", "Glossary", glossary));
+    all
 }
 
 fn as_of(facts: &Facts<'_>) -> String {

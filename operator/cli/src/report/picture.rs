@@ -1,11 +1,13 @@
-//! The picture of a path: boxes and arrows as SVG inside the page, three boxes in a row. Takes steps; gives markup without
+//! The picture of a path: boxes and arrows as SVG inside the page, three boxes in a row. A path that branches is drawn branch
+//! below branch; the box that a branch begins at stands there again, with a dotted border. Takes steps; gives markup without
 //! script, style attribute or reference to anything outside. Pure.
+
+use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use super::chains::Step;
+use super::chains::{Step, phrase, runs};
 use super::text::{clean, wrapped};
-use super::words;
 
 const PER_ROW: usize = 3;
 const BOX_WIDTH: usize = 190;
@@ -21,56 +23,77 @@ const EDGE_COLUMNS: usize = 19;
 const BETWEEN_COLUMNS: usize = 60;
 const LINE: usize = 16;
 
-/// Where the box number `index` stands: its upper left corner.
-fn corner(index: usize) -> (usize, usize) {
-    (MARGIN + (index % PER_ROW) * (BOX_WIDTH + GAP), MARGIN + (index / PER_ROW) * ROW)
+/// Where the box number `index` of a run stands whose first row is `top`: its upper left corner.
+fn corner(top: usize, index: usize) -> (usize, usize) {
+    (MARGIN + (index % PER_ROW) * (BOX_WIDTH + GAP), MARGIN + (top + index / PER_ROW) * ROW)
+}
+
+/// A run of steps and where it is drawn.
+struct Run<'a> {
+    /// Its first row.
+    top: usize,
+    /// How many steps stand before it.
+    before: usize,
+    steps: &'a [Step],
+    /// Its nodes: name, and whether an earlier run has drawn it.
+    nodes: Vec<(&'a str, bool)>,
+}
+
+/// The runs below each other, and how many rows they take.
+fn placed(steps: &[Step]) -> (Vec<Run<'_>>, usize) {
+    let (mut placed, mut top, mut before, mut drawn) = (Vec::new(), 0, 0, BTreeSet::new());
+    for steps in runs(steps) {
+        let names = steps.first().map(|step| &step.from).into_iter().chain(steps.iter().map(|step| &step.to));
+        let nodes: Vec<(&str, bool)> = names.map(|name| (name.as_str(), !drawn.insert(name.as_str()))).collect();
+        let rows = nodes.len().div_ceil(PER_ROW);
+        placed.push(Run { top, before, steps, nodes });
+        top += rows;
+        before += steps.len();
+    }
+    (placed, top)
 }
 
 /// The picture. `id` is unique in the page.
 pub(super) fn picture(steps: &[Step], id: &str) -> Markup {
-    let boxes = steps.len() + 1;
-    let columns = boxes.min(PER_ROW);
+    let (runs, rows) = placed(steps);
+    let columns = runs.iter().map(|run| run.nodes.len().min(PER_ROW)).max().unwrap_or(1);
     let width = columns * BOX_WIDTH + (columns - 1) * GAP + 2 * MARGIN;
-    let height = (boxes.div_ceil(PER_ROW) - 1) * ROW + BOX_HEIGHT + 2 * MARGIN;
-    let names =
-        steps.first().map(|step| step.from.as_str()).into_iter().chain(steps.iter().map(|step| step.to.as_str()));
-    let last = steps.len();
+    let height = rows.saturating_sub(1) * ROW + BOX_HEIGHT + 2 * MARGIN;
+    let goes_on: BTreeSet<&str> = steps.iter().map(|step| step.from.as_str()).collect();
     html! {
         svg class="path" role="img" aria-labelledby={ (id) "-t" } viewBox={ "0 0 " (width) " " (height) }
             width=(width) height=(height) {
             title id={ (id) "-t" } { (spoken(steps)) }
-            @for (index, step) in steps.iter().enumerate() { (arrow(index, step)) }
-            @for (index, name) in names.enumerate() { (node(index, name, index == last)) }
+            @for run in &runs {
+                @for (index, step) in run.steps.iter().enumerate() { (arrow(run, index, step)) }
+                @for (index, (name, again)) in run.nodes.iter().enumerate() {
+                    (node(corner(run.top, index), name, (!goes_on.contains(name), *again)))
+                }
+            }
         }
     }
 }
 
 /// The path in one sentence, for those who do not see the picture.
 pub(super) fn spoken(steps: &[Step]) -> String {
-    let parts: Vec<String> = steps.iter().map(|step| format!("{} {}", clean(&step.from), phrase(step))).collect();
-    let end = steps.last().map(|step| clean(&step.to)).unwrap_or_default();
-    format!("Path: {}, {end}.", parts.join(", "))
+    let run = |run: &[Step]| {
+        let start = run.first().map(|step| clean(&step.from)).unwrap_or_default();
+        let hops: Vec<String> = run.iter().map(|step| format!("{} {}", phrase(step), clean(&step.to))).collect();
+        format!("{start} {}", hops.join(", which "))
+    };
+    format!("Path: {}.", runs(steps).into_iter().map(run).collect::<Vec<_>>().join("; "))
 }
 
-/// What stands on an arrow.
-pub(super) fn phrase(step: &Step) -> String {
-    match (&step.via, step.edge.as_str()) {
-        (Some(via), "GRANTED") => format!("holds {} on", clean(via)),
-        (Some(via), _) => format!("{} ({})", words::edge(&step.edge), clean(via)),
-        (None, _) => words::edge(&step.edge),
-    }
-}
-
-fn node(index: usize, label: &str, end: bool) -> Markup {
-    let (x, y) = corner(index);
+fn node((x, y): (usize, usize), label: &str, (end, again): (bool, bool)) -> Markup {
     let label = clean(label);
     let (kind, name) = kind_and_name(&label);
     let lines = wrapped(name, NAME_COLUMNS, if kind.is_some() { 2 } else { 3 });
     let center = x + BOX_WIDTH / 2;
     let count = lines.len() + usize::from(kind.is_some());
     let first = y + (BOX_HEIGHT - count * LINE) / 2 + 12;
+    let class = if again { Some("again") } else { end.then_some("end") };
     html! {
-        rect class=[end.then_some("end")] x=(x) y=(y) width=(BOX_WIDTH) height=(BOX_HEIGHT) rx="8" {}
+        rect class=[class] x=(x) y=(y) width=(BOX_WIDTH) height=(BOX_HEIGHT) rx="8" {}
         @if let Some(kind) = kind {
             text class="kind" x=(center) y=(first) text-anchor="middle" { (kind) }
         }
@@ -86,12 +109,14 @@ fn kind_and_name(label: &str) -> (Option<&str>, &str) {
     split.map_or((None, label), |(kind, name)| (Some(kind), name))
 }
 
-fn arrow(index: usize, step: &Step) -> Markup {
-    let (x, y) = corner(index);
-    let (to_x, to_y) = corner(index + 1);
+fn arrow(run: &Run<'_>, index: usize, step: &Step) -> Markup {
+    let (x, y) = corner(run.top, index);
+    let (to_x, to_y) = corner(run.top, index + 1);
+    let number = run.before + index + 1;
     let derived = step.class != sv0_api::EvidenceClass::Direct;
     let same_row = to_y == y;
-    let lines = wrapped(&phrase(step), if same_row { EDGE_COLUMNS } else { BETWEEN_COLUMNS }, 4);
+    let lines =
+        wrapped(&format!("{number}. {}", phrase(step)), if same_row { EDGE_COLUMNS } else { BETWEEN_COLUMNS }, 4);
     let class = if derived { "edge derived" } else { "edge" };
     let middle = y + BOX_HEIGHT / 2;
     let (line, head, text_x, text_y) = if same_row {
@@ -157,8 +182,25 @@ mod tests {
         assert!(!svg.contains("style=") && !svg.contains("href"), "{svg}");
     }
 
+    /// The second grant starts at the identity, not at what the first one is on.
+    #[test]
+    fn a_branch_starts_where_it_starts() {
+        let step =
+            |from: &str, to: &str| Step { from: from.to_owned(), to: to.to_owned(), via: None, ..steps(1).remove(0) };
+        let path = [step("secret", "bot"), step("bot", "mail"), step("bot", "files")];
+        assert_eq!(
+            spoken(&path),
+            "Path: secret has a grant on bot, which has a grant on mail; bot has a grant on files."
+        );
+        let svg = picture(&path, "p1").into_string();
+        assert_eq!((svg.matches("<rect").count(), svg.matches("class=\"again\"").count()), (5, 1));
+        assert_eq!(svg.matches("class=\"end\"").count(), 2, "both ends");
+        assert!(svg.contains(">3. has a grant on<"), "{svg}");
+        assert_eq!(svg.matches("class=\"head\"").count(), 3);
+    }
+
     #[test]
     fn a_path_can_be_read_aloud() {
-        assert_eq!(spoken(&steps(1)), "Path: group \"0\" holds <script>alert(1)</script> on, group \"1\".");
+        assert_eq!(spoken(&steps(1)), "Path: group \"0\" holds <script>alert(1)</script> on group \"1\".");
     }
 }

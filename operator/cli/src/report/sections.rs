@@ -1,26 +1,21 @@
 //! The sections of the report. Each takes the facts and gives its content; sentences say what was counted and no more.
 //! Text of source systems passes through [`clean`]; the page escapes all text. Pure.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 use sv0_api::{AccountableState, EstateGap, EvidenceClass, FindingState, Severity};
 
-use super::chains::Chain;
 use super::facts::{Facts, Owned, before, scanned_at};
 use super::input::Found;
-use super::picture::{phrase, picture};
 use super::text::{clean, clean_to, counted, day, listed, minute};
 use super::words;
+use crate::{gap, glossary};
 
-/// Most chains that are drawn.
-const MAX_CHAINS: usize = 10;
 /// Most findings of a change or chain that are named one by one.
-const MAX_NAMED: usize = 12;
+pub(super) const MAX_NAMED: usize = 12;
 /// Most characters of a name where several stand together.
 const MAX_NAME: usize = 80;
 
-fn badge(severity: Severity) -> Markup {
+pub(super) fn badge(severity: Severity) -> Markup {
     let word = words::severity(severity);
     html! { span class={ "sev " (word) } { (word) } }
 }
@@ -98,7 +93,7 @@ fn is_are(count: usize, one: &str) -> String {
     format!("{} {}", counted(count, one), if count == 1 { "is" } else { "are" })
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
@@ -129,11 +124,9 @@ fn gap_sentence(facts: &Facts<'_>) -> String {
             "No coverage gap is recorded: all collections that the accepted scans ask for were read.".into()
         }
         Some(status) => format!(
-            "{} not seen, or not in full. Nothing here rests on what is absent there, and nothing was resolved by it.",
-            match status.coverage_gaps.len() {
-                1 => "1 collection was".to_owned(),
-                many => format!("{many} collections were"),
-            }
+            "{} recorded: something was not seen, or not in full. Nothing here rests on what is absent there, and nothing was \
+             resolved by it.",
+            is_are(status.coverage_gaps.len(), "coverage gap")
         ),
     }
 }
@@ -158,13 +151,14 @@ fn truncation(facts: &Facts<'_>) -> Vec<String> {
 /// The changes that cut most.
 pub(super) fn changes(facts: &Facts<'_>) -> Markup {
     if facts.changes.is_empty() {
-        return html! { p { "No open finding shows a path, so there is no step to remove." } };
+        return html! { p { "No open finding shows a path that one hop breaks, so no change is proposed." } };
     }
     html! {
         p {
-            "Each change removes one step of the paths that the findings show. It is chosen because it breaks the paths of "
-            "most findings that the changes above it leave. Somebody who knows the automation must confirm that the step is "
-            "not needed. Where a second path exists that is not shown, the finding stays open with that path: the next scan tells."
+            "Each change removes one hop of the paths that the findings show. It is chosen because it breaks the paths of "
+            "most findings that the changes above it leave; a path breaks when nothing at any of its ends is reached without "
+            "the hop. Somebody who knows the automation must confirm that the hop is not needed. Where a second path exists "
+            "that is not shown, the finding stays open with that path: the next scan tells."
         }
         div class="wide" tabindex="0" role="region" aria-label="Changes, table" {
             table {
@@ -219,66 +213,8 @@ fn anchor(found: &Found) -> String {
     found.name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')).take(253).collect()
 }
 
-/// The first chains with their pictures.
-pub(super) fn chains(facts: &Facts<'_>) -> Markup {
-    if facts.chains.is_empty() {
-        return html! { p { "No open finding shows a path." } };
-    }
-    let shown = facts.chains.len().min(MAX_CHAINS);
-    html! {
-        p {
-            "Each picture is one execution path, from how something signs in to what it reaches, with all open findings "
-            "that lie on it. A dashed arrow is derived or rests on time; every other one is a fact of the source system itself. "
-            (shown) " of " (counted(facts.chains.len(), "chain")) "."
-        }
-        @for (index, chain) in facts.chains.iter().take(MAX_CHAINS).enumerate() { (one_chain(index, chain)) }
-    }
-}
-
-fn one_chain(index: usize, chain: &Chain<'_>) -> Markup {
-    let Some(first) = chain.findings.first() else { return html! {} };
-    let spec = &first.spec;
-    let derived: Vec<String> = chain
-        .steps
-        .iter()
-        .filter(|step| step.class != EvidenceClass::Direct)
-        .map(|step| format!("“{}” is {}", phrase(step), words::class(step.class).0))
-        .collect();
-    let narrowed: BTreeSet<String> = chain
-        .findings
-        .iter()
-        .flat_map(|found| found.spec.narrowed.iter().map(|narrowed| (&found.spec.rule.id, narrowed)))
-        .map(|(rule, part)| format!("{} ({}). {}", clean(&part.claim), clean(rule), clean(&part.reason)))
-        .collect();
-    html! {
-        article {
-            h3 { (index + 1) ". " (clean(&spec.title)) }
-            p { (badge(spec.severity)) " · " (clean(&spec.why)) }
-            figure {
-                (picture(&chain.steps, &format!("p{index}")))
-                figcaption { @if derived.is_empty() { "Every step is direct evidence." } @else { (capitalised(&listed(&derived))) "; every other step is direct evidence." } }
-            }
-            p { strong { "Who answers: " } (answers(&[first])) }
-            @if chain.findings.len() > 1 {
-                p { strong { "Findings on it: " } }
-                ul { @for found in chain.findings.iter().take(MAX_NAMED) { li { (badge(found.spec.severity)) " " (clean(&found.spec.rule.id)) ": " (clean(&found.spec.title)) } } }
-            }
-            @for found in chain.findings.iter().filter(|found| !found.parts.is_empty()) {
-                p { strong { (clean(&found.spec.rule.id)) " " (found.tells()) ": " } (found.told()) "." }
-            }
-            @if !narrowed.is_empty() {
-                p { strong { "Not proven: " } @for text in &narrowed { (text) " " } }
-            }
-            @if !spec.remediation.is_empty() {
-                p { strong { "What to do: " } }
-                ol { @for step in &spec.remediation { li { (clean(step)) } } }
-            }
-        }
-    }
-}
-
 /// Who answers for a subject, in words.
-fn answers(findings: &[&Found]) -> String {
+pub(super) fn answers(findings: &[&Found]) -> String {
     let Some(found) = findings.first() else { return String::new() };
     let accountable = &found.spec.accountable;
     let (word, meaning) = words::accountable(accountable.state);
@@ -349,6 +285,7 @@ pub(super) fn owners(facts: &Facts<'_>) -> Markup {
     html! {
         p {
             "Identities with an open finding: " (facts.subjects()) ". With an active person or team on record: " (active) ". "
+            "On record is who the source system names as owner or sponsor. "
             @if !listed.is_empty() { "Those without stand below; each is a decision for somebody: name an owner, or switch it off." }
         }
         @if listed.is_empty() { p { "There is no gap in ownership among them." } } @else {
@@ -432,28 +369,20 @@ pub(super) fn gaps(facts: &Facts<'_>) -> Markup {
 }
 
 fn one_gap(gap: &EstateGap) -> Markup {
-    let what = if gap.collection.is_empty() { "Everything of it".to_owned() } else { clean(&gap.collection) };
-    let why = gap.reason.as_deref().map(|code| words::reason(code).map_or_else(|| clean(code), str::to_owned));
-    let needs: Vec<&str> = sv0_rules::catalogue()
-        .filter(|meta| meta.requires.contains(&gap.collection.as_str()))
-        .map(|meta| meta.id)
-        .collect();
     html! {
         tr {
             th scope="row" { (clean(&gap.instance)) }
-            td { (what) " " (words::gap(&gap.state)) @if let Some(why) = why { ": " (why) } "." }
+            td { (capitalised(&gap::not_seen(gap))) "." }
             td {
                 @match &gap.permission {
+                    Some(permission) if gap.state == "skipped" => { "Ask for it in the ConnectorInstance, and grant " code { (clean(permission)) } "." }
                     Some(permission) => { "Grant " code { (clean(permission)) } "." }
-                    None => { "See the conditions of the ConnectorInstance; no missing permission is recorded." }
+                    None if gap::failed(gap) => { "See the conditions of the ConnectorInstance; no missing permission is recorded." }
+                    None if gap.state == "baseline" => { "Accept a complete snapshot: " code { "kubectl sv0 baseline accept" } "." }
+                    None => { "Ask for it in the ConnectorInstance." }
                 }
             }
-            td {
-                @if gap.collection.is_empty() { "No rule can say anything new about this source." }
-                @else if needs.is_empty() { "No rule is silent because of it; rules that use it say the narrower claim." }
-                @else if needs.len() == sv0_rules::catalogue().count() { "Every rule needs it." }
-                @else { "Rules that need it: " (needs.join(", ")) "." }
-            }
+            td { (gap::costs(gap)) }
         }
     }
 }
@@ -530,7 +459,7 @@ pub(super) fn method(facts: &Facts<'_>) -> Markup {
             li { "Findings are made by fixed, versioned rules over what read-only scans of the source systems recorded. No score and no learned model is involved: the same records, rules, configuration and time give the same findings." }
             li { "A rule speaks only where all that it claims is proven. Where a part could not be read, it makes the narrower claim, or none. What was not seen is never taken for absent." }
             li { "Sentences and tables of this report are counted from the Finding, Estate and exception objects of the estate alone. The time shown is the evaluation's, not that of writing this file." }
-            li { "Changes are found one after the other: the step that lies on the paths of most open findings, then the step that lies on most of the rest, at most ten. Objects of a path are told apart by source, kind and name; where several findings' subjects share a name, a step is counted only for the subject that is known to be meant." }
+            li { "Changes are found one after the other: the hop without which most open findings have no path, then the one without which most of the rest have none, at most ten. Objects of a path are told apart by source, kind and name; where several findings' subjects share a name, a hop is counted only for the subject that is known to be meant." }
             li { "Names from the source systems are shown without control characters and are cut when long." }
         }
         @if let Some(status) = status {
@@ -543,13 +472,15 @@ pub(super) fn method(facts: &Facts<'_>) -> Markup {
     }
 }
 
-/// The terms.
-pub(super) fn glossary() -> Markup {
+/// The terms that stand in `page`.
+pub(super) fn glossary(page: &str) -> Markup {
     let states = [FindingState::Open, FindingState::Resolved, FindingState::Accepted].map(words::state);
     let classes = [EvidenceClass::Direct, EvidenceClass::Structural, EvidenceClass::Temporal];
     html! {
+        dl class="terms" {
+            @for (term, meaning) in glossary::met_in(page) { dt { (term) } dd { (capitalised(&meaning.replace(['*', '`'], ""))) } }
+        }
         dl {
-            @for (term, meaning) in words::GLOSSARY { dt { (term) } dd { (meaning) } }
             dt { "States of a finding" }
             @for (word, meaning) in states { dd { (word) ": " (meaning) } }
             dt { "Classes of evidence" }

@@ -42,6 +42,9 @@ pub(crate) fn estate(list: &str) -> String {
         for evidence in spec["evidence"].as_array_mut().unwrap() {
             evidence["claim"] = name().into();
             evidence["value"] = name().into();
+            for field in ["api", "version", "field", "object", "connector"] {
+                evidence["source"][field] = name().into();
+            }
         }
         for party in spec["accountable"].get_mut("parties").and_then(Value::as_array_mut).into_iter().flatten() {
             party["name"] = name().into();

@@ -13,7 +13,10 @@ const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-prac
 const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
 
-const browser = await chromium.launch({ executablePath, args });
+// A machine with much else to do is slow, and nothing here is about time: only a browser that hangs ends the run.
+const PATIENCE = 900_000;
+
+const browser = await chromium.launch({ executablePath, args, timeout: PATIENCE });
 const seen = [];
 for (const file of files) {
   for (const colorScheme of ["light", "dark"]) seen.push(await look(file, colorScheme));
@@ -24,6 +27,7 @@ console.log(JSON.stringify(seen));
 async function look(file, colorScheme) {
   // As a reader has it: the policy of the page in force. Scripts of the driver run beside the page, not in it.
   const context = await browser.newContext({ colorScheme, viewport: { width: 1200, height: 900 } });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   const console_ = [], requests = [], dialogs = [];
   page.on("console", (message) => console_.push(`${message.type()}: ${message.text()}`));
@@ -62,6 +66,7 @@ async function look(file, colorScheme) {
 // axe runs inside the page, which the page's own policy refuses: here alone it is set aside.
 async function violations(address, colorScheme) {
   const context = await browser.newContext({ colorScheme, bypassCSP: true });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   await page.goto(address);
   await page.addScriptTag({ content: axe });

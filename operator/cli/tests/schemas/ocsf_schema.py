@@ -1,4 +1,4 @@
-"""Compiles one OCSF class into a JSON Schema: python3 ocsf_schema.py CHECKOUT > ocsf-1.8.0-detection_finding.schema.json
+"""Compiles one OCSF class into a JSON Schema: python3 ocsf_schema.py CHECKOUT CATEGORY CLASS > FILE
 
 Takes a checkout of the OCSF schema at the released version. Profiles are not applied. Of objects, only those in OBJECTS
 are kept, so an event with an attribute of any other object is refused.
@@ -9,9 +9,13 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(sys.argv[1])
-EVENT = "events/findings/detection_finding.json"
-OBJECTS = ["metadata", "product", "finding_info", "analytic", "graph", "node", "edge", "evidences", "resource_details",
-           "remediation", "object"]
+CATEGORY, CLASS = sys.argv[2:]
+EVENT = f"events/{CATEGORY}/{CLASS}.json"
+OBJECTS = {
+    "detection_finding": ["metadata", "product", "finding_info", "analytic", "graph", "node", "edge", "evidences",
+                          "resource_details", "remediation", "object"],
+    "application_error": ["metadata", "product", "object"],
+}[CLASS]
 
 
 def read(path):
@@ -77,7 +81,7 @@ def schema_of(definition, fixed):
 
 
 event = read(EVENT)
-category = read("categories.json")["attributes"]["findings"]["uid"]
+category = read("categories.json")["attributes"][CATEGORY]["uid"]
 uid = category * 1000 + event["uid"]
 activities, _ = merged(event)
 fixed = {"class_uid": [uid], "category_uid": [category],
