@@ -12,8 +12,8 @@ pub(super) const DERIVATION: Derivation = Derivation {
     needs: &["directoryRoleAssignments", "appRoleAssignments"],
     gives: "The holder of a permission that opens a sensitive container, or of a grant on what is declared to hold \
             sensitive data, reaches those data.",
-    trap: "What a permission allows for a signed-in user is bounded by that user; a selected permission reaches what was \
-           selected.",
+    trap: "What a permission gives for a user ends where the rights of that user end; a selected permission \
+           reaches what was selected.",
     derive,
 };
 
