@@ -57,11 +57,18 @@ fn finding(n: usize, text: &str) -> RuleFinding {
                 to: text.into(),
                 via: Some(text.into()),
                 class: EvidenceClass::Structural,
+                evidence: None,
             })
             .collect(),
         evidence: many("claim")
             .into_iter()
-            .map(|claim| Evidence { class: EvidenceClass::Temporal, claim, source: source(), value: Some(text.into()) })
+            .map(|claim| Evidence {
+                class: EvidenceClass::Temporal,
+                claim,
+                source: source(),
+                value: Some(text.into()),
+                observed_at: None,
+            })
             .collect(),
         narrowed: many("claim").into_iter().map(|claim| Narrowed { claim, reason: text.into() }).collect(),
         remediation: many("step"),
