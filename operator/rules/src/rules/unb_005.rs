@@ -62,7 +62,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let authority = &identity.authority;
     let personal = |grant: &&Grant<'_>| grant.sensitive.is_some_and(Sensitive::is_everybodys);
     let (limited, wide): (Vec<&Grant<'_>>, Vec<&Grant<'_>>) =
-        authority.proven.iter().filter(personal).partition(limited);
+        authority.proven.iter().filter(personal).partition(|grant| limited(grant));
     let acting = authority.everybodys.as_ref();
     let proven = acting.filter(|way| way.state.is_true());
     let draft = match (proven, limited.first()) {
@@ -79,7 +79,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     Some(Draft { narrowed, ..draft })
 }
 
-fn limited(grant: &&Grant<'_>) -> bool {
+fn limited(grant: &Grant<'_>) -> bool {
     grant.sensitive.is_some_and(Sensitive::limited_by_exchange)
 }
 
@@ -103,7 +103,7 @@ fn by_grants(context: &Context<'_>, identity: &Identity<'_>, claim: Claim, told:
 /// By an application that it can act as.
 fn by_another(context: &Context<'_>, identity: &Identity<'_>, way: &Composition<'_>) -> Draft {
     let graph = context.graph;
-    let (claim, title, narrowed) = if limited(&&way.held) {
+    let (claim, title, narrowed) = if limited(&way.held) {
         let title =
             format!("\"{}\" can act as an application that reads mailboxes unless Exchange limits it", identity.name);
         (Claim::Narrower, title, vec![exchange(&way.held)])
