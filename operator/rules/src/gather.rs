@@ -67,12 +67,11 @@ pub(crate) fn run(context: &Context<'_>, found: &mut Vec<RuleFinding>) -> Option
         if members.len() < GATHERED_FROM {
             continue;
         }
-        match found.binary_search_by(|finding| finding.name.cmp(&name)) {
-            Ok(at) => extend(context, *gate, members.len(), found.get_mut(at)),
-            Err(_) => {
-                let told: Vec<&RuleFinding> = members.iter().filter_map(|at| found.get(*at)).collect();
-                added.extend(of_gate(context, *gate, &told));
-            }
+        if let Ok(at) = found.binary_search_by(|finding| finding.name.cmp(&name)) {
+            extend(context, *gate, members.len(), found.get_mut(at));
+        } else {
+            let told: Vec<&RuleFinding> = members.iter().filter_map(|at| found.get(*at)).collect();
+            added.extend(of_gate(context, *gate, &told));
         }
     }
     found.extend(added);
