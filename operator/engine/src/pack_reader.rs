@@ -22,6 +22,9 @@ pub const MAX_PACK_BYTES: u64 = 512 * 1024 * 1024;
 pub const MAX_PACK_LINE_BYTES: usize = 32 * 1024 * 1024;
 /// Most lines.
 pub const MAX_PACK_LINES: usize = 1_000_000;
+/// Most JSON values of all lines together. A line of findings has one in 20 bytes or more; one of nothing but empty lists
+/// takes fifty times its text in memory.
+pub const MAX_PACK_VALUES: u64 = MAX_PACK_BYTES / 20;
 /// Largest window that a pack may ask the reader to hold: 16 MiB.
 const MAX_WINDOW_LOG: u32 = 24;
 
@@ -213,7 +216,7 @@ fn lines(bytes: &[u8]) -> Result<Vec<Line>> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(damaged)?.single_frame();
     decoder.window_log_max(MAX_WINDOW_LOG).map_err(damaged)?;
     let mut text = BufReader::new((&mut decoder).take(MAX_PACK_BYTES + 1));
-    let (mut all, mut raw, mut total) = (Vec::new(), Vec::new(), 0u64);
+    let (mut all, mut raw, mut total, mut in_all) = (Vec::new(), Vec::new(), 0u64, 0u64);
     loop {
         raw.clear();
         let most = MAX_PACK_LINE_BYTES as u64 + 1;
@@ -224,11 +227,28 @@ fn lines(bytes: &[u8]) -> Result<Vec<Line>> {
         total += read as u64;
         at_most("bytes", total, MAX_PACK_BYTES)?;
         at_most("bytes in one line", read as u64, MAX_PACK_LINE_BYTES as u64)?;
+        in_all += values(&raw);
+        at_most("values", in_all, MAX_PACK_VALUES)?;
         at_most("lines", all.len() as u64 + 1, MAX_PACK_LINES as u64)?;
         all.push(line(&raw, all.len() as u64)?);
     }
     drop(text);
     if decoder.finish().is_empty() { Ok(all) } else { Err(PackReadError::Compression) }
+}
+
+/// How many JSON values a line has at most: what begins a list or an object, or parts two entries, outside of strings.
+fn values(line: &[u8]) -> u64 {
+    let (mut count, mut quoted, mut escaped) = (1, false, false);
+    for byte in line {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' | b',' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 fn at_most(what: &'static str, actual: u64, limit: u64) -> Result<()> {
@@ -324,4 +344,24 @@ fn finding(line: Line) -> Result<(String, PackFinding)> {
         return Err(PackReadError::Evidence(place));
     }
     Ok((name, PackFinding { kept, spec, line: content }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_outside_of_strings() {
+        assert_eq!(values(br#"{"a":[1,2],"b":"[,{\"[,"}"#), 5);
+        assert_eq!(values(br#""\\",[]"#), 3);
+    }
+
+    /// Small when compressed, within every bound of length, and more than the memory of a machine.
+    #[test]
+    fn a_line_of_nothing_but_values_is_refused() {
+        let line = std::io::repeat(b',').take(MAX_PACK_LINE_BYTES as u64 - 1).chain(b"\n".as_slice());
+        let bomb = zstd::encode_all(line, 1).unwrap();
+        assert!(bomb.len() < 20_000);
+        assert_eq!(Pack::read(&bomb), Err(PackReadError::TooLarge { what: "values", limit: MAX_PACK_VALUES }));
+    }
 }

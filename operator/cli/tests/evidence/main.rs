@@ -20,6 +20,8 @@ use sv0_graph::canonical::{digest, to_canonical_json};
 
 use crate::service::{World, runs};
 
+type Lines = Vec<Map<String, Value>>;
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -181,24 +183,23 @@ async fn a_hostile_file_moves_no_terminal() {
     const EVIL: &str = "\u{1b}]0;x\u{7}\u{9b}2J\u{202e}\r\nEQUAL. All is well";
     let world = World::start(1000).await;
     let bundle = exported(&world).await;
-    let pack = |change: &dyn Fn(&mut Vec<Map<String, Value>>)| {
-        Bundle { pack: sealed(&bundle.pack, change), ..bundle.clone() }.write().unwrap()
-    };
-    let rules = |lines: &mut Vec<Map<String, Value>>| lines[0]["rulePack"]["version"] = json!(EVIL);
-    let future = |lines: &mut Vec<Map<String, Value>>| {
+    let pack =
+        |change: &dyn Fn(&mut Lines)| Bundle { pack: sealed(&bundle.pack, change), ..bundle.clone() }.write().unwrap();
+    let rules = |lines: &mut Lines| lines[0]["rulePack"]["version"] = json!(EVIL);
+    let future = |lines: &mut Lines| {
         rules(lines);
         lines[0]["config"]["ofTheFuture"] = json!(1);
     };
-    let lost = |lines: &mut Vec<Map<String, Value>>| {
+    let lost = |lines: &mut Lines| {
         lines[0]["snapshots"][0]["usedId"] = json!(EVIL);
         lines[0]["snapshots"][0]["usedDigest"] = json!(EVIL);
         lines[0]["snapshots"][0]["instance"] = json!(EVIL);
     };
-    let doubled = |lines: &mut Vec<Map<String, Value>>| {
+    let doubled = |lines: &mut Lines| {
         lines[1].insert("name".into(), EVIL.into());
         lines[1]["line"] = json!(9);
     };
-    let told = |lines: &mut Vec<Map<String, Value>>| lines[1]["spec"]["title"] = json!(EVIL);
+    let told = |lines: &mut Lines| lines[1]["spec"]["title"] = json!(EVIL);
     // A name in the list of digests, which is read before anything is checked against it.
     let line = EVIL.replace(['\r', '\n'], "");
     let mut sums = bundle.write().unwrap();

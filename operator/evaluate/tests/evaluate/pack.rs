@@ -13,6 +13,8 @@ use crate::common::day;
 use crate::estate::{SCAN_1, scan};
 use crate::whole::{config, input};
 
+type Lines = Vec<Map<String, Value>>;
+
 fn evaluation() -> Evaluation {
     let cut = Config { max_findings: 2, waiting: vec!["w".into(), "v".into(), "w".into()], ..config(day(10)) };
     evaluate(vec![input(scan(SCAN_1).build())], Ledger::default(), &cut).unwrap()
@@ -198,7 +200,7 @@ fn a_header_of_a_later_release_names_the_release() {
 fn errors_repeat_names_alone() {
     let evil = "x\u{1b}[2J\u{202e}\nEQUAL.";
     let good = lines(&evaluation().pack.bytes);
-    let error = |change: &dyn Fn(&mut Vec<Map<String, Value>>)| {
+    let error = |change: &dyn Fn(&mut Lines)| {
         let mut lines = good.clone();
         change(&mut lines);
         Pack::read(&sealed(lines)).unwrap_err().to_string()
