@@ -2,6 +2,10 @@
 //! evidence pack holds what is left out here.
 //!
 //! The spec is written once to know its size; from then on each cut subtracts what the part that goes takes.
+//!
+//! The limit is where etcd's cost steps up: its pages of 4 KiB hold two objects at least, so that one of 2 kB and one of
+//! 3.9 kB cost the same. What a Finding needs to explain itself does not fit into the step below, 1.9 kB (the table in
+//! `docs/architecture.md` says why), so it may use all of this one.
 
 use std::io;
 

@@ -112,10 +112,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn same<T: Serialize>(value: T) {
+    fn same<T: Serialize + ?Sized>(value: &T) {
         let mut expected = String::new();
-        by_tree(&serde_json::to_value(&value).unwrap(), &mut expected);
-        assert_eq!(String::from_utf8(to_canonical_json(&value).unwrap()).unwrap(), expected);
+        by_tree(&serde_json::to_value(value).unwrap(), &mut expected);
+        assert_eq!(String::from_utf8(to_canonical_json(value).unwrap()).unwrap(), expected);
     }
 
     #[derive(Serialize)]
@@ -150,17 +150,17 @@ mod tests {
         let more = [("v", Every::Struct { z: -1, a: None }), ("b", Every::New(1)), ("t", Every::Tuple(2, "x"))];
         let more = more.into_iter().chain([("u", Every::Unit)]).collect();
         let alpha = vec![inner.clone(), Inner { two: "", one: Some(7) }];
-        same(Outer { zulu: inner, absent: None, more, alpha, unit: (), pair: (0.1, '"') });
-        same([1.5_f32, 0.1, f32::NAN, f32::INFINITY]);
-        same((f64::MAX, f64::MIN_POSITIVE, -0.0_f64, 1e21_f64, u64::MAX, i64::MIN, i8::MIN, u128::from(u64::MAX)));
-        same(BTreeMap::from([(10, "ten"), (9, "nine"), (-1, "less")]));
-        same(BTreeMap::from([(true, 1), (false, 0)]));
-        same(Vec::<u8>::new());
-        same(BTreeMap::<String, u8>::new());
-        same(Some("text"));
-        same(Every::Struct { z: 1, a: Some(true) });
-        same(Every::Tuple(1, "y"));
-        same(json!({"deep": [{"b": {"d": 1, "c": [[], {}]}, "a": 1}], "": {"": ""}}));
+        same(&Outer { zulu: inner, absent: None, more, alpha, unit: (), pair: (0.1, '"') });
+        same(&[1.5_f32, 0.1, f32::NAN, f32::INFINITY]);
+        same(&(f64::MAX, f64::MIN_POSITIVE, -0.0_f64, 1e21_f64, u64::MAX, i64::MIN, i8::MIN, u128::from(u64::MAX)));
+        same(&BTreeMap::from([(10, "ten"), (9, "nine"), (-1, "less")]));
+        same(&BTreeMap::from([(true, 1), (false, 0)]));
+        same(&Vec::<u8>::new());
+        same(&BTreeMap::<String, u8>::new());
+        same(&Some("text"));
+        same(&Every::Struct { z: 1, a: Some(true) });
+        same(&Every::Tuple(1, "y"));
+        same(&json!({"deep": [{"b": {"d": 1, "c": [[], {}]}, "a": 1}], "": {"": ""}}));
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
                 serializer.collect_map([("b", 1), ("a", 2), ("b", 3), ("a", 4)])
             }
         }
-        same(Twice);
+        same(&Twice);
         assert_eq!(to_canonical_json(&[Twice]).unwrap(), br#"[{"a":4,"b":3}]"#);
     }
 

@@ -233,8 +233,8 @@ fn no_matching_exception_is_missed_or_counted_twice() {
     assert_eq!(expected.iter().sum::<usize>(), (27 - 1) * 2, "each part absent or right, but not all absent");
     let mut merged = plain.clone();
     let accepted = accept(&mut merged, &BTreeMap::new(), &all, day(10));
-    let matched: Vec<usize> = accepted.notes.iter().map(|note| note.matched).collect();
-    assert_eq!(matched, expected);
+    let counts: Vec<usize> = accepted.notes.iter().map(|note| note.matched).collect();
+    assert_eq!(counts, expected);
     let first = all.iter().find(|one| matches(one)).unwrap();
     assert_eq!(accepted.by, BTreeMap::from([("f".to_owned(), first.uid.clone())]));
 }
