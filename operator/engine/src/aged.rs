@@ -1,7 +1,9 @@
-//! Findings whose evidence left the source system's records by age: takes what is remembered and the graph, gives those
-//! that must not count as gone; and puts them back after the merge. Pure.
+//! Findings that do not fire and may still hold: takes what is remembered, the graph and what the rules could not
+//! determine, gives those that must not count as gone; and puts them back after the merge. Pure.
+//!
+//! Their evidence left the source system's records by age, or it is not known any more whether the identity runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sv0_api::FindingState;
@@ -11,15 +13,14 @@ use sv0_rules::aged::{AGING, Said, may_still_hold};
 use crate::ledger::Remembered;
 use crate::merge::{Basis, Held, Merged};
 
-/// Remembered findings, by name, that may still hold although no record shows it any more.
+/// Remembered findings, by name, that may still hold although nothing shows it any more. `undetermined` are names.
 pub fn standing(
     graph: &Graph,
     earlier: &BTreeMap<String, Remembered>,
+    undetermined: &BTreeSet<String>,
     as_of: Timestamp,
 ) -> BTreeMap<String, Remembered> {
-    let open = |remembered: &&Remembered| {
-        AGING.contains(&remembered.spec.rule.id.as_str()) && remembered.spec.state != FindingState::Resolved
-    };
+    let ages = |remembered: &&Remembered| AGING.contains(&remembered.spec.rule.id.as_str());
     let stands = |remembered: &&Remembered| {
         let said = remembered
             .spec
@@ -30,7 +31,8 @@ pub fn standing(
     };
     earlier
         .iter()
-        .filter(|(_, remembered)| open(remembered) && stands(remembered))
+        .filter(|(_, remembered)| remembered.spec.state != FindingState::Resolved)
+        .filter(|(name, remembered)| undetermined.contains(*name) || (ages(remembered) && stands(remembered)))
         .map(|(name, remembered)| (name.clone(), remembered.clone()))
         .collect()
 }

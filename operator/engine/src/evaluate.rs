@@ -266,7 +266,7 @@ where
     let seen = Seen { notes: &notes, views: &views, waiting: &config.waiting, troubles: &troubles };
     let gaps = gaps(&graph, &seen, &remembered);
     let fired = fire::fire(&graph, &judged.compared, config)?;
-    let standing_aged = aged::standing(&graph, &earlier, config.as_of);
+    let may_hold = aged::standing(&graph, &earlier, &fired.undetermined, config.as_of);
     let mut settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     judged.settle(&graph, &mut settled);
     drop(graph);
@@ -277,7 +277,7 @@ where
     let (revisions, rules) = (&revisions, &rules);
     let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, revisions, rules, retention };
     let mut merged = merge(fired.drafts, earlier, &situation);
-    aged::restore(&mut merged, standing_aged);
+    aged::restore(&mut merged, may_hold);
     done(Step::Merged);
 
     let folded = fold(&mut merged)?;

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
+use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
 
-use crate::authority::Grant;
+use crate::authority::{self, Grant};
 use crate::composed;
 use crate::evidence::{self, Proof};
 use crate::finding::{
     Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef,
     Severity, Subject, Weighed,
 };
-use crate::identity::{Identity, Until, Way, noun};
+use crate::identity::{self, Identity, Until, Way, noun};
 use crate::rule::{Context, Draft, Meta, Reach};
 use crate::severity::{Tier, severity};
 use crate::summary::{self, TenantDraft};
@@ -116,7 +116,7 @@ fn proofs(context: &Context<'_>, identity: &Identity<'_>, deciding: Vec<Proof>) 
 }
 
 /// Deterministic name of the finding of a rule about a subject.
-fn name(meta: &Meta, subject: &str, discriminator: &str) -> String {
+pub(crate) fn name(meta: &Meta, subject: &str, discriminator: &str) -> String {
     let key = [meta.id, meta.major(), subject, discriminator].join("\n");
     let digest = canonical::sha256_hex(key.as_bytes());
     format!("{}-{}", meta.id.to_ascii_lowercase(), &digest[..16])
@@ -323,15 +323,27 @@ fn unproven(identity: &Identity<'_>) -> Option<Narrowed> {
     })
 }
 
-/// Collections behind the proofs, and those that the rule needs as far as the instance reports on them at all: waiting
-/// for one that no connector collects would keep a finding open for ever.
+/// Whatever the rule: where it is read that an identity exists and can run unattended. What it holds stands in
+/// [`authority::COLLECTIONS`] and [`authority::MEMBERS`].
+const ANCHORS: [&str; 3] = ["servicePrincipals", "applications", "federatedCredentials"];
+
+/// Where agent identities and the credentials of their blueprints are read.
+const AGENTS: [&str; 2] = ["agentIdentities", "agentIdentityBlueprints"];
+
+/// Collections behind the proofs, those that the rule needs, and those that say whether the identity runs and what it
+/// holds: that it does not any more is proven by nothing less. Only what the instance reports on and was to read: waiting
+/// for what nobody collects would keep a finding open for ever.
 fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Meta) -> BTreeSet<Dependency> {
     let mut all: BTreeSet<Dependency> = proofs.iter().filter_map(|proof| proof.dependency.clone()).collect();
+    let lane = ANCHORS.into_iter().chain(authority::COLLECTIONS).chain([authority::MEMBERS]);
+    let lane = lane.filter(|_| identity::is_identity(node));
+    let agents = AGENTS.into_iter().filter(|_| node.kind == NodeKind::AgentIdentity);
     if let Some(at) = node.asserted_by.first().copied() {
         let uid = context.graph.instances().get(at).map(|instance| instance.header.instance_uid.as_str());
-        for name in meta.requires {
-            if let (Some(uid), Some(_)) = (uid, context.graph.coverage(at, name).next()) {
-                all.insert(Dependency { instance_uid: uid.to_owned(), collection: (*name).to_owned() });
+        let read = |name: &str| context.graph.coverage(at, name).any(|row| row.state != CoverageState::Skipped);
+        for name in meta.requires.iter().copied().chain(lane).chain(agents).filter(|name| read(name)) {
+            if let Some(uid) = uid {
+                all.insert(Dependency { instance_uid: uid.to_owned(), collection: name.to_owned() });
             }
         }
     }

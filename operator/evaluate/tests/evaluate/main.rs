@@ -19,5 +19,6 @@ mod order;
 mod pack;
 mod replay;
 mod rule_pack;
+mod unknown;
 mod whole;
 mod world;
