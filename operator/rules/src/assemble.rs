@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
 
-use crate::authority::{self, Grant};
+use crate::authority::{self, Authority, Grant};
 use crate::composed;
 use crate::evidence::{self, Proof};
 use crate::finding::{
@@ -14,15 +14,14 @@ use crate::finding::{
 };
 use crate::identity::{self, Identity, Until, Way, noun};
 use crate::rule::{Context, Draft, Meta, Reach};
-use crate::severity::{Tier, severity};
+use crate::severity::{Exposure, Tier, severity};
 use crate::summary::{self, TenantDraft};
 use crate::text::{counted, date, display_name};
 
 /// The finding of `meta` about `identity`.
 pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, draft: Draft) -> RuleFinding {
     let authority = &identity.authority;
-    let (tier, sensitive) =
-        draft.reach.as_ref().map_or((authority.tier, authority.sensitive), |reach| (reach.tier, reach.sensitive));
+    let (tier, sensitive) = weigh(authority, &draft);
     let severity = severity(tier, draft.exposure, sensitive, draft.claim, Tri::False);
     let subject = subject(context, identity.node, identity.name.clone());
     let raised = raised(tier, sensitive, &draft, severity);
@@ -54,6 +53,30 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
     }
+}
+
+/// Class and sensitivity of the most severe path, both of one and the same: of equals, the strongest. A way through others
+/// counts with the class of its end.
+fn weigh(authority: &Authority<'_>, draft: &Draft) -> (Tier, Tri) {
+    if let Some(reach) = &draft.reach {
+        return (reach.tier, reach.sensitive);
+    }
+    let through = authority.composed().map(|_| (authority.tier, Tri::False));
+    let grants = authority.decisive.iter().map(Grant::weight);
+    heaviest(through.into_iter().chain(grants), draft.exposure, draft.claim).unwrap_or((authority.tier, Tri::False))
+}
+
+/// The most severe of these; of equals the first one that a finding can be about.
+pub(crate) fn heaviest(
+    paths: impl DoubleEndedIterator<Item = (Tier, Tri)>,
+    exposure: Exposure,
+    claim: Claim,
+) -> Option<(Tier, Tri)> {
+    let key = |(tier, sensitive): &(Tier, Tri)| {
+        let in_lane = *tier <= Tier::P2 || sensitive.is_true();
+        (severity(*tier, exposure, *sensitive, claim, Tri::False), in_lane)
+    };
+    paths.rev().max_by_key(key)
 }
 
 /// The finding of `meta` about the tenant at `ix`, which explains `told`. Its path is that of the most severe of these,
@@ -327,9 +350,6 @@ fn unproven(identity: &Identity<'_>) -> Option<Narrowed> {
 /// [`authority::COLLECTIONS`] and [`authority::MEMBERS`].
 const ANCHORS: [&str; 3] = ["servicePrincipals", "applications", "federatedCredentials"];
 
-/// Where agent identities and the credentials of their blueprints are read.
-const AGENTS: [&str; 2] = ["agentIdentities", "agentIdentityBlueprints"];
-
 /// Collections behind the proofs, those that the rule needs, and those that say whether the identity runs and what it
 /// holds: that it does not any more is proven by nothing less. Only what the instance reports on and was to read: waiting
 /// for what nobody collects would keep a finding open for ever.
@@ -337,7 +357,7 @@ fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Met
     let mut all: BTreeSet<Dependency> = proofs.iter().filter_map(|proof| proof.dependency.clone()).collect();
     let lane = ANCHORS.into_iter().chain(authority::COLLECTIONS).chain([authority::MEMBERS]);
     let lane = lane.filter(|_| identity::is_identity(node));
-    let agents = AGENTS.into_iter().filter(|_| node.kind == NodeKind::AgentIdentity);
+    let agents = identity::AGENTS.into_iter().filter(|_| node.kind == NodeKind::AgentIdentity);
     if let Some(at) = node.asserted_by.first().copied() {
         let uid = context.graph.instances().get(at).map(|instance| instance.header.instance_uid.as_str());
         let read = |name: &str| context.graph.coverage(at, name).any(|row| row.state != CoverageState::Skipped);
