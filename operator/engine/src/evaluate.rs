@@ -266,7 +266,7 @@ where
     let seen = Seen { notes: &notes, views: &views, waiting: &config.waiting, troubles: &troubles };
     let gaps = gaps(&graph, &seen, &remembered);
     let fired = fire::fire(&graph, &judged.compared, config)?;
-    let may_hold = aged::standing(&graph, &earlier, &fired.undetermined, config.as_of);
+    let may_hold = aged::standing(&graph, &earlier, &fired.undetermined, config);
     let mut settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     judged.settle(&graph, &mut settled);
     drop(graph);

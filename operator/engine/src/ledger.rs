@@ -7,7 +7,7 @@
 //! The bytes are JSON, field by field in the order of the types below and with sorted maps, in one zstd frame: equal
 //! memory gives equal bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,10 @@ pub struct RememberedSnapshot {
 pub struct Remembered {
     /// The collections whose completeness is needed before its absence means that it is resolved.
     pub depends_on: Vec<Dependency>,
+    /// Ids of the credentials that it named, where the records that it rests on leave the source system by age: all, not
+    /// only those that the spec shows. Absent in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub credentials: BTreeSet<String>,
     /// What it said when it was last seen, with its state and the times of its life.
     pub spec: FindingSpec,
 }
