@@ -267,7 +267,7 @@ where
     let gaps = gaps(&graph, &seen, &remembered);
     let memory = history::remember(&graph, &mut remembered, &views);
     let fired = fire::fire(&graph, &judged.compared, &memory, config)?;
-    let standing_aged = aged::standing(&graph, &earlier, config.as_of);
+    let may_hold = aged::standing(&graph, &earlier, &fired.undetermined, config);
     let mut settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     judged.settle(&graph, &mut settled);
     drop(graph);
@@ -278,7 +278,7 @@ where
     let (revisions, rules) = (&revisions, &rules);
     let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, revisions, rules, retention };
     let mut merged = merge(fired.drafts, earlier, &situation);
-    aged::restore(&mut merged, standing_aged);
+    aged::restore(&mut merged, may_hold);
     done(Step::Merged);
 
     let mut folded = fold(&mut merged)?;

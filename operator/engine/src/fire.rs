@@ -1,7 +1,7 @@
 //! Runs the built-in rules: takes the graph and the configuration, gives drafts, the instant at which time alone may
 //! change them, and how many facts stayed outside the lane; and says which rules and reference data these are. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sv0_api::{DataDomain, DeclaredPurpose, EstateSpec, PurposeDomain};
@@ -23,6 +23,8 @@ pub struct Fired {
     pub next_transition: Option<Timestamp>,
     /// Facts that are no finding, since nothing runs unattended on them or their authority is small; by rule.
     pub outside_lane: BTreeMap<String, u64>,
+    /// Names of findings of which it is not known whether they hold.
+    pub undetermined: BTreeSet<String>,
 }
 
 /// Runs the rules and converts what they found. Drift is looked for in tenants that have one of `baselines`; `memory`
@@ -34,14 +36,14 @@ pub fn fire(
     config: &Config,
 ) -> Result<Fired, serde_json::Error> {
     let limits = rule_config(&config.estate);
-    let RuleOutput { findings, next_transition, suppressed } =
+    let RuleOutput { findings, next_transition, suppressed, undetermined } =
         sv0_rules::run_remembering(graph, Past { baselines, memory }, &limits, config.as_of, config.threads);
     let drafts = findings.into_iter().map(|finding| draft(finding, config.as_of)).collect::<Result<_, _>>()?;
     let outside_lane = suppressed
         .into_iter()
         .map(|(rule, counts)| (rule, counts.no_anchor + counts.anchor_unknown + counts.below_lane))
         .collect();
-    Ok(Fired { drafts, next_transition, outside_lane })
+    Ok(Fired { drafts, next_transition, outside_lane, undetermined })
 }
 
 /// The schema bounds the limits; what is out of bounds all the same counts as the nearest bound.

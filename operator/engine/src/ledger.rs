@@ -7,7 +7,7 @@
 //! The bytes are JSON, field by field in the order of the types below and with sorted maps, in one zstd frame: equal
 //! memory gives equal bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,10 @@ pub struct Remembered {
     /// Name of the finding about the one thing through which it held when it last fired, whether or not that one is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<String>,
+    /// Ids of the credentials that it named, where the records that it rests on leave the source system by age: all, not
+    /// only those that the spec shows. Absent in what earlier versions wrote.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub credentials: BTreeSet<String>,
     /// What it said when it was last seen, with its state and the times of its life.
     pub spec: FindingSpec,
 }

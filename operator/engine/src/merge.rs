@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::{FindingSpec, FindingState};
 use sv0_rules::RuleFinding;
 
+use crate::aged;
 use crate::ledger::{Dependency, Remembered};
 
 /// A finding as the rules gave it, converted.
@@ -157,7 +158,8 @@ fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Hel
     spec.state = FindingState::Open;
     spec.resolved_at = None;
     spec.first_observed = earlier.map_or(Time(now.as_of), |earlier| earlier.spec.first_observed);
-    Held { remembered: Remembered { depends_on, through, spec }, basis: Basis::Fires, full }
+    let credentials = full.as_deref().map(aged::to_remember).unwrap_or_default();
+    Held { remembered: Remembered { depends_on, through, credentials, spec }, basis: Basis::Fires, full }
 }
 
 /// A remembered finding that does not fire.

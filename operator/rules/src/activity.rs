@@ -264,7 +264,7 @@ pub(crate) fn proof_of_identity(context: &Context<'_>, identity: &Identity<'_>, 
             evidence::of_fact(graph, identity.ix, key, EvidenceClass::Temporal, claim)
         }
         Use::Unrecorded { .. } => {
-            let made = identity.made.map(|made| format!(", which was made on {}", date(made))).unwrap_or_default();
+            let made = identity.made.map(|made| format!(", which was made on {},", date(made))).unwrap_or_default();
             let read = read(silence(context, identity.ix, IDENTITIES, told, identity.made));
             let claim = format!("No {what} of the {noun}{made} is recorded; {read}.");
             evidence::of_silence(graph, identity.ix, field, IDENTITIES, claim)

@@ -1,20 +1,25 @@
 //! Claims whose evidence leaves the source system's records by age while they stay true: takes the graph and what a finding
-//! said when it was last seen; says whether it may still hold.
+//! named; says what of it may still hold.
 //!
 //! Who added a credential stands in records of the last 30 days. Once the record is out of that window the finding does
-//! not fire any more, and nothing was mended: it holds as long as the credential signs in.
+//! not fire any more, and nothing was mended: it holds as long as the credential signs in an identity that can run and that
+//! a finding can be about.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sv0_graph::{EdgeKind, Graph, NodeId};
 
 use crate::evidence::ADDED_BY;
 use crate::identity;
+use crate::rule::{Context, RuleConfig};
+use crate::sensitive;
 use crate::text::display_name;
 
 /// Rules whose findings rest on records that age.
 pub const AGING: [&str; 1] = ["CRED-012"];
 
-/// What a finding said that matters here: the fields and values of its evidence.
+/// A field of a finding's evidence and what was read there.
 #[derive(Clone, Copy, Debug)]
 pub struct Said<'a> {
     /// The vendor's field.
@@ -23,24 +28,37 @@ pub struct Said<'a> {
     pub value: &'a str,
 }
 
-/// Whether one of the credentials that the finding about `subject` named still signs in, and no record of who added it is
-/// left to judge it by.
-pub fn may_still_hold<'a>(
-    graph: &Graph,
-    subject: &NodeId,
-    said: impl IntoIterator<Item = Said<'a>>,
-    as_of: Timestamp,
-) -> bool {
-    let named: Vec<&str> = said.into_iter().filter(|said| said.field == ADDED_BY).map(|said| said.value).collect();
-    if named.is_empty() {
-        return false;
+/// The credentials that a finding's evidence says were added by somebody.
+pub fn named<'a>(said: impl IntoIterator<Item = Said<'a>>) -> BTreeSet<String> {
+    said.into_iter().filter(|said| said.field == ADDED_BY).map(|said| said.value.to_owned()).collect()
+}
+
+/// Present and past of credentials whose records may be gone.
+#[derive(Debug)]
+pub struct Aged<'g>(Context<'g>);
+
+impl<'g> Aged<'g> {
+    /// Of the tenants in `graph`, at `as_of`.
+    pub fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
+        Self(Context::new(graph, config, as_of))
     }
-    let Some(subject) = graph.find(subject) else { return false };
-    let application = graph.incoming(subject, EdgeKind::Instantiates).map(|edge| edge.from);
-    application.chain([subject]).flat_map(|holder| graph.out(holder, EdgeKind::HoldsCredential)).any(|edge| {
-        let node = graph.node(edge.to);
-        let recorded = !graph.out(edge.to, EdgeKind::CreatedBy).is_empty();
-        let is_named = named.contains(&display_name(node.id.vendor_id()).as_str());
-        is_named && !recorded && !identity::credential(graph, edge).usable(as_of).is_false()
-    })
+
+    /// Those of `named` that may still sign in `subject`, and of which no record is left that tells who added them. None
+    /// when it is proven that `subject` cannot run, or when nothing strong or sensitive is reached as it.
+    pub fn may_still_hold(&self, subject: &NodeId, named: &BTreeSet<String>) -> BTreeSet<String> {
+        let context = &self.0;
+        let graph = context.graph;
+        let Some(ix) = graph.find(subject) else { return BTreeSet::new() };
+        let trusted = &context.config.trusted_tenants;
+        let mut identity = identity::resolve(graph, ix, trusted, context.as_of, &context.around);
+        sensitive::declare(context, ix, &mut identity.authority);
+        if identity.anchor.is_false() || !identity.authority.in_lane() {
+            return BTreeSet::new();
+        }
+        let left = identity.credentials.iter().filter(|held| {
+            graph.out(held.ix, EdgeKind::CreatedBy).is_empty() && !held.usable(context.as_of).is_false()
+        });
+        let ids = left.map(|held| display_name(graph.node(held.ix).id.vendor_id()));
+        ids.filter(|id| named.contains(id)).collect()
+    }
 }

@@ -3,26 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sv0_graph::{Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
+use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
 
-use crate::authority::{Authority, Grant};
+use crate::authority::{self, Authority, Grant};
 use crate::composed;
+use crate::derive::{By, Composition};
 use crate::evidence::{self, Mark, Proof};
 use crate::finding::{
     Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef,
     Severity, Subject, Weighed,
 };
-use crate::identity::{Identity, Until, Way, noun};
+use crate::identity::{self, Identity, Until, Way, noun};
 use crate::rule::{Context, Draft, Marked, Meta, Reach};
-use crate::severity::{Tier, severity};
+use crate::severity::{Exposure, Tier, severity};
 use crate::summary::{self, TenantDraft};
 use crate::text::{counted, date, display_name};
 
 /// The finding of `meta` about `identity`.
 pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, draft: Draft) -> RuleFinding {
     let authority = &identity.authority;
-    let (tier, sensitive) =
-        draft.reach.as_ref().map_or((authority.tier, authority.sensitive), |reach| (reach.tier, reach.sensitive));
+    let (tier, sensitive) = weigh(authority, &draft);
     let severity = severity(tier, draft.exposure, sensitive, draft.claim, Tri::False);
     let subject = subject(context, identity.node, identity.name.clone());
     let raised = raised(tier, sensitive, &draft, severity);
@@ -58,6 +58,42 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         depends_on,
         through: None,
     }
+}
+
+/// Class and sensitivity of the most severe path, both of one and the same: of equals, the strongest. A way through others
+/// counts from its first step to what is held at its end.
+fn weigh(authority: &Authority<'_>, draft: &Draft) -> (Tier, Tri) {
+    if let Some(reach) = &draft.reach {
+        return (reach.tier, reach.sensitive);
+    }
+    let through: Vec<(Tier, Tri)> = authority.compositions().map(|way| weight(authority, way)).collect();
+    let paths = through.into_iter().chain(authority.decisive.iter().map(Grant::weight));
+    heaviest(paths, draft.exposure, draft.claim).unwrap_or((authority.tier, Tri::False))
+}
+
+/// Of a way through others: the strongest class on it, and whether it ends at sensitive data.
+fn weight(authority: &Authority<'_>, way: &Composition<'_>) -> (Tier, Tri) {
+    let of =
+        |edge: &Edge| authority.decisive.iter().find(|grant| std::ptr::eq(grant.edge, edge)).map(|grant| grant.tier);
+    let on_the_way = way.legs.iter().filter_map(|leg| match &leg.by {
+        By::Grant(grant) => Some(grant.tier),
+        By::Owner { permitted, .. } => of(permitted),
+    });
+    let (tier, sensitive) = way.held.weight();
+    (on_the_way.fold(tier, Tier::min), sensitive)
+}
+
+/// The most severe of these; of equals the first one that a finding can be about.
+pub(crate) fn heaviest(
+    paths: impl DoubleEndedIterator<Item = (Tier, Tri)>,
+    exposure: Exposure,
+    claim: Claim,
+) -> Option<(Tier, Tri)> {
+    let key = |(tier, sensitive): &(Tier, Tri)| {
+        let in_lane = *tier <= Tier::P2 || sensitive.is_true();
+        (severity(*tier, exposure, *sensitive, claim, Tri::False), in_lane)
+    };
+    paths.rev().max_by_key(key)
 }
 
 /// The finding of `meta` about the tenant at `ix`, which explains `told`. Its path is that of the most severe of these,
@@ -361,15 +397,24 @@ fn unproven(identity: &Identity<'_>) -> Option<Narrowed> {
     })
 }
 
-/// Collections behind the proofs, and those that the rule needs as far as the instance reports on them at all: waiting
-/// for one that no connector collects would keep a finding open for ever.
+/// Whatever the rule: where it is read that an identity exists and can run unattended. What it holds stands in
+/// [`authority::COLLECTIONS`] and [`authority::MEMBERS`].
+const ANCHORS: [&str; 3] = ["servicePrincipals", "applications", "federatedCredentials"];
+
+/// Collections behind the proofs, those that the rule needs, and those that say whether the identity runs and what it
+/// holds: that it does not any more is proven by nothing less. Only what the instance reports on and was to read: waiting
+/// for what nobody collects would keep a finding open for ever.
 pub(crate) fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Meta) -> BTreeSet<Dependency> {
     let mut all: BTreeSet<Dependency> = proofs.iter().filter_map(|proof| proof.dependency.clone()).collect();
+    let lane = ANCHORS.into_iter().chain(authority::COLLECTIONS).chain([authority::MEMBERS]);
+    let lane = lane.filter(|_| identity::is_identity(node));
+    let agents = identity::AGENTS.into_iter().filter(|_| node.kind == NodeKind::AgentIdentity);
     if let Some(at) = node.asserted_by.first().copied() {
         let uid = context.graph.instances().get(at).map(|instance| instance.header.instance_uid.as_str());
-        for name in meta.requires {
-            if let (Some(uid), Some(_)) = (uid, context.graph.coverage(at, name).next()) {
-                all.insert(Dependency { instance_uid: uid.to_owned(), collection: (*name).to_owned() });
+        let read = |name: &str| context.graph.coverage(at, name).any(|row| row.state != CoverageState::Skipped);
+        for name in meta.requires.iter().copied().chain(lane).chain(agents).filter(|name| read(name)) {
+            if let Some(uid) = uid {
+                all.insert(Dependency { instance_uid: uid.to_owned(), collection: name.to_owned() });
             }
         }
     }

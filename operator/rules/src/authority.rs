@@ -427,6 +427,11 @@ pub(crate) fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Time
 }
 
 impl Grant<'_> {
+    /// Its class, and whether it reaches sensitive data.
+    pub(crate) fn weight(&self) -> (Tier, Tri) {
+        (self.tier, Tri::from(self.sensitive.is_some()))
+    }
+
     /// `Application Administrator over the whole tenant`, `Mail.Send`.
     pub(crate) fn short(&self, graph: &Graph) -> String {
         match (self.edge.scope.as_deref(), graph.node(self.edge.to).kind) {

@@ -130,7 +130,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// The vendor's field behind one of our attributes.
-fn vendor_field(key: &str) -> &str {
+pub(crate) fn vendor_field(key: &str) -> &str {
     match key {
         attr::NAME => "displayName",
         attr::ENABLED => "accountEnabled",

@@ -12,6 +12,9 @@ use crate::owners::{self, Owners};
 use crate::text::display_name;
 use crate::tiers;
 
+/// Where agent identities and the credentials of their blueprints are read.
+pub(crate) const AGENTS: [&str; 2] = ["agentIdentities", "agentIdentityBlueprints"];
+
 /// Length of the first group of a UUID: enough to tell the keys of one application apart.
 const KEY_GROUP: usize = 8;
 

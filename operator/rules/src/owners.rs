@@ -8,7 +8,7 @@ use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, UnknownReason, att
 
 use crate::evidence::{self, Proof};
 use crate::finding::{Accountable, AccountableState, EvidenceClass, Party};
-use crate::identity::Home;
+use crate::identity::{AGENTS, Home};
 use crate::text::{counted, display_name};
 
 /// Records that name who answers.
@@ -79,11 +79,21 @@ pub(crate) fn of<'g>(graph: &'g Graph, ix: NodeIx, application: Option<&'g Edge>
     list.dedup_by_key(|owner| owner.ix);
     let mut complete =
         Tri::all(kinds.iter().flat_map(|kind| objects.clone().map(|object| listed(graph, object, *kind))));
-    if application.is_none() && matches!(home, Home::Foreign | Home::Trusted | Home::Unknown) {
-        // Its application, and who owns that, stands in a tenant that this scan does not see.
-        complete = complete.and(Tri::Unknown(UnknownReason::NotCollected));
+    if application.is_none() {
+        complete = complete.and(no_other(graph, ix, home));
     }
     Owners { list, complete }
+}
+
+/// Whether the identity at `ix`, whose application was not seen, has none that somebody could own.
+fn no_other(graph: &Graph, ix: NodeIx, home: Home) -> Tri {
+    match (home, graph.node(ix).kind) {
+        // Its application, and who owns that, stands in a tenant that this scan does not see.
+        (Home::Foreign | Home::Trusted | Home::Unknown, _) => Tri::Unknown(UnknownReason::NotCollected),
+        (Home::Own, NodeKind::ServicePrincipal) => graph.complete_for(ix, "applications").0,
+        (Home::Own, NodeKind::AgentIdentity) => Tri::all(AGENTS.map(|name| graph.complete_for(ix, name).0)),
+        (Home::Own | Home::Microsoft, _) => Tri::True,
+    }
 }
 
 /// Records of `kinds` on one object.

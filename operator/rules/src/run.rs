@@ -55,6 +55,9 @@ pub struct RuleOutput {
     pub next_transition: Option<Timestamp>,
     /// By rule id; rules with nothing suppressed are left out.
     pub suppressed: BTreeMap<String, Suppressed>,
+    /// Names of findings that there would be if the identity ran, of which it is not known whether it does: what was found
+    /// earlier under such a name is not gone.
+    pub undetermined: BTreeSet<String>,
 }
 
 /// What the graph of the present does not show.
@@ -133,13 +136,19 @@ impl RuleOutput {
         match identity.anchor {
             Tri::True => counts.below_lane += 1,
             Tri::False => counts.no_anchor += 1,
-            Tri::Unknown(_) => counts.anchor_unknown += 1,
+            Tri::Unknown(_) => {
+                counts.anchor_unknown += 1;
+                if in_lane {
+                    self.undetermined.insert(assemble::name(meta, &identity.node.id.to_string(), ""));
+                }
+            }
         }
         None
     }
 
     fn join(&mut self, part: Self) {
         self.findings.extend(part.findings);
+        self.undetermined.extend(part.undetermined);
         self.next_transition = earlier(self.next_transition, part.next_transition);
         for (rule, counts) in part.suppressed {
             self.suppressed.entry(rule).or_default().add(counts);

@@ -18,6 +18,8 @@ pub struct Summary {
     pub meta: Meta,
     /// Ids of the rules whose findings it explains.
     pub explains: &'static [&'static str],
+    /// Which of these findings it explains.
+    pub(crate) counts: fn(&RuleFinding) -> bool,
     /// Whether and how it applies to a tenant with findings.
     pub(crate) check: fn(&Context<'_>, NodeIx, &[&RuleFinding]) -> Option<TenantDraft>,
 }
@@ -55,6 +57,7 @@ fn told<'f>(context: &Context<'_>, ix: NodeIx, summary: &Summary, found: &'f [Ru
         finding.subject.system == id.system()
             && finding.subject.tenant == id.tenant()
             && summary.explains.contains(&finding.rule.id.as_str())
+            && (summary.counts)(finding)
     };
     let mut told: Vec<&RuleFinding> = found.iter().filter(here).collect();
     told.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

@@ -374,3 +374,19 @@ fn texts_of_the_longest_claim_fit() {
         assert!(finding.evidence.iter().all(|item| item.claim.chars().count() <= 320));
     }
 }
+
+/// A path is as severe as what it ends in: the class of one grant is not raised by the data of another.
+#[rstest]
+#[case::writes_and_reads_mail(BILLING_ADMINISTRATOR, Severity::Medium)]
+#[case::administers_and_reads_mail(USER_ADMINISTRATOR, Severity::High)]
+fn the_severity_is_that_of_one_path(#[case] role: &str, #[case] expected: Severity) {
+    let mut world = World::new();
+    world.enabled(true).key(&Key::default()).role(role).permission(MAIL_READ).owners_read(1, 0);
+    let gone = world.person("gone", Some(false));
+    world.owns_app(&gone);
+    let finding = world.finding("ORPH-001").unwrap();
+    assert_eq!(finding.severity, expected);
+    assert!(!finding.weighed.sensitive, "the role decides");
+    assert!(!finding.why.contains("raises the severity"), "{}", finding.why);
+    assert!(finding.why.contains("mailboxes"), "it is told all the same: {}", finding.why);
+}

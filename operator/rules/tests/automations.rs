@@ -259,6 +259,20 @@ fn other_users_may_be_unknown() {
     assert_eq!(finding(STOPPED, &world, &[&azure]).unwrap().rule.claim, Claim::Narrower);
 }
 
+/// Whom it trusts can act as it, wherever that runs.
+#[test]
+fn a_managed_identity_may_be_used_from_outside() {
+    let (mut world, azure) = stopped(NodeKind::ManagedIdentity);
+    world.cover("federatedCredentials", CoverageState::Partial);
+    assert_eq!(finding(STOPPED, &world, &[&azure]).unwrap().rule.claim, Claim::Narrower);
+    let (mut world, azure) = stopped(NodeKind::ManagedIdentity);
+    let attrs = [(attr::ISSUER, text(GITHUB)), (attr::SUBJECT, text("repo:a/b:ref:refs/heads/main"))];
+    let subject = world.b.node("federatedCredentials", NodeKind::FederatedSubject, "fic", &attrs);
+    let id = world.b.id(NodeKind::ManagedIdentity, OBJECT);
+    world.b.edge("federatedCredentials", &subject, EdgeKind::AuthenticatesAs, &id);
+    assert_eq!(finding(STOPPED, &world, &[&azure]).unwrap().rule.claim, Claim::Narrower);
+}
+
 #[test]
 fn nothing_is_said_while_something_runs_or_may_run() {
     for state in [Some(true), None] {

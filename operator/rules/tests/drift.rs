@@ -5,7 +5,7 @@ mod support;
 use rstest::rstest;
 use support::*;
 use sv0_graph::testing::text;
-use sv0_graph::{CoverageState, EdgeKind, NodeKind, attr};
+use sv0_graph::{CoverageState, EdgeKind, NodeKind, Value, attr};
 use sv0_rules::{Claim, Containers, DataDomain, EvidenceClass, Purpose, RuleFinding, Severity};
 
 const THEN: &str = "2026-03-01T00:00:00Z";
@@ -394,6 +394,57 @@ fn trusts_that_cannot_be_compared_leave_the_credentials_to_be_told() {
     assert!(finding.depends_on.iter().all(|on| on.collection != "baseline#federatedCredentials"));
     today.cover("applications", CoverageState::Partial);
     assert!(today.drift(&then, "DRIFT-003").is_none());
+}
+
+/// An agent identity that administers users; its blueprint has one key and so many more.
+fn agent(more: usize) -> World {
+    let mut world = before();
+    let blueprint = world.b.node("agentIdentityBlueprints", NodeKind::Application, "blueprint", &[]);
+    let attrs = [(attr::ENABLED, Value::Bool(true)), (attr::NAME, text("agent"))];
+    let agent = world.b.node("agentIdentities", NodeKind::AgentIdentity, "agent", &attrs);
+    world.b.edge("agentIdentities", &blueprint, EdgeKind::Instantiates, &agent);
+    world.role_of(&agent, USER_ADMINISTRATOR, "/");
+    for n in 0..=more {
+        world.key_on(&blueprint, "agentIdentityBlueprints", &Key { id: &format!("key-{n}"), ..Key::default() });
+    }
+    world
+}
+
+/// The keys of an agent are its blueprint's: those of a blueprint that was not read are not missing then.
+#[rstest]
+#[case::read("groups", true)]
+#[case::not_read("agentIdentityBlueprints", false)]
+#[case::agents_not_read("agentIdentities", false)]
+fn of_keys_of_agents(#[case] partial: &str, #[case] expected: bool) {
+    let (mut then, today) = (agent(0), later(agent(1)));
+    then.cover(partial, CoverageState::Partial);
+    let finding = today.drift(&then, "DRIFT-003");
+    assert_eq!(finding.is_some(), expected);
+    let told = finding.map(|finding| finding.depends_on).unwrap_or_default();
+    assert_eq!(told.iter().any(|on| on.collection == "baseline#agentIdentityBlueprints"), expected);
+}
+
+/// What an identity could activate decides what it had: where that was not read, nothing says that it is new.
+#[rstest]
+#[case::read(CoverageState::Complete, None, Claim::Full)]
+#[case::not_read(CoverageState::Partial, None, Claim::Narrower)]
+#[case::not_asked_for(CoverageState::Skipped, Some("CollectionNotAccepted"), Claim::Narrower)]
+#[case::nobody_can_activate_roles(CoverageState::Skipped, Some("LicenseMissing"), Claim::Full)]
+fn of_what_could_be_activated(
+    #[case] state: CoverageState,
+    #[case] reason: Option<&str>,
+    #[case] expected: Claim,
+    #[values("DRIFT-001", "DRIFT-002")] rule: &str,
+) {
+    let (mut then, mut today) = (before(), now());
+    then.role_of(&then.sp.clone(), USER_ADMINISTRATOR, AU).cover("directoryRoleEligibility", state);
+    for row in then.b.header().coverage.iter_mut().filter(|row| row.collection == "directoryRoleEligibility") {
+        row.reason = reason.map(str::to_owned);
+    }
+    today.role(USER_ADMINISTRATOR);
+    let finding = today.drift(&then, rule).unwrap();
+    assert_eq!(finding.rule.claim, expected);
+    assert_eq!(finding.narrowed.iter().any(|item| item.reason.contains("could activate")), expected != Claim::Full);
 }
 
 /// What became of an owner.

@@ -11,6 +11,7 @@ use sv0_rules::{Claim, Containers, DataDomain, Environment, Severity};
 const RULE: &str = "XSYS-006";
 const INVOICES: &str = "55555555-5555-4555-8555-555555555555";
 const SECURITY_ALERTS: &str = "472e4a4d-bb4a-4026-98d1-0b0d74cb74a5";
+const FILES_WRITE: &str = "75359482-378d-4052-8f01-80520e7db3cd";
 
 fn ids(all: &[&str]) -> std::collections::BTreeSet<String> {
     all.iter().map(|id| (*id).to_owned()).collect()
@@ -203,7 +204,11 @@ fn sensitive_data_raises_the_severity_and_says_so() {
     let mut writes = World::privileged(USER_ADMINISTRATOR);
     let plain = writes.finding("ORPH-002").unwrap();
     assert!(!plain.why.contains("raises the severity"), "{}", plain.why);
-    let raised = writes.permission(SECURITY_ALERTS).finding("ORPH-002").unwrap();
-    assert_eq!((plain.severity, raised.severity), (Severity::High, Severity::Critical));
+    let beside = writes.permission(SECURITY_ALERTS).finding("ORPH-002").unwrap();
+    assert_eq!((plain.severity, beside.severity), (Severity::High, Severity::High), "another path ends in it");
+    let mut world = World::new();
+    world.enabled(true).key(&Key::default()).owners_read(0, 0).permission(FILES_WRITE);
+    let raised = world.finding("ORPH-002").unwrap();
+    assert_eq!(raised.severity, Severity::Critical);
     assert!(raised.why.ends_with("Sensitive data raises the severity."), "{}", raised.why);
 }

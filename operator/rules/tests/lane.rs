@@ -119,7 +119,8 @@ fn an_identity_without_its_application_gets_no_tokens() {
     assert_eq!(complete.suppressed[RULE].no_anchor, 1);
     let partial = build(CoverageState::Partial);
     assert!(partial.findings.is_empty());
-    assert_eq!(partial.suppressed[RULE].anchor_unknown, 1);
+    assert_eq!(partial.suppressed["UNB-001"].anchor_unknown, 1);
+    assert!(!partial.suppressed.contains_key(RULE), "an application that was not seen may have owners");
 }
 
 #[rstest]
@@ -266,9 +267,12 @@ fn a_finding_says_who_what_how_and_by_which_call() {
     assert_eq!(grant.source.object, format!("assignment-{APPLICATION_ADMINISTRATOR}"));
     let needed: Vec<_> = finding.depends_on.iter().map(|needed| needed.collection.as_str()).collect();
     let expected = [
+        "appRoleAssignments",
         "applicationOwners",
         "applications",
         "directoryRoleAssignments",
+        "federatedCredentials",
+        "groupMembers",
         "servicePrincipalOwners",
         "servicePrincipals",
     ];
@@ -323,6 +327,37 @@ fn texts_fit_the_resource() {
         assert!(finding.evidence.iter().all(|item| item.claim.chars().count() <= 320));
         assert!(finding.remediation.iter().all(|step| step.chars().count() <= 320));
     }
+}
+
+/// Its credentials are the blueprint's: that they are gone is read there.
+#[test]
+fn a_finding_about_an_agent_rests_on_its_blueprint() {
+    let mut world = World::new();
+    let blueprint = world.b.node("agentIdentityBlueprints", NodeKind::Application, "blueprint", &[]);
+    let attrs = [(attr::ENABLED, Value::Bool(true))];
+    let agent = world.b.node("agentIdentities", NodeKind::AgentIdentity, "agent", &attrs);
+    world.b.edge("agentIdentities", &blueprint, EdgeKind::Instantiates, &agent);
+    let old = Key { from: Some("2020-01-01T00:00:00Z"), to: Some("2099-01-01T00:00:00Z"), ..Key::default() };
+    world.key_on(&blueprint, "applications", &old).role_of(&agent, GLOBAL_ADMINISTRATOR, "/");
+    let finding = world.finding("CRED-003").unwrap();
+    for collection in ["agentIdentities", "agentIdentityBlueprints"] {
+        assert!(finding.depends_on.iter().any(|on| on.collection == collection), "{collection}");
+    }
+}
+
+/// What there would be if it ran is no finding, and what was found earlier is not gone.
+#[test]
+fn a_finding_whose_identity_may_run_is_undetermined() {
+    let without_end = |role| {
+        let mut world = World::new();
+        world.enabled(true).role(role).owners_read(0, 0).key(&Key { to: None, ..Key::default() });
+        world.run()
+    };
+    let output = without_end(GLOBAL_ADMINISTRATOR);
+    let name = World::privileged(GLOBAL_ADMINISTRATOR).finding(RULE).unwrap().name;
+    assert!(output.findings.is_empty());
+    assert!(output.undetermined.contains(&name), "{:?}", output.undetermined);
+    assert!(without_end(DIRECTORY_READERS).undetermined.is_empty(), "it would be none");
 }
 
 /// Every way of saying it, with the longest name that there can be.

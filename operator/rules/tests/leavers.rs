@@ -140,6 +140,25 @@ fn no_policy_and_a_weak_credential() {
     assert!(rests && finding.depends_on.iter().any(|dependency| dependency.collection == "applications"));
 }
 
+/// A limit on lifetime ends no credential for being old or unused: what such findings tell, no policy prevents.
+#[test]
+fn only_findings_about_lifetime_are_explained() {
+    let mut old = World::privileged(USER_ADMINISTRATOR);
+    let key = Key { id: "old", from: Some("2025-08-01T00:00:00Z"), to: Some("2026-07-01T00:00:00Z"), ..Key::default() };
+    old.made("2025-01-01T00:00:00Z").seen("2026-06-01T00:00:00Z").key(&key);
+    old.key_used("old", "2025-09-01T00:00:00Z").used(attr::LAST_USED_AT, "2025-09-01T00:00:00Z");
+    policy(&mut old, Some(&[]), Some(&[]));
+    for rule in ["CRED-001", "CRED-003", "CRED-004"] {
+        assert!(old.finding(rule).is_some(), "{rule}");
+    }
+    assert!(old.finding(POLICY).is_none());
+    old.key(&Key { to: Some("none"), id: "endless", ..key });
+    let finding = old.finding(POLICY).unwrap();
+    let says = "No policy limits credentials of applications, and 2 findings tell of ones that live too long";
+    assert_eq!(finding.title, says);
+    assert!(!finding.why.contains("CRED-003") && !finding.why.contains("prevented"), "{}", finding.why);
+}
+
 /// The lane: it explains findings and never stands alone.
 #[test]
 fn without_a_finding_to_explain_nothing_is_said() {

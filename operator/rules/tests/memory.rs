@@ -130,6 +130,12 @@ fn silence_becomes_proof_after_as_long_as_each_rule_asks(#[case] days: i64, #[ca
     assert_eq!(claims(&said(&daily(days), made())), expected);
 }
 
+/// A finding without the times of the snapshots that it was read from: those stand in the pack alone.
+fn undated(mut finding: RuleFinding) -> RuleFinding {
+    finding.evidence.iter_mut().for_each(|item| item.observed_at = None);
+    finding
+}
+
 #[test]
 fn it_says_since_when_and_the_same_every_day() {
     let (one, next) = (said(&daily(180), made()), said(&daily(181), made()));
@@ -142,7 +148,7 @@ fn it_says_since_when_and_the_same_every_day() {
     assert!(item.claim.contains("since 2025-01-01 the records were read completely"), "{}", item.claim);
     assert!(finding.depends_on.iter().any(|needed| needed.collection == "servicePrincipalActivity"));
     for rule in ["DORM-001", "CRED-001", "CRED-004"] {
-        assert_eq!(of(&one, rule), of(&next, rule));
+        assert_eq!(of(&one, rule).map(undated), of(&next, rule).map(undated));
     }
     let key = of(&one, "CRED-004").unwrap();
     assert!(key.title.ends_with("a secret that was not used here since 2025-01-01"), "{}", key.title);
@@ -284,7 +290,7 @@ fn few_days_are_told_by_the_day_after_which_they_are_counted() {
     let says = finding.evidence.iter().find(|item| item.source.field == "lastSignInDateTime").unwrap();
     assert!(says.claim.contains("was on 2025-04-11"), "{}", says.claim);
     assert!(says.claim.contains("After the one of 2025-01-02 it was used on 3 days at most"), "{}", says.claim);
-    assert_eq!(of(&next, "CRED-001"), Some(finding));
+    assert_eq!(of(&next, "CRED-001").map(undated), Some(undated(finding)));
 }
 
 #[test]

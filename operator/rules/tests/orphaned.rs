@@ -91,6 +91,9 @@ fn orph_001_an_incomplete_owner_list_only_proves_the_narrower_claim(
     assert_eq!((finding.rule.claim, finding.severity), (Claim::Narrower, Severity::Medium));
     assert_eq!(finding.accountable.state, AccountableState::Unknown);
     assert!(!finding.narrowed.is_empty());
+    // What was not read may hold an active owner: of all of them nothing is said.
+    let says = "\"payroll-bot\" can run unattended and one recorded owner is gone; not every owner was seen";
+    assert_eq!(finding.title, says);
 }
 
 #[test]
@@ -100,6 +103,12 @@ fn orph_001_an_owner_that_the_vendor_counted_and_we_cannot_name_may_be_active() 
     let gone = world.person("gone", Some(false));
     world.owns_app(&gone).owners_read(2, 0);
     assert_eq!(claim(&world), Some(Claim::Narrower));
+}
+
+#[test]
+fn orph_001_a_list_that_was_read_whole_proves_that_nobody_is_verifiably_active() {
+    let title = owned_by(&[Some(false), None]).finding("ORPH-001").unwrap().title;
+    assert!(title.ends_with("no recorded owner is verifiably active"), "{title}");
 }
 
 #[test]
@@ -171,6 +180,23 @@ fn orph_002_the_vendors_count_contradicts_an_empty_list(#[case] app: i64, #[case
     let mut world = World::new();
     world.enabled(true).key(&Key::default()).role(GLOBAL_ADMINISTRATOR).owners_read(app, sp);
     assert_eq!(world.finding("ORPH-002"), None);
+}
+
+/// An application that was not seen may have owners.
+#[rstest]
+#[case::none_exists(CoverageState::Complete, Some(Claim::Full))]
+#[case::not_read_whole(CoverageState::Partial, None)]
+fn orph_002_an_application_that_was_not_seen_may_be_owned(
+    #[case] applications: CoverageState,
+    #[case] expected: Option<Claim>,
+) {
+    let mut world = World::new();
+    let attrs =
+        [(attr::ENABLED, Value::Bool(true)), (attr::HOME_TENANT, text(TENANT)), (attr::OWNER_COUNT, Value::Int(0))];
+    let sp = world.b.node("servicePrincipals", NodeKind::ServicePrincipal, "sp-9", &attrs);
+    world.role_of(&sp, GLOBAL_ADMINISTRATOR, "/").key_on(&sp, "servicePrincipals", &Key::default());
+    world.cover("applications", applications);
+    assert_eq!(world.finding("ORPH-002").map(|finding| finding.rule.claim), expected);
 }
 
 #[test]

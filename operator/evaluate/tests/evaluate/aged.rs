@@ -7,7 +7,7 @@ use sv0_graph::testing::{SnapshotBuilder, text};
 use sv0_graph::{CoverageState, EdgeKind, NodeKind, Value, attr};
 
 use crate::common::day;
-use crate::estate::{SCAN_1, SCAN_2, SCAN_3, builder, identity};
+use crate::estate::{SCAN_1, SCAN_2, SCAN_3, builder, identity, powerless};
 use crate::whole::{config, input};
 
 /// One identity with an ordinary secret.
@@ -74,4 +74,63 @@ fn what_was_not_read_resolves_nothing_either() {
     let mut partial = builder("u", SCAN_2);
     partial.cover("applications", CoverageState::Partial);
     assert_eq!(state(&next(Some(&found()), &partial, 20)), Some(FindingState::Open));
+}
+
+/// One identity with these secrets, all of which sign in until March, and records of who added some of them.
+fn keyed(scan: &str, keys: &[u8], recorded: &[u8]) -> SnapshotBuilder {
+    let mut scan = builder("u", scan);
+    identity(&mut scan, "bot", None);
+    let app = scan.id(NodeKind::Application, "app-bot");
+    let attrs = [(attr::ENABLED, Value::Bool(false)), (attr::ADDRESS, text("dana@contoso.example"))];
+    let dana = scan.node("ownerAccounts", NodeKind::Human, "dana", &attrs);
+    for n in keys {
+        let attrs = [
+            (attr::CREDENTIAL_TYPE, text("secret")),
+            (attr::CREDENTIAL_USE, text("client_auth")),
+            (attr::VALID_FROM, text("2025-12-20T00:00:00Z")),
+            (attr::VALID_TO, text("2026-03-01T00:00:00Z")),
+        ];
+        let key = scan.node("applications", NodeKind::Credential, &format!("app-bot/key-{n}"), &attrs);
+        scan.edge("applications", &app, EdgeKind::HoldsCredential, &key);
+        if recorded.contains(n) {
+            scan.edge("directoryAudits", &key, EdgeKind::CreatedBy, &dana).object = Some(format!("audit-{n}"));
+        }
+    }
+    scan
+}
+
+/// More credentials than a stored finding shows: the last one is remembered like the first.
+#[test]
+fn every_credential_that_was_named_is_remembered() {
+    let all: Vec<u8> = (1..=8).collect();
+    let before = next(None, &keyed(SCAN_1, &all, &all), 10);
+    for left in &all {
+        let after = next(Some(&before), &keyed(SCAN_2, &[*left], &[]), 20);
+        assert_eq!(state(&after), Some(FindingState::Open), "key-{left} signs in");
+    }
+    assert_eq!(state(&next(Some(&before), &keyed(SCAN_2, &[9], &[]), 20)), Some(FindingState::Resolved));
+}
+
+/// A newer record does not make the older ones forgotten.
+#[test]
+fn a_newer_record_adds_to_what_is_remembered() {
+    let first = next(None, &keyed(SCAN_1, &[1, 2], &[1]), 10);
+    let second = next(Some(&first), &keyed(SCAN_2, &[1, 2], &[2]), 20);
+    assert_eq!(state(&second), Some(FindingState::Open));
+    let after = next(Some(&second), &keyed(SCAN_3, &[1], &[]), 21);
+    assert_eq!(state(&after), Some(FindingState::Open), "key-1 signs in");
+    let none = next(Some(&second), &keyed(SCAN_3, &[], &[]), 21);
+    assert_eq!(state(&none), Some(FindingState::Resolved));
+}
+
+/// What can be done with it is gone, though the credential is not.
+#[test]
+fn it_is_resolved_when_the_identity_is_switched_off_or_holds_nothing() {
+    let before = found();
+    let mut off = plain(SCAN_2);
+    off.node("servicePrincipals", NodeKind::ServicePrincipal, "sp-bot", &[(attr::VENDOR_DISABLED, Value::Bool(true))]);
+    assert_eq!(state(&next(Some(&before), &off, 20)), Some(FindingState::Resolved));
+    let mut bare = builder("u", SCAN_2);
+    powerless(&mut bare, "bot", Some(("2025-12-20T00:00:00Z", "2026-01-25T00:00:00Z")));
+    assert_eq!(state(&next(Some(&before), &bare, 20)), Some(FindingState::Resolved));
 }

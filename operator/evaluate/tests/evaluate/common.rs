@@ -1,5 +1,7 @@
 //! Builders that several tests share.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use sv0_api::{
@@ -95,5 +97,5 @@ pub(crate) fn remembered(uid: &str, resolved_at: Option<Timestamp>) -> Remembere
         spec.state = FindingState::Resolved;
         spec.resolved_at = Some(Time(at));
     }
-    Remembered { depends_on: depends(uid, &["applications"]), through: None, spec }
+    Remembered { depends_on: depends(uid, &["applications"]), through: None, credentials: BTreeSet::new(), spec }
 }

@@ -27,8 +27,19 @@ pub(crate) fn builder(uid: &str, scan: &str) -> SnapshotBuilder {
 
 /// An application with a powerful service principal, no owner, and a secret with these first and last instants.
 pub(crate) fn identity(builder: &mut SnapshotBuilder, name: &str, secret: Option<(&str, &str)>) {
+    powerless(builder, name, secret);
+    let principal = builder.id(NodeKind::ServicePrincipal, &format!("sp-{name}"));
     let tenant = builder.header().tenant.clone();
     let system = builder.id(NodeKind::System, &tenant);
+    let grant = builder.edge("directoryRoleAssignments", &principal, EdgeKind::Granted, &system);
+    grant.role = Some(POWERFUL.into());
+    grant.scope = Some("/".into());
+    grant.object = Some(format!("assignment-{name}"));
+}
+
+/// The same without any authority.
+pub(crate) fn powerless(builder: &mut SnapshotBuilder, name: &str, secret: Option<(&str, &str)>) {
+    let tenant = builder.header().tenant.clone();
     let app = builder.node(
         "applications",
         NodeKind::Application,
@@ -54,10 +65,6 @@ pub(crate) fn identity(builder: &mut SnapshotBuilder, name: &str, secret: Option
         ],
     );
     builder.edge("applications", &app, EdgeKind::Instantiates, &principal);
-    let grant = builder.edge("directoryRoleAssignments", &principal, EdgeKind::Granted, &system);
-    grant.role = Some(POWERFUL.into());
-    grant.scope = Some("/".into());
-    grant.object = Some(format!("assignment-{name}"));
     if let Some((from, to)) = secret {
         let credential = builder.node(
             "applications",

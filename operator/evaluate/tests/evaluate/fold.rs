@@ -1,6 +1,6 @@
 //! Composites: what is told inside another finding, what that one says of it, and what is never hidden.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rstest::rstest;
@@ -18,7 +18,12 @@ fn held(rule: &str, severity: Severity, state: FindingState) -> Held {
     spec.first_observed = Time(day(1));
     spec.resolved_at = (state == FindingState::Resolved).then(|| Time(day(2)));
     Held {
-        remembered: Remembered { depends_on: depends("a", &["applications"]), through: None, spec },
+        remembered: Remembered {
+            depends_on: depends("a", &["applications"]),
+            through: None,
+            credentials: BTreeSet::new(),
+            spec,
+        },
         basis: Basis::Fires,
         full: None,
     }

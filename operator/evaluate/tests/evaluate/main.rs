@@ -21,5 +21,6 @@ mod pack;
 mod replay;
 mod rule_pack;
 mod through;
+mod unknown;
 mod whole;
 mod world;

@@ -14,6 +14,9 @@ use crate::severity::Tier;
 use crate::shared;
 use crate::text::display_name;
 
+/// The reason in a coverage record of what the tenant's licence does not include.
+const UNLICENSED: &str = "LicenseMissing";
+
 /// The accepted state of one tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Baseline {
@@ -39,6 +42,8 @@ pub(super) struct Taken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Read {
     pub(super) complete: bool,
+    /// The tenant's licence does not include it: there is nothing of the kind.
+    unlicensed: bool,
     revision: u32,
     /// API, version and path of each call that fed it.
     pub(super) calls: BTreeSet<(String, String, String)>,
@@ -142,6 +147,12 @@ impl Baseline {
         now.into_iter().filter(|(name, reads)| same(name, reads)).map(|(name, _)| name).collect()
     }
 
+    /// Whether all that there was of `collection` stands in the baseline, whatever is read of it now.
+    pub(super) fn knew(&self, collection: &str) -> bool {
+        let mut reads = self.instances.values().filter_map(|taken| taken.reads.get(collection)).peekable();
+        reads.peek().is_some() && reads.all(|read| read.complete || read.unlicensed)
+    }
+
     /// Whether the header of a snapshot shows everything that drift rules compare, as far as it reports on it: such a one
     /// can stand as a baseline without anybody's word. What was not asked for is not missing.
     pub fn suits(header: &Header) -> bool {
@@ -166,6 +177,7 @@ fn reads(graph: &Graph, at: InstanceIx, header: &Header) -> BTreeMap<String, Rea
         let calls = header.operations.iter().filter(|operation| operation.collection == *name);
         Read {
             complete: graph.complete(at, name).is_true(),
+            unlicensed: graph.coverage(at, name).all(|row| row.reason.as_deref() == Some(UNLICENSED)),
             revision: header.collection_revision,
             calls: calls.map(|call| (call.api.clone(), call.version.clone(), call.path.clone())).collect(),
         }

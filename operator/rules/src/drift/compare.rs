@@ -63,12 +63,20 @@ pub(super) struct At<'a> {
 /// The collections in which identities and their applications are read.
 pub(super) const OBJECTS: [&str; 2] = ["servicePrincipals", "applications"];
 
+/// Where roles are read that must be activated first.
+pub(super) const ELIGIBLE: &str = "directoryRoleEligibility";
+
 /// The collections in which owners are read.
 const OWNERS: [&str; 2] = ["applicationOwners", "servicePrincipalOwners"];
 
 impl Comparison<'_, '_> {
     pub(super) fn comparable(&self, collection: &str) -> bool {
         self.comparable.contains(collection)
+    }
+
+    /// Whether all roles that it could have activated are known of the baseline.
+    pub(super) fn knew_eligible(&self) -> bool {
+        self.baseline.knew(ELIGIBLE)
     }
 
     /// `collections` when all of them can be compared.

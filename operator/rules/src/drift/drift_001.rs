@@ -2,10 +2,13 @@
 //!
 //! The baseline is judged by the same tables: a new version that knows more roles moves both sides alike. Where the grant
 //! that decides now was there already and could not be weighed (eligible, under a condition, the lock of its target not
-//! read), the earlier tier is not determined, and only the present one is told.
+//! read), the earlier tier is not determined, and only the present one is told. So it is where a directory role decides and
+//! it was not read then which roles could be activated.
+
+use sv0_graph::NodeKind;
 
 use super::baseline::{Before, Grant};
-use super::compare::{At, Comparison};
+use super::compare::{At, Comparison, ELIGIBLE};
 use super::{Drift, DriftRule};
 use crate::authority::{COLLECTIONS, MEMBERS};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
@@ -27,7 +30,7 @@ pub(super) const RULE: DriftRule = DriftRule {
             "Remove it, or accept a newer snapshot as the baseline.",
         ],
         standards: &["OWASP NHI5", "ATT&CK T1098.003", "CIS v8.1 6.8", "NIST 800-53 AC-2(7)", "NIST 800-53 AC-6(7)"],
-        requires: &["servicePrincipals", "applications", COLLECTIONS[0], COLLECTIONS[1], MEMBERS],
+        requires: &["servicePrincipals", "applications", COLLECTIONS[0], COLLECTIONS[1], MEMBERS, ELIGIBLE],
         evidence: &[EvidenceClass::Structural, EvidenceClass::Temporal],
         scope: Scope::Core,
         story: "An application that read one list in spring can administer the tenant in autumn.",
@@ -45,7 +48,7 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     let of_directory = authority.decisive.first().is_some_and(|decisive| decisive.edge.scope.is_some());
     let day = compare.day(collection(of_directory));
     let undetermined = undetermined(compare, before, identity);
-    let claim = if undetermined { Claim::Narrower } else { Claim::Full };
+    let claim = if undetermined.is_some() { Claim::Narrower } else { Claim::Full };
     let name = &identity.name;
     let title = match claim {
         Claim::Full => format!("\"{name}\" {}; on {day} it {}", authority.tier.meaning(), meant(before.tier)),
@@ -54,11 +57,8 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         }
     };
     let mut narrowed = Vec::new();
-    if undetermined {
-        narrowed.push(Narrowed {
-            claim: "That its authority rose".to_owned(),
-            reason: "What decides now was recorded then too, and could not be weighed.".to_owned(),
-        });
+    if let Some(reason) = undetermined {
+        narrowed.push(Narrowed { claim: "That its authority rose".to_owned(), reason: reason.to_owned() });
     }
     let strongest = before.grants.iter().find(|grant| grant.says.is_some());
     let (directory, value) =
@@ -75,16 +75,22 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     Some(Drift { draft, compared })
 }
 
-/// Whether what decides now was recorded in the baseline already, without being proven there.
-fn undetermined(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>) -> bool {
+/// Why it is not determined whether it had before what decides now: that was recorded in the baseline without being
+/// proven there, or may have been held in a form that was not read.
+fn undetermined(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>) -> Option<&'static str> {
     let graph = compare.context.graph;
     let unweighed = |role: Option<&str>, target: &str| {
         let same = |grant: &&Grant| grant.role.as_deref() == role && grant.target == target;
         before.grants.iter().filter(same).any(|grant| grant.says.is_none())
     };
     let decisive = &identity.authority.decisive;
-    before.composition_unknown
-        || decisive.iter().any(|grant| unweighed(grant.edge.role.as_deref(), graph.node(grant.edge.to).id.vendor_id()))
+    let recorded =
+        decisive.iter().any(|grant| unweighed(grant.edge.role.as_deref(), graph.node(grant.edge.to).id.vendor_id()));
+    if before.composition_unknown || recorded {
+        return Some("What decides now was recorded then too, and could not be weighed.");
+    }
+    let by_role = decisive.iter().any(|grant| graph.node(grant.edge.to).kind == NodeKind::System);
+    (by_role && !compare.knew_eligible()).then_some("Which roles it could activate then was not read.")
 }
 
 const fn collection(directory: bool) -> &'static str {

@@ -2,14 +2,15 @@
 //!
 //! Scopes are compared by id. The whole tenant contains every administrative unit and every object; whether one of these
 //! contains another is not known, so that nothing is said of it. A role that it held over the whole tenant in any form
-//! before (eligible, say) is not wider now.
+//! before (eligible, say) is not wider now; where it was not read then which roles could be activated, the claim is the
+//! narrower one.
 
 use std::collections::BTreeMap;
 
 use sv0_graph::{Edge, EdgeState, NodeKind};
 
 use super::baseline::{Before, Grant, held};
-use super::compare::{At, Comparison};
+use super::compare::{At, Comparison, ELIGIBLE};
 use super::{Drift, DriftRule};
 use crate::authority::{COLLECTIONS, MEMBERS};
 use crate::evidence::{self, Proof};
@@ -26,18 +27,21 @@ const TENANT: &str = "/";
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
         id: "DRIFT-002",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::ScopeDrift,
         category: "ScopeWidened",
         title: "An identity holds a role over more than in the accepted snapshot",
-        narrower: Some("An identity holds another role over the whole tenant in place of one over a part of it"),
+        narrower: Some(
+            "An identity holds a role over the whole tenant; it held another one over a part of it, or may have held this \
+             one in a form that was not read",
+        ),
         why: "What was meant for a part now reaches everything, past the decision that limited it.",
         remediation: &[
             "Assign the role over the earlier scope again; it is named with its id.",
             "Remove the assignment over the whole tenant, or accept a newer snapshot as the baseline.",
         ],
         standards: &["OWASP NHI5", "ATT&CK T1098.003", "CIS v8.1 6.8", "NIST 800-53 AC-2(7)", "NIST 800-53 AC-6(7)"],
-        requires: &["servicePrincipals", "applications", COLLECTIONS[0], COLLECTIONS[1], MEMBERS],
+        requires: &["servicePrincipals", "applications", COLLECTIONS[0], COLLECTIONS[1], MEMBERS, ELIGIBLE],
         evidence: &[EvidenceClass::Direct, EvidenceClass::Temporal],
         scope: Scope::Core,
         story: "A role over one department's accounts became a role over everybody's.",
@@ -55,7 +59,7 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     let (role, edge) = widened.or_else(|| gained.iter().next())?;
     let day = compare.day(COLLECTIONS[0]);
     let label = label(role);
-    let (claim, title, was, narrowed) = if let Some(was) = bounded(before, role) {
+    let (mut claim, title, was, mut narrowed) = if let Some(was) = bounded(before, role) {
         let scope = display_name(was.scope.as_deref().unwrap_or_default());
         let title = format!("\"{}\" holds {label} over the whole tenant; on {day} over {scope}", identity.name);
         (Claim::Full, title, was, Vec::new())
@@ -69,6 +73,13 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         };
         (Claim::Narrower, title, was, vec![narrowed])
     };
+    if !compare.knew_eligible() {
+        claim = Claim::Narrower;
+        narrowed.push(Narrowed {
+            claim: format!("That it could not activate {label} over the whole tenant on {day}"),
+            reason: "Which roles it could activate then was not read.".to_owned(),
+        });
+    }
     let says = format!("It holds {label} over the whole tenant.");
     let now = evidence::of_edge(compare.context.graph, edge, EvidenceClass::Direct, says);
     let proofs = [Some(now), then(compare, identity, was)].into_iter().flatten().collect();

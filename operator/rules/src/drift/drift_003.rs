@@ -2,16 +2,17 @@
 //!
 //! A rotation adds one credential and removes another, or adds one before another ends: that is told as hygiene only. A
 //! key that moved between an application and its service principal is no new one, nor is a certificate that was recorded
-//! twice, nor a trust in the same workload that was made anew. What has ended already signs nobody in.
+//! twice, nor a trust in the same workload that was made anew. What has ended already signs nobody in. An agent identity
+//! has the keys of its blueprint: nothing is said of it unless the blueprints can be compared too.
 
-use sv0_graph::{Edge, EdgeKind, Graph, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeKind, attr};
 
 use super::baseline::{Before, Key, Trust, key_id};
 use super::compare::{At, Comparison, OBJECTS};
 use super::{Drift, DriftRule};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
-use crate::identity::{Credential, CredentialType, Home, Identity, Until};
+use crate::identity::{AGENTS, Credential, CredentialType, Home, Identity, Until};
 use crate::rule::{Context, Draft, Meta, Scope};
 use crate::severity::{Exposure, Tier};
 use crate::shared;
@@ -20,6 +21,9 @@ use crate::tiers;
 
 /// Where federated trusts are read.
 const TRUSTS: &str = "federatedCredentials";
+
+/// Where the keys of agent identities are read, wherever their blueprints stand.
+const KEYS_OF_AGENTS: [&str; 4] = [OBJECTS[0], OBJECTS[1], AGENTS[0], AGENTS[1]];
 
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
@@ -35,7 +39,7 @@ pub(super) const RULE: DriftRule = DriftRule {
             "Remove it when nobody claims it; else accept a newer snapshot as the baseline.",
         ],
         standards: &["OWASP NHI1", "OWASP NHI7", "ATT&CK T1098.001", "CIS v8.1 5.1", "NIST 800-53 AC-2(4)"],
-        requires: &["servicePrincipals", "applications", TRUSTS],
+        requires: &["servicePrincipals", "applications", TRUSTS, AGENTS[0], AGENTS[1]],
         evidence: &[EvidenceClass::Direct, EvidenceClass::Temporal],
         scope: Scope::Core,
         story: "Somebody who was in for an hour left a secret of his own behind.",
@@ -47,7 +51,8 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     if identity.home == Home::Microsoft || identity.authority.tier > Tier::P1 {
         return None;
     }
-    let objects = compare.all(&OBJECTS)?;
+    let of_agent = identity.node.kind == NodeKind::AgentIdentity;
+    let objects = compare.all(if of_agent { &KEYS_OF_AGENTS } else { &OBJECTS })?;
     let keys = keys(compare.context, before, identity);
     let (sure, unsure): (Vec<&Credential>, Vec<_>) = keys.into_iter().partition(|held| !held.client_auth.is_unknown());
     let trusts = if compare.comparable(TRUSTS) { trusts(compare.context.graph, before, identity) } else { Vec::new() };

@@ -1,8 +1,9 @@
-//! CRED-013: nothing in the tenant limits the credentials of applications, and weak ones are in use.
+//! CRED-013: nothing in the tenant limits the credentials of applications, and ones that live too long are in use.
 //!
 //! The claim is that there is no limit at all: the tenant's own policy for credentials enforces none, and no policy for
 //! single applications does either. Where some policy enforces one, nothing is said, whatever it leaves out: which
-//! applications a policy exempts is not collected. It explains findings and never stands alone.
+//! applications a policy exempts is not collected. It explains findings about lifetime and never stands alone: that a
+//! credential is unused or was not rotated is nothing that a policy prevents.
 
 use sv0_graph::{NodeIx, Tri, Value, attr};
 
@@ -25,10 +26,10 @@ const NAMED: usize = 100;
 pub(super) const SUMMARY: Summary = Summary {
     meta: Meta {
         id: "CRED-013",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CredentialLifecycle,
         category: "NoCredentialPolicy",
-        title: "Nothing in the tenant limits credentials of applications, and weak ones are in use",
+        title: "Nothing in the tenant limits credentials of applications, and ones that live too long are in use",
         narrower: None,
         why: "Without a limit, the next credential can be as weak as these.",
         remediation: &[
@@ -42,7 +43,8 @@ pub(super) const SUMMARY: Summary = Summary {
         scope: Scope::Core,
         story: "Twelve secrets that never end, in a tenant where one setting would have refused them.",
     },
-    explains: &["CRED-001", "CRED-002", "CRED-003", "CRED-004"],
+    explains: &["CRED-001", "CRED-002"],
+    counts: about_lifetime,
     check,
 };
 
@@ -67,9 +69,14 @@ fn check(context: &Context<'_>, tenant: NodeIx, told: &[&RuleFinding]) -> Option
     let mut proofs: Vec<Proof> = policies.collect();
     proofs.extend(told.iter().take(NAMED).filter_map(|told| named(told)));
     let count = counted(told.len(), "finding", "findings");
-    let title = format!("No policy limits credentials of applications, and {count} could not have come to be with one");
-    let why = format!("It would have prevented {}. {}", list(told), SUMMARY.meta.why);
+    let title = format!("No policy limits credentials of applications, and {count} tell of ones that live too long");
+    let why = format!("A limit on lifetime can prevent what is told by {}. {}", list(told), SUMMARY.meta.why);
     Some(TenantDraft { exposure: Exposure::X3, title, why, proofs, narrowed: Vec::new() })
+}
+
+/// Whether how long a credential lives decides the finding: its first evidence is then the credential's end.
+fn about_lifetime(told: &RuleFinding) -> bool {
+    told.evidence.first().is_some_and(|first| first.source.field == evidence::vendor_field(attr::VALID_TO))
 }
 
 /// What the finding itself rests on most, under its name.

@@ -4,8 +4,8 @@
 //! Neither is anything said where the ties between automations and the identity were not read to their end, where the
 //! state of one automation is not known, or where a recent sign-in without a user proves that something runs.
 //!
-//! Only the platform hands a managed identity to automations: where that system was read completely, nothing else uses
-//! it. Whoever holds a credential or is trusted can use any other identity, so that the claim is then the narrower one.
+//! Only the platform hands a managed identity to automations: where that system was read completely and the identity
+//! trusts nobody outside, nothing else uses it. Whoever holds a credential or is trusted can use any other identity, so that the claim is then the narrower one.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use crate::text::{counted, display_name};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "DORM-004",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::DormantAuthority,
         category: "AutomationStoppedAuthorityRemains",
         title: "The automations of an identity are switched off or deleted, and its authority remains",
@@ -55,7 +55,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     if all.is_empty() || runs || !all.iter().all(|automation| stopped(automation) && read(automation)) {
         return None;
     }
-    let alone = identity.node.kind == NodeKind::ManagedIdentity && read_completely(context, &all);
+    let alone = nobody_else(context, identity) && read_completely(context, &all);
     let count = counted(all.len(), "automation", "automations");
     let (claim, title, narrowed) = if alone {
         let title = format!("\"{}\" keeps its authority, and its {count} no longer run", identity.name);
@@ -71,6 +71,13 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let used = activity::proof_of_identity(context, identity, attr::LAST_UNATTENDED_USE_AT);
     let proofs = all.iter().filter_map(|automation| proof(context, automation)).chain(used).collect();
     Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
+}
+
+/// Whether only the platform hands it out: no workload outside is trusted to act as it.
+fn nobody_else(context: &Context<'_>, identity: &Identity<'_>) -> bool {
+    identity.node.kind == NodeKind::ManagedIdentity
+        && identity.federations.is_empty()
+        && context.graph.complete_for(identity.ix, "federatedCredentials").0.is_true()
 }
 
 /// Whether everything was read of each system that runs one of the automations.

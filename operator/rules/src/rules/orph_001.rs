@@ -1,5 +1,7 @@
 //! ORPH-001: every recorded owner is disabled or deleted.
 //!
+//! Whoever was not seen may be active: where an owner list was not read to its end, only what was seen is told.
+//!
 //! Agent identities are left out: sponsors answer for them, which is a rule of its own.
 
 use sv0_graph::NodeKind;
@@ -14,11 +16,11 @@ use crate::text::counted;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "ORPH-001",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::OrphanedAutomation,
         category: "OwnersGone",
         title: "An identity that can run unattended is owned only by disabled or deleted accounts",
-        narrower: Some("No recorded owner is verifiably active"),
+        narrower: Some("No recorded owner is verifiably active; or one is gone, and not every owner was seen"),
         why: "Nobody is left to notice misuse, renew its credentials or retire it.",
         remediation: &[
             "Find the team that depends on it; record at least two active owners on the application.",
@@ -67,8 +69,12 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let claim = if narrowed.is_empty() { Claim::Full } else { Claim::Narrower };
     let title = match claim {
         Claim::Full => format!("\"{}\" can run unattended and {}", identity.name, full(gone.len())),
-        Claim::Narrower => {
+        Claim::Narrower if owners.complete.is_true() => {
             format!("\"{}\" can run unattended and no recorded owner is verifiably active", identity.name)
+        }
+        Claim::Narrower => {
+            let who = counted(gone.len(), "recorded owner is gone", "recorded owners are gone");
+            format!("\"{}\" can run unattended and {who}; not every owner was seen", identity.name)
         }
     };
     let proofs = gone.into_iter().map(|owner| owners::proof(context.graph, owner)).collect();

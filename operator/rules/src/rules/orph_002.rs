@@ -15,7 +15,7 @@ use crate::severity::{Exposure, Tier};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "ORPH-002",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::OrphanedAutomation,
         category: "NoOwnerRecorded",
         title: "An identity that can run unattended has no owner recorded anywhere",

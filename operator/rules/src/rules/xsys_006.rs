@@ -4,7 +4,7 @@
 //! a declared pattern of names, the home tenant of the application, the tenant. Where one side has no environment, or
 //! declarations contradict each other, nothing is said.
 
-use sv0_graph::{NodeKind, Tri, attr};
+use sv0_graph::{NodeKind, attr};
 
 use crate::assemble;
 use crate::authority::Grant;
@@ -76,8 +76,8 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         let class = if reached.grant.members.is_empty() { EvidenceClass::Direct } else { EvidenceClass::Structural };
         proofs.push(evidence::of_edge(context.graph, reached.grant.edge, class, claim));
     }
-    let reach = reach(context, identity, &reached);
     let exposure = Exposure::X1;
+    let reach = reach(context, identity, &reached, exposure);
     Some(Draft { claim: Claim::Full, exposure, title, proofs, narrowed: Vec::new(), entry: None, reach })
 }
 
@@ -110,7 +110,12 @@ fn target<'a>(context: &'a Context<'_>, grant: &'a Grant<'_>) -> Option<Label<'a
 
 /// What it reaches in production, when that is not all that it reaches. Acting as others counts where a grant over
 /// production lets it: what it comes to is in the same tenant. Where others belong is declared for them.
-fn reach(context: &Context<'_>, identity: &Identity<'_>, reached: &[Reached<'_, '_>]) -> Option<Reach> {
+fn reach(
+    context: &Context<'_>,
+    identity: &Identity<'_>,
+    reached: &[Reached<'_, '_>],
+    exposure: Exposure,
+) -> Option<Reach> {
     let there = |grant: &Grant<'_>| reached.iter().any(|reached| std::ptr::eq(reached.grant.edge, grant.edge));
     let authority = &identity.authority;
     let within = |grant: Option<&Grant<'_>>| grant.is_some_and(there);
@@ -122,13 +127,14 @@ fn reach(context: &Context<'_>, identity: &Identity<'_>, reached: &[Reached<'_, 
     let data = reached.iter().map(|reached| reached.grant).find(|grant| grant.sensitive.is_some());
     let data = data.filter(|grant| !std::ptr::eq(grant.edge, first.edge));
     let told: Vec<&Grant<'_>> = [Some(first), data].into_iter().flatten().collect();
-    let sensitive = told.iter().find_map(|grant| grant.sensitive);
+    let (tier, sensitive) = assemble::heaviest(told.iter().map(|grant| grant.weight()), exposure, Claim::Full)?;
+    let data = told.iter().find_map(|grant| grant.sensitive);
     let names: Vec<String> = told.iter().map(|grant| grant.short(graph)).collect();
-    let domain = sensitive.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
+    let domain = data.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
     let itself = assemble::itself(identity);
     Some(Reach {
-        tier: first.tier,
-        sensitive: Tri::from(sensitive.is_some()),
+        tier,
+        sensitive,
         says: format!("In production it holds {}: it {}{domain}", names.join(" and "), first.tier.meaning()),
         hops: told.iter().flat_map(|grant| assemble::grant_hops(graph, &itself, grant)).collect(),
         cut: None,
