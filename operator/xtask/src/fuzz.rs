@@ -77,7 +77,8 @@ pub(crate) fn bounded(ctx: &Context) -> Result<(u32, u32)> {
     programs.seeds(&corpus)?;
     let (mut passed, mut failed) = (0, 0);
     for target in TARGETS {
-        let fuzz = programs.fuzz(ctx, target, &corpus.join(target), BOUNDED_SECONDS)?.arg("-verbosity=0");
+        let fuzz =
+            programs.fuzz(ctx, target, &corpus.join(target), BOUNDED_SECONDS)?.args(["-verbosity=0", "-print_funcs=0"]);
         match held(ctx, target, fuzz) {
             Ok(()) => {
                 println!("{target:<12} ok");

@@ -10,7 +10,7 @@ use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_engine::evaluate::{Config, Evaluation, Sources, evaluate};
 use sv0_engine::gaps::{Gap, GapState};
 use sv0_engine::history::InstanceMemory;
-use sv0_engine::ledger::{Ledger, RememberedInstance};
+use sv0_engine::ledger::{Ledger, Remembered, RememberedInstance};
 use sv0_engine::load::{Input, MAX_SNAPSHOT_BYTES, Quarantine, Used};
 use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder};
 use sv0_graph::{CoverageState, NodeKind, Snapshot};
@@ -368,7 +368,8 @@ proptest! {
         let after = evaluate(sources(inputs), remembered.clone(), &at(as_of() + SignedDuration::from_hours(2))).unwrap();
         let told = after.findings.iter().chain(after.folded.iter().map(|(name, folded)| (name, &folded.spec)));
         for (name, spec) in told {
-            let Some(held) = remembered.findings.get(name) else { continue };
+            let open = |held: &&Remembered| held.spec.state != FindingState::Resolved;
+            let Some(held) = remembered.findings.get(name).filter(open) else { continue };
             // What drift is measured from stays as it was; only the present side can lack anything.
             let lacks = held.depends_on.iter().any(|one| lacking.contains(&one.collection.as_str()));
             prop_assert!(spec.state != FindingState::Resolved || !lacks, "{name} {:?}", spec.rule);
