@@ -1,11 +1,17 @@
 //! What the fuzz targets feed their input to. Takes any bytes; must come back without panic and within the bounds of the
 //! formats. Used by the targets under a fuzzer, and with the inputs in `regressions/` by a plain test.
 
+pub mod estate;
+
 use bytes::Bytes;
+use sv0_engine::accept::Exception;
 use sv0_engine::bundle::Bundle;
+use sv0_engine::evaluate::{Config, Evaluation, evaluate};
+use sv0_engine::ledger::Ledger;
 use sv0_engine::pack_reader::Pack;
 use sv0_engine::replay::replay;
 use sv0_graph::{PartInfo, PartKind, SnapshotReader, read_manifest, read_part};
+use sv0_protocol::EvaluateRequest;
 
 /// A snapshot: the manifest, a line end, then all of its parts are the same bytes. What is written for a part's name and
 /// size is made right, so that the fuzzer reaches what stands behind the digest.
@@ -47,4 +53,32 @@ pub fn bundle(input: &[u8]) {
         assert_eq!(bundle.write().as_deref(), Ok(input));
         drop(replay(&bundle, 1));
     }
+}
+
+/// A policy: on the first line an order with the Estate's spec, on each further one an accepted risk. What can be read is
+/// evaluated over a small estate, whatever numbers, instants and texts stand in it: a schema in the cluster bounds them,
+/// and an evaluation may not rest on that.
+pub fn policy(input: &[u8]) {
+    let Some((config, accepting_nothing)) = config(input) else { return };
+    let one = concluded(&config);
+    let Ok(pack) = Pack::read(&one.pack.bytes) else { panic!("what was concluded cannot be read") };
+    let again = concluded(&Config { threads: 2, ..pack.header.config });
+    assert!(again.pack == one.pack && again.ledger == one.ledger, "the pack holds all that decided");
+    let plain = concluded(&accepting_nothing);
+    assert!(plain.findings.keys().eq(one.findings.keys()), "accepting a risk hides no finding");
+    assert_eq!(plain.ledger, one.ledger, "nothing is remembered of what was accepted");
+}
+
+/// What a policy says, and the same without accepted risks; none when a part of it cannot be read.
+pub fn config(input: &[u8]) -> Option<(Config, Config)> {
+    let mut lines = input.split(|byte| *byte == b'\n');
+    let order: EvaluateRequest = serde_json::from_slice(lines.next()?).ok()?;
+    let exceptions = lines.filter(|line| !line.is_empty()).map(serde_json::from_slice::<Exception>);
+    let exceptions = exceptions.collect::<Result<Vec<_>, _>>().ok()?;
+    Some((Config::ordered(&order, exceptions, 1).ok()?, Config::ordered(&order, Vec::new(), 1).ok()?))
+}
+
+fn concluded(config: &Config) -> Evaluation {
+    let concluded = evaluate(vec![estate::loaded()], Ledger::default(), config);
+    concluded.unwrap_or_else(|error| panic!("a small estate is not evaluated: {error}"))
 }

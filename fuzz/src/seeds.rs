@@ -4,17 +4,18 @@ use std::error::Error;
 use std::path::Path;
 
 use bytes::Bytes;
+// What the instrumentation of everything below calls stands in there.
+use libfuzzer_sys as _;
+use serde_json::json;
 use sv0_engine::bundle::Bundle;
 use sv0_engine::evaluate::{Config, evaluate};
 use sv0_engine::ledger::Ledger;
 use sv0_engine::load::{Input, MAX_SNAPSHOT_BYTES, Used};
-use sv0_graph::testing::{SnapshotBuilder, text};
-use sv0_graph::{EdgeKind, NodeKind, Value, attr, write_snapshot};
-use sv0_protocol::EvaluateInput;
+use sv0_fuzz::estate::{TENANT, estate, ordered};
+use sv0_graph::write_snapshot;
+use sv0_protocol::{EvaluateExceptions, EvaluateInput, EvaluateRequest, StoreAccess};
 
-/// Directory role "Cloud Application Administrator".
-const POWERFUL: &str = "158c047a-c907-4556-b7ef-446551a6b5f7";
-const TENANT: &str = "11111111-1111-1111-1111-111111111111";
+const AS_OF: &str = "2026-01-10T12:00:00Z";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args().nth(1).ok_or("name the folder of corpora")?;
@@ -31,16 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let input = [encoded.manifest_bytes.as_slice(), b"\n", &part.bytes].concat();
         write(folder, "snapshot", &part.info.sha256, &input)?;
     }
-    let order = EvaluateInput {
-        instance: header.instance.clone(),
-        instance_uid: header.instance_uid.clone(),
-        system: header.system.clone(),
-        tenant: header.tenant.clone(),
-        snapshot_id: header.scan_id.clone(),
-        snapshot_digest: encoded.digest.clone(),
-    };
+    let order = ordered(header, &encoded.digest);
+    write(folder, "policy", "whole", &policy(vec![order.clone()])?)?;
     let config = Config {
-        as_of: "2026-01-10T12:00:00Z".parse()?,
+        as_of: AS_OF.parse()?,
         estate: sv0_api::EstateSpec::default(),
         waiting: vec![],
         exceptions: vec![],
@@ -59,33 +54,47 @@ fn main() -> Result<(), Box<dyn Error>> {
     write(folder, "bundle", "whole", &bundle.write()?)
 }
 
-/// One identity with authority, a secret that never ends, and no owner.
-fn estate() -> SnapshotBuilder {
-    let mut builder = SnapshotBuilder::entra("u", TENANT);
-    let system = builder.node("organization", NodeKind::System, TENANT, &[]);
-    let facts = [(attr::NAME, text("bot")), (attr::OWNER_COUNT, Value::Int(0))];
-    let app = builder.node("applications", NodeKind::Application, "app", &facts);
-    let facts = [
-        (attr::NAME, text("bot")),
-        (attr::ENABLED, Value::Bool(true)),
-        (attr::HOME_TENANT, text(TENANT)),
-        (attr::PRINCIPAL_TYPE, text("Application")),
-        (attr::OWNER_COUNT, Value::Int(0)),
-    ];
-    let principal = builder.node("servicePrincipals", NodeKind::ServicePrincipal, "sp", &facts);
-    builder.edge("applications", &app, EdgeKind::Instantiates, &principal);
-    let grant = builder.edge("directoryRoleAssignments", &principal, EdgeKind::Granted, &system);
-    grant.role = Some(POWERFUL.to_owned());
-    grant.scope = Some("/".to_owned());
-    let facts = [
-        (attr::CREDENTIAL_TYPE, text("secret")),
-        (attr::CREDENTIAL_USE, text("client_auth")),
-        (attr::VALID_FROM, text("2024-01-01T00:00:00Z")),
-        (attr::VALID_TO, text("2099-12-31T00:00:00Z")),
-    ];
-    let credential = builder.node("applications", NodeKind::Credential, "app/key", &facts);
-    builder.edge("applications", &app, EdgeKind::HoldsCredential, &credential);
-    builder
+/// Everything that an Estate can declare, and an accepted risk.
+fn policy(inputs: Vec<EvaluateInput>) -> Result<Vec<u8>, Box<dyn Error>> {
+    let spec = json!({
+        "thresholds": { "rotateDays": 30, "dormantDays": 90, "neverUsedGraceDays": 7, "sharedByMin": 2 },
+        "trustedTenants": [TENANT],
+        "baseline": [{ "instance": "entra-u", "snapshotId": "00000000000001-aaaaaaaa", "snapshotDigest": "sha256:0" }],
+        "declaredPurposes": [{ "identity": format!("entra:{TENANT}:ServicePrincipal:sp"), "systems": [], "domains": ["mail"] }],
+        "environments": [
+            { "name": "production", "production": true, "tenants": [TENANT] },
+            { "name": "test", "production": false, "objects": ["app"], "namePatterns": ["b*t"], "scopes": ["/a"] },
+        ],
+        "sensitiveDomains": [{ "domain": "finance", "objects": ["app"], "scopes": ["/a"] }],
+        "retention": { "resolvedDays": 3 },
+    });
+    let exception = |matching: serde_json::Value| {
+        json!({
+            "name": "known", "uid": "e", "generation": 1, "createdAt": "2026-01-01T00:00:00Z",
+            "spec": { "match": matching, "owner": "team", "reason": "known", "expiresAt": "2026-07-01T00:00:00Z" },
+        })
+    };
+    let order = EvaluateRequest {
+        namespace: "team-a".to_owned(),
+        as_of: AS_OF.parse()?,
+        inputs,
+        waiting: vec!["w".to_owned()],
+        ledger: None,
+        estate_spec: spec,
+        estate_generation: 1,
+        max_findings: 3,
+        max_snapshot_bytes: Some(1000),
+        exceptions: EvaluateExceptions::default(),
+        store: StoreAccess { url: "https://store.example".to_owned(), ca_pem: String::new() },
+    };
+    let mut lines = vec![serde_json::to_string(&order)?];
+    for matching in [
+        json!({ "rules": ["CRED-002"], "maxSeverity": "Critical" }),
+        json!({ "subjects": [format!("entra:{TENANT}:ServicePrincipal:sp")], "findings": ["orph-002-0123456789abcdef"] }),
+    ] {
+        lines.push(exception(matching).to_string());
+    }
+    Ok(lines.join("\n").into_bytes())
 }
 
 fn write(folder: &Path, target: &str, name: &str, input: &[u8]) -> Result<(), Box<dyn Error>> {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sv0_api::{EstateSpec, FindingSpec, FindingState};
 use sv0_graph::{Graph, Header, Packed, Snapshot, TooManyRows};
-use sv0_protocol::EvaluateInput;
+use sv0_protocol::{EvaluateInput, EvaluateRequest};
 use sv0_rules::{Baseline, Memory};
 
 use crate::accept::{Exception, ExceptionNote, accept, ends};
@@ -82,6 +82,26 @@ const fn one() -> usize {
 }
 
 impl Config {
+    /// What `order` says, with the accepted risks that it names. An Estate without a spec is one with all defaults; one
+    /// that has a spec which cannot be read is an error.
+    pub fn ordered(order: &EvaluateRequest, exceptions: Vec<Exception>, threads: usize) -> serde_json::Result<Self> {
+        let estate = match &order.estate_spec {
+            serde_json::Value::Null => EstateSpec::default(),
+            spec => EstateSpec::deserialize(spec)?,
+        };
+        Ok(Self {
+            as_of: order.as_of,
+            estate,
+            waiting: order.waiting.clone(),
+            exceptions,
+            max_findings: usize::try_from(order.max_findings).unwrap_or(usize::MAX),
+            max_snapshot_bytes: order.max_snapshot_bytes.unwrap_or(MAX_SNAPSHOT_BYTES),
+            ledger: order.ledger.clone(),
+            history_lost: false,
+            threads,
+        })
+    }
+
     /// The one form of equal configurations: whole seconds, lists as the sets that they are.
     fn normal(&self) -> Self {
         let mut config = self.clone();

@@ -6,12 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use serde::Deserialize as _;
-use sv0_api::{EstateSpec, EstateStatus, FindingSpec};
-use sv0_engine::accept::Exception;
+use sv0_api::{EstateStatus, FindingSpec};
 use sv0_engine::evaluate::{Config, Evaluation, Sources, evaluate};
 use sv0_engine::ledger::{Ledger, LedgerError};
-use sv0_engine::load::{Deposit, FetchError, Input, MAX_SNAPSHOT_BYTES, load_baselines, load_within};
+use sv0_engine::load::{Deposit, FetchError, Input, load_baselines, load_within};
 use sv0_engine::{baseline, convert};
 use sv0_protocol::EvaluateRequest;
 
@@ -46,7 +44,8 @@ async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
     threads: usize,
 ) -> Result<EvaluateReport, RunError> {
     let live = exceptions::shown(&order.exceptions, cluster).await?;
-    let mut config = config(order, exceptions::current(&order.exceptions, &live), threads)?;
+    let accepted = exceptions::current(&order.exceptions, &live);
+    let mut config = Config::ordered(order, accepted, threads).map_err(|_| RunError::EstateSpec)?;
     let previous = read_ledger(vault, order.ledger.as_deref()).await?;
     let history_lost = previous.is_none();
     config.history_lost = history_lost;
@@ -88,25 +87,6 @@ async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
         reason: None,
         findings: desired.len() as u64,
         written: (created + replaced + deleted) as u64,
-    })
-}
-
-fn config(order: &EvaluateRequest, exceptions: Vec<Exception>, threads: usize) -> Result<Config, RunError> {
-    let estate = match &order.estate_spec {
-        // An Estate without a spec is one with all defaults.
-        serde_json::Value::Null => EstateSpec::default(),
-        spec => EstateSpec::deserialize(spec).map_err(|_| RunError::EstateSpec)?,
-    };
-    Ok(Config {
-        as_of: order.as_of,
-        estate,
-        waiting: order.waiting.clone(),
-        exceptions,
-        max_findings: usize::try_from(order.max_findings).unwrap_or(usize::MAX),
-        max_snapshot_bytes: order.max_snapshot_bytes.unwrap_or(MAX_SNAPSHOT_BYTES),
-        ledger: order.ledger.clone(),
-        history_lost: false,
-        threads,
     })
 }
 

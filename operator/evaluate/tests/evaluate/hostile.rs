@@ -50,3 +50,12 @@ fn bundles() {
         Bundle::read(&Bytes::from(input)).expect_err(&name);
     }
 }
+
+/// A policy that broke an evaluation may be one that can be read.
+#[test]
+fn policies() {
+    for (name, input) in inputs("policy") {
+        targets::policy(&input);
+        assert_eq!(targets::config(&input).is_some(), name.starts_with("read-"), "{name}");
+    }
+}

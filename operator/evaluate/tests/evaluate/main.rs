@@ -11,6 +11,8 @@ mod drift;
 mod estate;
 mod exceptions;
 mod fold;
+#[path = "../../../rules/tests/generated/mod.rs"]
+mod generated;
 mod hostile;
 mod large;
 mod life;
@@ -20,6 +22,8 @@ mod order;
 mod pack;
 mod replay;
 mod rule_pack;
+#[path = "../../../rules/tests/support/mod.rs"]
+mod support;
 mod through;
 mod unknown;
 mod whole;

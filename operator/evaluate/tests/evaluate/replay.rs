@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::json;
 use sv0_api::EstateStatus;
@@ -13,7 +14,6 @@ use sv0_engine::replay::{Replay, ReplayError, replay};
 use sv0_evaluate::apply::Pace;
 use sv0_evaluate::run::run;
 use sv0_graph::canonical::{digest, sha256_hex};
-use sv0_graph::testing::SnapshotBuilder;
 use sv0_graph::{CoverageState, NodeKind};
 use sv0_protocol::{EvaluateInput, EvaluateRequest};
 
@@ -21,9 +21,12 @@ use crate::common::day;
 use crate::drift::changed;
 use crate::estate::{SCAN_1, SCAN_2, SCAN_3, builder, identity, remove, scan};
 use crate::exceptions::{self, JULY, exception, rule};
+use crate::generated::case;
 use crate::memory;
 use crate::order::order;
 use crate::pack::{lines, sealed};
+use crate::support::as_of;
+use crate::whole::generated_policy;
 use crate::world::Memory;
 
 /// What happens to a stored snapshot.
@@ -423,52 +426,40 @@ async fn any_tool_can_unpack_and_check_it() {
     assert!(names.is_sorted() && names.contains(&"bundle.json") && names.contains(&"pack.jsonl.zst"), "{names:?}");
 }
 
-/// One scan of a generated estate.
-#[derive(Clone, Debug)]
-struct Scan {
-    identities: Vec<bool>,
-    lacking: Option<(usize, u8)>,
-}
-
-fn scans() -> impl Strategy<Value = Vec<Scan>> {
-    let one = (proptest::collection::vec(any::<bool>(), 0..6), proptest::option::of((0usize..16, 0u8..4)));
-    proptest::collection::vec(one.prop_map(|(identities, lacking)| Scan { identities, lacking }), 1..4)
-}
-
-fn built(uid: &str, tenant: &str, number: usize, scan: &Scan) -> SnapshotBuilder {
-    let mut builder = builder(uid, &format!("{:014}-aaaaaaaa", number + 1));
-    builder.header().tenant = tenant.into();
-    for (n, weak) in scan.identities.iter().enumerate() {
-        let end = if *weak { "2099-01-01T00:00:00Z" } else { "2026-03-01T00:00:00Z" };
-        identity(&mut builder, &format!("sp{n}"), Some(("2024-01-01T00:00:00Z", end)));
-    }
-    if let Some((collection, state)) = scan.lacking {
-        let all = sv0_graph::testing::ENTRA_COLLECTIONS;
-        let states = [CoverageState::Partial, CoverageState::Denied, CoverageState::Throttled, CoverageState::Skipped];
-        builder.cover(all[collection % all.len()], states[usize::from(state)]);
-    }
-    builder
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// Whatever an estate looked like and lacked: each of its evaluations is computed again, to the byte.
+    /// Whatever an estate looked like, lacked and declared: each of its evaluations is computed again, to the byte. The
+    /// second one measures drift from the first.
     #[test]
-    fn replay_of_any_evaluation_is_equal(scans in scans(), both in any::<bool>(), most in 0u32..6) {
+    fn replay_of_any_evaluation_is_equal(
+        case in case(1..6),
+        lacking in proptest::option::of((0usize..27, 0usize..4)),
+        elsewhere in any::<bool>(),
+        most in prop_oneof![0u32..6, Just(1000)],
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let world = Memory::default();
-            for (number, scan) in scans.iter().enumerate() {
-                let mut inputs = vec![world.scan(&built("u", crate::estate::TENANT, number, scan))];
-                let second = "33333333-3333-3333-3333-333333333333";
-                let waiting = if both { vec![] } else { vec!["v".to_owned()] };
-                if both {
-                    inputs.push(world.scan(&built("v", second, number, &scans[0])));
-                }
-                let as_of = day(10 + u8::try_from(number).unwrap());
+            let spec = serde_json::to_value(generated_policy(&case)).unwrap();
+            let others = || if elsewhere { vec![] } else { vec!["uid-azure".to_owned()] };
+            let [mut directory, azure, aws] = case.today();
+            if let Some((collection, state)) = lacking {
+                let all = sv0_graph::testing::ENTRA_COLLECTIONS;
+                let states =
+                    [CoverageState::Partial, CoverageState::Denied, CoverageState::Throttled, CoverageState::Skipped];
+                directory.cover(all[collection], states[state]);
+            }
+            let mut now = vec![world.scan(&directory)];
+            if elsewhere {
+                now.extend([world.scan(&azure), world.scan(&aws)]);
+            }
+            for (hours, inputs) in [(0, vec![world.scan(&case.then())]), (1, now)] {
+                let as_of = as_of() + SignedDuration::from_hours(hours);
+                let waiting = if hours == 0 { others() } else { vec![] };
                 let order = order(inputs, as_of, &status(&world));
-                carry_out(&world, &EvaluateRequest { max_findings: most, waiting, ..order }).await;
+                let order = EvaluateRequest { max_findings: most, waiting, estate_spec: spec.clone(), ..order };
+                carry_out(&world, &order).await;
                 proven(&world).await;
             }
         });

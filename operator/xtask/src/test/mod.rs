@@ -37,6 +37,8 @@ enum Stage {
     Unit,
     /// `cargo xtask check`.
     Check,
+    /// A short fuzzing of what reads stored objects and policies.
+    Fuzz,
     /// Obtain the cluster.
     Cluster,
     /// `helm lint`, `helm template`, and every rendered object against the API server's own schemas.
@@ -47,8 +49,17 @@ enum Stage {
     E2e,
 }
 
-const ORDER: [Stage; 8] =
-    [Stage::Fmt, Stage::Clippy, Stage::Unit, Stage::Check, Stage::Cluster, Stage::Charts, Stage::Image, Stage::E2e];
+const ORDER: [Stage; 9] = [
+    Stage::Fmt,
+    Stage::Clippy,
+    Stage::Unit,
+    Stage::Check,
+    Stage::Fuzz,
+    Stage::Cluster,
+    Stage::Charts,
+    Stage::Image,
+    Stage::E2e,
+];
 
 /// How many checks passed and failed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +83,7 @@ impl Tally {
 /// Runs the subcommand.
 pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
     let wanted = args.stage.map_or(ORDER.to_vec(), |stage| vec![stage]);
-    let mut run = Run::new(ctx, &args.cluster);
+    let mut run = Run::new(ctx, &args.cluster, wanted.contains(&Stage::Fuzz));
     let mut rows = Vec::new();
     for stage in wanted {
         eprintln!("\n━━ {} ━━", name(stage));

@@ -6,6 +6,7 @@ use super::{Stage, Tally, charts};
 use crate::check;
 use crate::cluster::{self, Cluster, packages};
 use crate::context::{Context, note};
+use crate::fuzz;
 use crate::image::{self, Arch};
 use crate::sh::Sh;
 use crate::tools;
@@ -14,6 +15,8 @@ use crate::tools;
 pub(super) struct Run<'a> {
     ctx: &'a Context,
     options: &'a cluster::Options,
+    /// The stage `fuzz` is among those that run.
+    fuzzes: bool,
     cluster: Option<Cluster>,
     cluster_failed: bool,
     made_the_cluster: bool,
@@ -28,8 +31,8 @@ struct Images {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(ctx: &'a Context, options: &'a cluster::Options) -> Self {
-        Self { ctx, options, cluster: None, cluster_failed: false, made_the_cluster: false, images: None }
+    pub(super) fn new(ctx: &'a Context, options: &'a cluster::Options, fuzzes: bool) -> Self {
+        Self { ctx, options, fuzzes, cluster: None, cluster_failed: false, made_the_cluster: false, images: None }
     }
 
     /// Whether this run brought the cluster up and so has to remove it.
@@ -51,7 +54,12 @@ impl<'a> Run<'a> {
                 counted(self.cargo(&arguments))
             }
             Stage::Check => {
-                let (passed, failed) = check::all(self.ctx, None);
+                // The stage `fuzz` compiles the targets itself.
+                let (passed, failed) = check::all(self.ctx, |name| !(self.fuzzes && name == check::FUZZ));
+                Ok(Tally { passed, failed })
+            }
+            Stage::Fuzz => {
+                let (passed, failed) = fuzz::bounded(self.ctx)?;
                 Ok(Tally { passed, failed })
             }
             Stage::Cluster => self.cluster().map(|_| Tally::one(true)),
