@@ -1,5 +1,7 @@
 //! One thing behind many findings: what counts as one, what does not, and what is told of it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are outside test functions")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -85,9 +85,8 @@ fn past(memory: &Memory) -> Past<'_> {
     Past { baselines: &[], memory }
 }
 
-fn made() -> Option<&'static str> {
-    Some("2024-01-01T00:00:00Z")
-}
+/// When the identity was made.
+const MADE: Option<&str> = Some("2024-01-01T00:00:00Z");
 
 fn after(days: &[Day], made: Option<&str>) -> Memory {
     days.iter().fold(Memory::new(), |memory, today| remember(&graph(&world(today, made)), memory, &Doubts::default()))
@@ -127,7 +126,7 @@ fn daily(to: i64) -> Vec<Day> {
 #[case::a_day_short_of_dormant(179, [NARROWER, FULL, FULL])]
 #[case::dormant(180, [FULL; 3])]
 fn silence_becomes_proof_after_as_long_as_each_rule_asks(#[case] days: i64, #[case] expected: [Option<Claim>; 3]) {
-    assert_eq!(claims(&said(&daily(days), made())), expected);
+    assert_eq!(claims(&said(&daily(days), MADE)), expected);
 }
 
 /// A finding without the times of the snapshots that it was read from: those stand in the pack alone.
@@ -138,7 +137,7 @@ fn undated(mut finding: RuleFinding) -> RuleFinding {
 
 #[test]
 fn it_says_since_when_and_the_same_every_day() {
-    let (one, next) = (said(&daily(180), made()), said(&daily(181), made()));
+    let (one, next) = (said(&daily(180), MADE), said(&daily(181), MADE));
     let finding = of(&one, "DORM-001").unwrap();
     assert!(finding.title.ends_with("did not sign in since 2025-01-01"), "{}", finding.title);
     assert!(finding.narrowed.is_empty());
@@ -156,7 +155,7 @@ fn it_says_since_when_and_the_same_every_day() {
 
 #[test]
 fn the_narrower_claim_says_since_when_it_would_be_known() {
-    let finding = of(&said(&daily(100), made()), "DORM-001").unwrap();
+    let finding = of(&said(&daily(100), MADE), "DORM-001").unwrap();
     assert!(finding.narrowed[0].reason.ends_with("is proven since 2025-01-01."), "{}", finding.narrowed[0].reason);
 }
 
@@ -194,7 +193,7 @@ fn disturbed(days: i64, change: impl Fn(&mut Day)) -> Vec<Day> {
 #[case::no_scan_for_six_days(disturbed(0, |_| ()).into_iter().filter(|day| !(100..106).contains(&day.at)).collect(), FULL)]
 #[case::no_scan_for_a_week(disturbed(0, |_| ()).into_iter().filter(|day| !(100..107).contains(&day.at)).collect(), NARROWER)]
 fn a_run_that_broke_proves_nothing(#[case] days: Vec<Day>, #[case] expected: Option<Claim>) {
-    assert_eq!(of(&said(&days, made()), "DORM-001").map(|finding| finding.rule.claim), expected);
+    assert_eq!(of(&said(&days, MADE), "DORM-001").map(|finding| finding.rule.claim), expected);
 }
 
 #[test]
@@ -202,7 +201,7 @@ fn a_last_reading_that_is_not_good_proves_nothing() {
     let with = |change: fn(&mut Day)| {
         let mut days = daily(200);
         change(days.last_mut().unwrap());
-        claims(&said(&days, made()))
+        claims(&said(&days, MADE))
     };
     assert_eq!(with(|day| day.partial = true), [None, NARROWER, None]);
     assert_eq!(with(|day| day.empty = true), [NARROWER; 3]);
@@ -212,8 +211,8 @@ fn a_last_reading_that_is_not_good_proves_nothing() {
 
 #[test]
 fn a_collection_that_is_suddenly_smaller_is_no_good_reading() {
-    let mut memory = after(&daily(200), made());
-    let last = world(&good(201), made());
+    let mut memory = after(&daily(200), MADE);
+    let last = world(&good(201), MADE);
     let shrunk =
         Doubts { shrunk: BTreeSet::from([("uid-1".into(), "servicePrincipalActivity".into())]), ..Doubts::default() };
     memory = remember(&graph(&last), memory, &shrunk);
@@ -223,21 +222,21 @@ fn a_collection_that_is_suddenly_smaller_is_no_good_reading() {
 
 #[test]
 fn an_older_snapshot_teaches_nothing() {
-    let memory = after(&daily(50), made());
+    let memory = after(&daily(50), MADE);
     let older = Doubts { older: BTreeSet::from(["uid-1".into()]), ..Doubts::default() };
     let used = Day { used: Some(day(10)), ..good(10) };
-    assert_eq!(remember(&graph(&world(&used, made())), memory.clone(), &older), memory);
+    assert_eq!(remember(&graph(&world(&used, MADE)), memory.clone(), &older), memory);
 }
 
 #[test]
 fn another_tenant_behind_the_same_instance_starts_anew() {
-    let mut memory = after(&daily(200), made());
+    let mut memory = after(&daily(200), MADE);
     memory.get_mut("uid-1").unwrap().tenant = format!("entra:{OTHER_TENANT}");
-    let last = world(&good(200), made());
+    let last = world(&good(200), MADE);
     let output = sv0_rules::run_remembering(&graph(&last), past(&memory), &last.config, day(200), 1);
     assert_eq!(claims(&output), [NARROWER; 3]);
     let fresh = remember(&graph(&last), memory, &Doubts::default());
-    assert_eq!(fresh, after(&[good(200)], made()));
+    assert_eq!(fresh, after(&[good(200)], MADE));
 }
 
 /// The records of an identity's use may vanish at the source; what was seen of it stays.
@@ -247,15 +246,15 @@ fn a_use_that_is_no_longer_recorded_was_a_use() {
     days[40].used = Some(day(39));
     days[40].key = Some(day(39));
     // Nothing is said of what is known to be used.
-    assert_eq!(claims(&said(&days[..=60], made())), [None, None, None]);
+    assert_eq!(claims(&said(&days[..=60], MADE)), [None, None, None]);
     // The record was there on the 40th day; a week later at the latest it was seen to be gone.
     days.extend((101..=227).map(good));
-    let output = said(&days, made());
+    let output = said(&days, MADE);
     assert_eq!(claims(&output), [NARROWER, FULL, FULL]);
     let finding = of(&output, "CRED-001").unwrap();
     assert!(finding.evidence.iter().any(|item| item.claim.contains("since 2025-02-18")), "{:?}", finding.evidence);
     days.push(good(228));
-    assert_eq!(claims(&said(&days, made()))[0], FULL);
+    assert_eq!(claims(&said(&days, MADE))[0], FULL);
 }
 
 // --- Seldom used --------------------------------------------------------------------------------------------------
@@ -276,15 +275,14 @@ fn used_on(to: i64, uses: &[(i64, i64)]) -> Vec<Day> {
 #[case::not_long_enough(&[(20, 5), (100, 5)], None)]
 #[case::never_before(&[(100, 5)], None)]
 fn few_days_of_use_are_rare_use(#[case] uses: &[(i64, i64)], #[case] expected: Option<Claim>) {
-    let output = said(&used_on(105, uses), made());
+    let output = said(&used_on(105, uses), MADE);
     assert_eq!(claims(&output)[1], expected);
     assert_eq!(claims(&output)[0], None);
 }
 
 #[test]
 fn few_days_are_told_by_the_day_after_which_they_are_counted() {
-    let (one, next) =
-        (said(&used_on(105, &[(1, 5), (100, 5)]), made()), said(&used_on(106, &[(1, 5), (100, 5)]), made()));
+    let (one, next) = (said(&used_on(105, &[(1, 5), (100, 5)]), MADE), said(&used_on(106, &[(1, 5), (100, 5)]), MADE));
     let finding = of(&one, "CRED-001").unwrap();
     assert!(finding.title.contains("seldom used"), "{}", finding.title);
     let says = finding.evidence.iter().find(|item| item.source.field == "lastSignInDateTime").unwrap();
@@ -297,7 +295,7 @@ fn few_days_are_told_by_the_day_after_which_they_are_counted() {
 fn few_days_need_records_that_were_read_all_the_time() {
     let mut days = used_on(105, &[(1, 5), (100, 5)]);
     days.retain(|day| !(50..58).contains(&day.at));
-    assert_eq!(claims(&said(&days, made()))[1], None);
+    assert_eq!(claims(&said(&days, MADE))[1], None);
 }
 
 /// DORM-006 stays narrower: of the workload nothing is known. Of the identity more is.
@@ -305,10 +303,10 @@ fn few_days_need_records_that_were_read_all_the_time() {
 fn a_trust_is_told_since_when_nobody_signed_in() {
     let told = |days: &[Day]| {
         let last = days.last().unwrap();
-        let mut world = world(last, made());
+        let mut world = world(last, MADE);
         world.trusts_github();
         let output =
-            sv0_rules::run_remembering(&graph(&world), past(&after(days, made())), &world.config, day(last.at), 1);
+            sv0_rules::run_remembering(&graph(&world), past(&after(days, MADE)), &world.config, day(last.at), 1);
         of(&output, "DORM-006")
     };
     let short = told(&daily(179)).unwrap();
@@ -326,7 +324,7 @@ fn a_trust_is_told_since_when_nobody_signed_in() {
 #[test]
 fn the_moment_at_which_silence_becomes_proof_is_told() {
     let days = daily(200);
-    let (memory, last) = (after(&days, made()), world(&good(200), made()));
+    let (memory, last) = (after(&days, MADE), world(&good(200), MADE));
     let graph = graph(&last);
     let at = |now: Timestamp| sv0_rules::run_remembering(&graph, past(&memory), &last.config, now, 1);
     let mut turned = Vec::new();
@@ -375,10 +373,10 @@ fn played(events: &[(Event, bool)]) -> (Vec<Day>, Vec<i64>) {
         if !matches!(event, Event::Still) {
             feed = at;
         }
-        let used = uses.last().map(|on| day(*on).checked_sub(SignedDuration::from_hours(2)).unwrap());
+        let last = uses.last().map(|on| day(*on).checked_sub(SignedDuration::from_hours(2)).unwrap());
         if !matches!(event, Event::Missed) {
             let partial = matches!(event, Event::Partial);
-            days.push(Day { at, partial, empty: false, feed: Some(at - feed), used, key: None });
+            days.push(Day { at, partial, empty: false, feed: Some(at - feed), used: last, key: None });
         }
     }
     (days, uses)
@@ -386,10 +384,10 @@ fn played(events: &[(Event, bool)]) -> (Vec<Day>, Vec<i64>) {
 
 fn limited(days: &[Day]) -> RuleOutput {
     let last = days.last().unwrap();
-    let mut world = world(last, made());
+    let mut world = world(last, MADE);
     (world.config.dormant_days, world.config.rare_use_days, world.config.unused_credential_days) = (20, 5, 10);
     world.config.never_used_grace_days = 1;
-    sv0_rules::run_remembering(&graph(&world), past(&after(days, made())), &world.config, day(last.at), 1)
+    sv0_rules::run_remembering(&graph(&world), past(&after(days, MADE)), &world.config, day(last.at), 1)
 }
 
 proptest! {
@@ -402,7 +400,7 @@ proptest! {
         prop_assume!(!days.is_empty());
         let whole = limited(&days);
         let twice: Vec<Day> = days.iter().flat_map(|day| [day.clone(), day.clone()]).collect();
-        prop_assert_eq!(&after(&twice, made()), &after(&days, made()));
+        prop_assert_eq!(&after(&twice, MADE), &after(&days, MADE));
         let last = days.last().unwrap().at;
         let lost = |day: &&Day| day.at == last || !usize::try_from(day.at).is_ok_and(|at| events[at].1);
         let some: Vec<Day> = days.iter().filter(lost).cloned().collect();

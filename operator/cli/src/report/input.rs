@@ -117,11 +117,11 @@ impl Found {
             let of = part.subject.as_deref().map(|name| format!(" of \"{}\"", clean(name))).unwrap_or_default();
             format!("{}{of} ({})", clean(&part.rule), words::severity(part.severity).to_lowercase())
         };
-        let mut told = self.parts.iter().map(part).collect::<Vec<_>>().join(", ");
+        let mut told: Vec<String> = self.parts.iter().map(part).collect();
         if self.parts_omitted > 0 {
-            told.push_str(&format!(", and {} more", self.parts_omitted));
+            told.push(format!("and {} more", self.parts_omitted));
         }
-        told
+        told.join(", ")
     }
 
     /// How many findings about something else it tells, since they hold through what it is about.

@@ -12,6 +12,7 @@ use sv0_rules::{
 use crate::common::day;
 
 /// A finding with `n` of everything, and `text` wherever a source system or a rule may write.
+#[allow(clippy::too_many_lines, reason = "one value")]
 fn finding(n: usize, text: &str) -> RuleFinding {
     let many = |word: &str| (0..n).map(|i| format!("{word} {i} {text}")).collect::<Vec<String>>();
     let source = || EvidenceSource {

@@ -318,7 +318,8 @@ async fn the_job_writes_it_once_and_a_replay_gives_the_same() {
 fn held(name: &str, severity: Severity, through: Option<&str>) -> Held {
     let mut spec = spec(RULE, "a", severity);
     (spec.subject.id, spec.subject.name) = (format!("id-{name}"), name.to_owned());
-    let remembered = Remembered { depends_on: depends("a", &["groups"]), through: through.map(str::to_owned), spec };
+    let (depends_on, through) = (depends("a", &["groups"]), through.map(str::to_owned));
+    let remembered = Remembered { depends_on, through, credentials: BTreeSet::new(), spec };
     Held { remembered, basis: Basis::Fires, full: None }
 }
 

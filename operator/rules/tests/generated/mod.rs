@@ -528,10 +528,11 @@ fn spec() -> impl Strategy<Value = Spec> {
         })
 }
 
+const PERMISSIONS: [&str; 7] =
+    [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL, APPLICATION_WRITE, FILES_READ, FILES_WRITE, GROUP_WRITE];
+
 fn estate(specs: &[Spec]) -> SnapshotBuilder {
     let roles = [GLOBAL_ADMINISTRATOR, APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR, DIRECTORY_READERS];
-    let permissions =
-        [ROLE_MANAGEMENT_WRITE, MAIL_READ, DIRECTORY_READ_ALL, APPLICATION_WRITE, FILES_READ, FILES_WRITE, GROUP_WRITE];
     let mut world = World::new();
     world.seen("2026-06-01T00:00:00Z");
     world.group("admins", APPLICATION_ADMINISTRATOR);
@@ -543,23 +544,14 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
             (attr::NAME, text(&format!("bot {i}"))),
         ];
         sp_attrs.extend(spec.enabled.map(|on| (attr::ENABLED, Value::Bool(on))));
-        let on_app = spec
-            .owners
-            .iter()
-            .filter(|(_, _, on_app)| *on_app)
-            .map(|(id, ..)| id)
-            .collect::<std::collections::BTreeSet<_>>()
-            .len();
-        let on_sp = spec
-            .owners
-            .iter()
-            .filter(|(_, _, on_app)| !*on_app)
-            .map(|(id, ..)| id)
-            .collect::<std::collections::BTreeSet<_>>()
-            .len();
         if spec.counted {
-            app_attrs.push((attr::OWNER_COUNT, Value::Int(i64::try_from(on_app).unwrap())));
-            sp_attrs.push((attr::OWNER_COUNT, Value::Int(i64::try_from(on_sp).unwrap())));
+            let count = |of_app: bool| {
+                let owners = spec.owners.iter().filter(|(_, _, on_app)| *on_app == of_app);
+                let different: BTreeSet<u8> = owners.map(|(id, ..)| *id).collect();
+                (attr::OWNER_COUNT, Value::Int(i64::try_from(different.len()).unwrap()))
+            };
+            app_attrs.push(count(true));
+            sp_attrs.push(count(false));
         }
         let app = world.b.node("applications", NodeKind::Application, &format!("a{i}"), &app_attrs);
         let kind = if spec.more.managed { NodeKind::ManagedIdentity } else { NodeKind::ServicePrincipal };
@@ -573,7 +565,7 @@ fn estate(specs: &[Spec]) -> SnapshotBuilder {
         if let Some(permission) = spec.permission {
             let graph = world.b.id(NodeKind::ServicePrincipal, "graph");
             world.b.edge("appRoleAssignments", &sp, EdgeKind::Granted, &graph).role =
-                Some(permissions[permission].to_owned());
+                Some(PERMISSIONS[permission].to_owned());
         }
         for (k, key) in spec.keys.iter().enumerate() {
             let holder = if key.on_principal && !spec.more.managed { &sp } else { &app };
