@@ -154,11 +154,8 @@ fn weaker(context: &Context<'_>, target: Tier, owner: &Owner<'_>) -> Tri {
     if own.tier <= target {
         return Tri::False;
     }
-    let collections: &[&str] = if node.kind == NodeKind::Human {
-        &[OWNER_ROLES]
-    } else {
-        &[OWNER_ROLES, "directoryRoleAssignments", "appRoleAssignments"]
-    };
+    // Of a person too: which groups hold a role stands beside what identities hold.
+    let collections = [OWNER_ROLES, "directoryRoleAssignments", "appRoleAssignments"];
     let seen = Tri::all(collections.iter().map(|collection| graph.complete_for(owner.ix, collection).0));
     let unweighed = own.unproven.keys().next().map_or(Tri::True, |reason| Tri::Unknown(*reason));
     // A group with that much authority may have the owner as a member. Of members, only service principals are read.
