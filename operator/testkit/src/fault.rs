@@ -47,6 +47,8 @@ pub enum Fault {
     WrongField(String),
     /// A field is missing.
     WithoutField(String),
+    /// A list inside each row has an element more, which is nothing of its kind.
+    BrokenItem(String),
 }
 
 impl Fault {
@@ -88,6 +90,10 @@ impl Fault {
             Self::WrongField(field) => changed(&|row| wrong(row, field)),
             Self::WithoutField(field) => changed(&|row| {
                 row.remove(field);
+            }),
+            Self::BrokenItem(field) => changed(&|row| match row.get_mut(field) {
+                Some(Value::Array(items)) => items.push(json!(CANARY)),
+                _ => drop(row.insert(field.clone(), json!([CANARY]))),
             }),
             Self::UnknownWords => {
                 let mut body = body.clone();

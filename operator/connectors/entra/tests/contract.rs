@@ -6,9 +6,10 @@ mod fixture;
 
 use rstest::rstest;
 use serde_json::Value;
-use sv0_connector::OwnGrants;
-use sv0_graph::CoverageState;
-use sv0_testkit::Fault;
+use sv0_connector::{Collected, OwnGrants};
+use sv0_connector_entra::Entra;
+use sv0_graph::{CoverageState, Row, attr};
+use sv0_testkit::{Fault, Subject};
 
 sv0_testkit::contract!(fixture::subject());
 
@@ -29,6 +30,10 @@ fn rows() {
     assert!(gone.is_empty() && new.is_empty(), "gone: {gone:#?}\nnew: {new:#?}");
 }
 
+fn told_by(subject: &Subject<Entra>, revision: u32, faults: &[(&str, Fault)]) -> Result<Collected, Vec<String>> {
+    sv0_testkit::checks::collected(subject, revision, faults).map(|(collected, _)| collected)
+}
+
 /// The end of the scan's own secret is told only when it is plain which secret was used: the scan uses one, and one lives.
 #[rstest]
 #[case::one(true, &["2026-06-01T00:00:00Z"], Some("2026-06-01T00:00:00Z"))]
@@ -39,7 +44,7 @@ fn rows() {
 #[case::another_way_to_sign_in(false, &["2026-06-01T00:00:00Z"], None)]
 fn the_end_of_the_scans_own_secret(#[case] secret: bool, #[case] ends: &[&str], #[case] told: Option<&str>) {
     let subject = fixture::subject_with(|config| config.uses_client_secret = secret, fixture::own_application(ends));
-    let collected = sv0_testkit::checks::collected(&subject, 2, &[]).unwrap();
+    let collected = told_by(&subject, 2, &[]).unwrap();
     assert_eq!(collected.credential_expires_at, told.map(|end| end.parse().unwrap()));
 }
 
@@ -48,7 +53,7 @@ fn the_end_of_the_scans_own_secret(#[case] secret: bool, #[case] ends: &[&str], 
 #[case::the_first(1, Some(2))]
 #[case::the_newest(2, None)]
 fn a_newer_revision_is_told_of(#[case] accepted: u32, #[case] told: Option<u32>) {
-    let collected = sv0_testkit::checks::collected(&fixture::subject(), accepted, &[]).unwrap();
+    let collected = told_by(&fixture::subject(), accepted, &[]).unwrap();
     assert_eq!(collected.pending_revision, told);
 }
 
@@ -56,13 +61,13 @@ fn a_newer_revision_is_told_of(#[case] accepted: u32, #[case] told: Option<u32>)
 #[test]
 fn what_is_optional_is_never_missing() {
     let refused = [("listDelegatedGrants", Fault::Forbidden), ("listDirectoryRoleAssignments", Fault::Forbidden)];
-    let collected = sv0_testkit::checks::collected(&fixture::subject(), 2, &refused).unwrap();
+    let collected = told_by(&fixture::subject(), 2, &refused).unwrap();
     let of = |collection: &str| collected.coverage.iter().find(|record| record.collection == collection).unwrap();
     assert_eq!(of("delegatedGrants").permission.as_deref(), Some("Directory.Read.All"));
     assert_eq!(collected.permissions_missing, ["RoleManagement.Read.Directory"]);
     assert!(collected.add_ons.contains(&"Directory.Read.All".to_owned()), "{:?}", collected.add_ons);
 
-    let collected = sv0_testkit::checks::collected(&fixture::subject(), 2, &[]).unwrap();
+    let collected = told_by(&fixture::subject(), 2, &[]).unwrap();
     assert_eq!(collected.permissions_missing, Vec::<String>::new());
 }
 
@@ -71,7 +76,7 @@ fn what_is_optional_is_never_missing() {
 fn reports_that_the_cloud_lacks_are_told_so() {
     let own = fixture::own_application(&[]);
     let subject = fixture::subject_with(|config| config.has_sign_in_reports = false, own);
-    let collected = sv0_testkit::checks::collected(&subject, 2, &[]).unwrap();
+    let collected = told_by(&subject, 2, &[]).unwrap();
     for collection in ["servicePrincipalActivity", "credentialActivity"] {
         let record = collected.coverage.iter().find(|record| record.collection == collection).unwrap();
         assert_eq!((record.pages, record.items), (0, 0), "{collection}");
@@ -89,9 +94,13 @@ struct Own {
 
 /// Of all that the manifest names, the permissions named `without` taken away and others put beside them.
 fn own(without: &[&str], more: Vec<Value>) -> Own {
+    own_at(2, without, more)
+}
+
+fn own_at(revision: u32, without: &[&str], more: Vec<Value>) -> Own {
     let kept = fixture::permissions().into_iter().filter(|(_, name)| !without.contains(name));
     let roles = kept.map(|(role, _)| fixture::own_role(&role, 5)).chain(more).collect();
-    let collected = sv0_testkit::checks::collected(&fixture::subject_that_holds(roles), 2, &[]).unwrap();
+    let collected = told_by(&fixture::subject_that_holds(roles), revision, &[]).unwrap();
     let grants = collected.own_grants.unwrap();
     assert_eq!(grants.principal, Some(fixture::id('b', 9)));
     Own {
@@ -151,7 +160,7 @@ fn grants_are_dated_by_the_oldest_and_the_newest() {
     let mut plain = fixture::own_role("00000000-0000-0000-0000-000000000000", 1);
     plain["createdDateTime"] = "2020-01-01T00:00:00Z".into();
     let roles = vec![dated(0, "2025-03-01T00:00:00Z"), dated(1, "2025-01-01T00:00:00Z"), dated(2, "soon"), plain];
-    let collected = sv0_testkit::checks::collected(&fixture::subject_that_holds(roles), 2, &[]).unwrap();
+    let collected = told_by(&fixture::subject_that_holds(roles), 2, &[]).unwrap();
     let instant = |text: &str| text.parse().unwrap();
     let expected = (instant("2025-01-01T00:00:00Z"), instant("2025-03-01T00:00:00Z"));
     assert_eq!(collected.own_grants.unwrap().granted, Some(expected));
@@ -164,7 +173,7 @@ fn grants_are_dated_by_the_oldest_and_the_newest() {
 #[case::down(Fault::Down, None)]
 fn own_grants_when_the_identity_cannot_be_read(#[case] fault: Fault, #[case] told: Option<OwnGrants>) {
     let faults = [("getOwnServicePrincipal", fault)];
-    let collected = sv0_testkit::checks::collected(&fixture::subject(), 2, &faults).unwrap();
+    let collected = told_by(&fixture::subject(), 2, &faults).unwrap();
     assert_eq!(collected.own_grants, told);
 }
 
@@ -178,7 +187,7 @@ fn own_grants_when_the_identity_cannot_be_read(#[case] fault: Fault, #[case] tol
 fn why_the_first_question_was_refused(#[case] first: Fault, #[case] own: Option<Fault>, #[case] cause: &str) {
     let faults: Vec<_> =
         [("getOrganization", first)].into_iter().chain(own.map(|fault| ("getOwnServicePrincipal", fault))).collect();
-    let said = sv0_testkit::checks::collected(&fixture::subject(), 2, &faults).unwrap_err().concat();
+    let said = told_by(&fixture::subject(), 2, &faults).unwrap_err().concat();
     assert!(said.contains(&format!("cause: {cause},")), "{said}");
 }
 
@@ -195,7 +204,7 @@ fn why_the_first_question_was_refused(#[case] first: Fault, #[case] own: Option<
 #[case("listFlexibleCredentialsOfApplication", "flexibleFederatedCredentials")]
 fn what_is_gone_by_now_is_complete(#[case] operation: &str, #[case] collection: &str) {
     for (fault, complete) in [(Fault::Gone, true), (Fault::Forbidden, false)] {
-        let collected = sv0_testkit::checks::collected(&fixture::subject(), 2, &[(operation, fault)]).unwrap();
+        let collected = told_by(&fixture::subject(), 2, &[(operation, fault)]).unwrap();
         let record = collected.coverage.iter().find(|record| record.collection == collection).unwrap();
         assert_eq!(record.state == CoverageState::Complete, complete, "{record:?}");
     }
@@ -216,8 +225,63 @@ fn a_list_that_cannot_be_used_is_read_one_by_one(#[case] fault: Fault, #[case] c
         ("listApplicationFederatedCredentials", "federatedCredentials"),
     ] {
         let faults = [(operation, fault.clone())];
-        let collected = sv0_testkit::checks::collected(&fixture::subject(), 2, &faults).unwrap();
+        let collected = told_by(&fixture::subject(), 2, &faults).unwrap();
         let record = collected.coverage.iter().find(|record| record.collection == collection).unwrap();
         assert_eq!(record.state == CoverageState::Complete, complete, "{record:?}");
     }
+}
+
+/// What only a newer revision asks for is not missing before that is accepted.
+#[test]
+fn a_permission_of_a_newer_revision_is_not_missing_yet() {
+    let newer = ["AuditLog.Read.All", "AgentIdentity.Read.All"];
+    assert_eq!(own_at(1, &newer, vec![]).missing, Vec::<String>::new());
+    assert_eq!(own_at(2, &newer, vec![]).missing, ["AgentIdentity.Read.All", "AuditLog.Read.All"]);
+}
+
+/// A row that can be read but for one thing inside it is kept, and what it belongs to is not whole.
+#[rstest]
+#[case("listApplications", "passwordCredentials", "applications")]
+#[case("listApplications", "keyCredentials", "applications")]
+#[case("listServicePrincipals", "passwordCredentials", "servicePrincipals")]
+#[case("listServicePrincipals", "keyCredentials", "servicePrincipals")]
+#[case("listServicePrincipals", "appRoles", "servicePrincipals")]
+#[case("listAgentIdentityBlueprints", "passwordCredentials", "agentIdentityBlueprints")]
+#[case("listApplicationOwners", "owners", "applicationOwners")]
+#[case("listServicePrincipalOwners", "owners", "servicePrincipalOwners")]
+#[case("listApplicationFederatedCredentials", "federatedIdentityCredentials", "federatedCredentials")]
+#[case("listCredentialAudits", "targetResources", "directoryAudits")]
+fn what_is_broken_inside_a_row_leaves_a_gap(#[case] operation: &str, #[case] field: &str, #[case] collection: &str) {
+    let faults = [(operation, Fault::BrokenItem(field.to_owned()))];
+    let (collected, rows) = sv0_testkit::checks::collected(&fixture::subject(), 2, &faults).unwrap();
+    let record = collected.coverage.iter().find(|record| record.collection == collection).unwrap();
+    assert_eq!(record.state, CoverageState::Partial, "{record:?}");
+    assert_eq!(record.reason.as_deref(), Some("ResponseMalformed"), "{record:?}");
+    assert!(record.items > 0, "{record:?}");
+    if field == "owners" {
+        // How many there are is not known then, so that nobody is said to have none.
+        let manifest = &collected_operations();
+        let counted = |row: &Row| match row {
+            Row::Node(node) => {
+                manifest[usize::from(node.op)] == operation && node.attrs.contains_key(attr::OWNER_COUNT)
+            }
+            Row::Edge(_) => false,
+        };
+        assert!(!rows.iter().any(counted), "an owner is counted");
+    }
+}
+
+/// Ids of the operations, as rows number them.
+fn collected_operations() -> Vec<String> {
+    fixture::manifest().graph_operations().into_iter().map(|operation| operation.id).collect()
+}
+
+/// Without the field that says whether a person may still sign in, a permission is missing.
+#[test]
+fn accounts_that_do_not_say_whether_they_are_enabled_want_a_permission() {
+    let faults = [("listReferencedUsers", Fault::WithoutField("accountEnabled".to_owned()))];
+    let collected = told_by(&fixture::subject(), 2, &faults).unwrap();
+    let record = collected.coverage.iter().find(|record| record.collection == "ownerAccounts").unwrap();
+    assert_eq!(record.reason.as_deref(), Some("PermissionMissing"), "{record:?}");
+    assert_eq!(record.permission.as_deref(), Some("User.Read.All"), "{record:?}");
 }

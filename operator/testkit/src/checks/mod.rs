@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use sv0_connector::{Collected, Connector, Exchanges};
+use sv0_graph::Row;
 
 use crate::server::{Manner, Server};
 use crate::subject::ONE_PAGE;
@@ -27,18 +28,19 @@ pub fn rows<C: Connector>(subject: &Subject<C>) -> Result<Vec<String>, Vec<Strin
     runtime.block_on(told(subject)).map_err(|broken| broken.0.into_iter().collect())
 }
 
-/// What one run tells besides rows, at a revision and with operations that misbehave: for what only this connector knows.
+/// What one run tells and its rows, at a revision and with operations that misbehave: for what only this connector knows.
 pub fn collected<C: Connector>(
     subject: &Subject<C>,
     revision: u32,
     faults: &[(&str, Fault)],
-) -> Result<Collected, Vec<String>> {
+) -> Result<(Collected, Vec<Row>), Vec<String>> {
     let run = async {
         let vendor = subject.vendor().await.map_err(|error| vec![format!("there is no vendor: {error}")])?;
         let faults = faults.iter().map(|(operation, fault)| ((*operation).to_owned(), fault.clone())).collect();
         let manner = Manner { page_size: ONE_PAGE, faults, reversed: false };
-        match subject.run(&vendor, manner, revision, Exchanges::Live).await.verdict {
-            Verdict::Collected(collected) => Ok(collected),
+        let run = subject.run(&vendor, manner, revision, Exchanges::Live).await;
+        match run.verdict {
+            Verdict::Collected(collected) => Ok((collected, run.rows)),
             other => Err(vec![format!("the run ended with {other:?}")]),
         }
     };
