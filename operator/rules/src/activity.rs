@@ -229,21 +229,28 @@ fn unrecorded(graph: &Graph, ix: NodeIx, collection: &str) -> Use {
 /// Whether the record of a credential cannot be the whole truth: the identity signed in unattended within `days`, and
 /// nothing else could have signed it in. The vendor's records of credentials are known to lag and to stop.
 pub(crate) fn contradicted(identity: &Identity<'_>, credential: &Credential, days: u32, as_of: Timestamp) -> bool {
-    sole(identity, credential, as_of) && identity.last_unattended.recent(days, as_of)
+    sole(identity, credential, days, as_of) && identity.last_unattended.recent(days, as_of)
 }
 
 /// Why nobody can say whether the record of a credential is contradicted: the identity's own, which would, is not known.
-pub(crate) fn unchecked(identity: &Identity<'_>, credential: &Credential, as_of: Timestamp) -> Option<UnknownReason> {
+pub(crate) fn unchecked(
+    identity: &Identity<'_>,
+    credential: &Credential,
+    days: u32,
+    as_of: Timestamp,
+) -> Option<UnknownReason> {
     match identity.last_unattended {
-        Use::Unknown(reason) if sole(identity, credential, as_of) => Some(reason),
+        Use::Unknown(reason) if sole(identity, credential, days, as_of) => Some(reason),
         _ => None,
     }
 }
 
-/// Nothing else signs the identity in.
-fn sole(identity: &Identity<'_>, credential: &Credential, as_of: Timestamp) -> bool {
+/// Nothing else can have signed the identity in within `days`: it trusts nobody, and what else it could use lay idle as
+/// long by its own record. Of two records that stopped, neither explains what the other leaves open.
+fn sole(identity: &Identity<'_>, credential: &Credential, days: u32, as_of: Timestamp) -> bool {
+    let idle = |other: &Credential| other.last_used.idle_from(days).is_some_and(|mark| mark <= as_of);
     let mut others = identity.credentials.iter().filter(|other| other.ix != credential.ix);
-    identity.federations.is_empty() && others.all(|other| other.usable(as_of).is_false())
+    identity.federations.is_empty() && others.all(|other| other.usable(as_of).is_false() || idle(other))
 }
 
 /// The proof of what is recorded of the identity's use in `key`. None when it is not known.

@@ -145,9 +145,30 @@ fn cred_001_a_weak_credential_speaks_for_itself_when_its_use_is_recorded() {
     world.used(attr::LAST_USED_AT, "2026-05-31T00:00:00Z").key_used("key-1", "2026-01-15T00:00:00Z");
     let finding = world.finding("CRED-001").unwrap();
     assert_eq!(finding.rule.claim, Claim::Full);
+    // The identity itself was used yesterday.
+    assert!(
+        finding.title.ends_with("is privileged, and its secret never expires, last tried on 2026-01-15"),
+        "{}",
+        finding.title
+    );
     assert!(
         finding.evidence.iter().any(|item| item.claim.contains("in this tenant, or attempt at one, was on 2026-01-15"))
     );
+}
+
+/// Something signed the identity in yesterday. Of its two credentials the records stopped long ago: one of them at least
+/// is wrong, and nobody can say which.
+#[test]
+fn records_that_contradict_the_identity_together_accuse_neither() {
+    let mut world = world(APPLICATION_ADMINISTRATOR, &[endless(), Key { id: "key-2", ..endless() }]);
+    world.key_used("key-1", "2025-11-15T00:00:00Z").key_used("key-2", "2025-11-15T00:00:00Z");
+    world.used(attr::LAST_USED_AT, "2026-05-31T00:00:00Z").used(attr::LAST_UNATTENDED_USE_AT, "2026-05-31T00:00:00Z");
+    assert_eq!((claim(&world, "CRED-001"), claim(&world, "CRED-004")), (None, None));
+    // One that is in use by its own record explains it.
+    let mut world = self::world(APPLICATION_ADMINISTRATOR, &[endless(), Key { id: "key-2", ..endless() }]);
+    world.key_used("key-1", "2025-11-15T00:00:00Z").key_used("key-2", "2026-05-31T00:00:00Z");
+    world.used(attr::LAST_USED_AT, "2026-05-31T00:00:00Z").used(attr::LAST_UNATTENDED_USE_AT, "2026-05-31T00:00:00Z");
+    assert_eq!((claim(&world, "CRED-001"), claim(&world, "CRED-004")), (Some(Claim::Full), Some(Claim::Full)));
 }
 
 #[test]

@@ -285,3 +285,13 @@ fn accounts_that_do_not_say_whether_they_are_enabled_want_a_permission() {
     assert_eq!(record.reason.as_deref(), Some("PermissionMissing"), "{record:?}");
     assert_eq!(record.permission.as_deref(), Some("User.Read.All"), "{record:?}");
 }
+
+/// What is broken in a blueprint is read from the list of applications where it stands there as well.
+#[rstest]
+#[case::listed_as_an_application_too(true, CoverageState::Complete)]
+#[case::a_blueprint_alone(false, CoverageState::Partial)]
+fn a_broken_blueprint(#[case] listed: bool, #[case] state: CoverageState) {
+    let collected = told_by(&fixture::subject_with_broken_blueprint(listed), 2, &[]).unwrap();
+    let of = |name: &str| collected.coverage.iter().find(|record| record.collection == name).unwrap().state;
+    assert_eq!((of("agentIdentityBlueprints"), of("applications")), (state, CoverageState::Complete));
+}

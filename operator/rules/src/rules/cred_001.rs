@@ -13,6 +13,7 @@
 //! The activity collections are not among those that it requires: without them it says less and stays, so that its
 //! absence never rests on them.
 
+use jiff::Timestamp;
 use sv0_graph::{Tri, UnknownReason, attr};
 
 use crate::activity::{self, Quiet, Use};
@@ -96,7 +97,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         _ => "its credentials are weak".to_owned(),
     };
     let (claim, title, narrowed) = if proven {
-        (Claim::Full, format!("\"{}\" is privileged and seldom used, and {what}", identity.name), Vec::new())
+        (Claim::Full, full(identity, &told, &what), Vec::new())
     } else {
         let (says, narrowed) = unobserved(context, identity, first.seldom);
         (Claim::Narrower, format!("\"{}\" is privileged, {what}, and {says}", identity.name), vec![narrowed])
@@ -109,6 +110,22 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let of_identity = by_identity.then(|| use_proof(context, identity)).flatten();
     let proofs = weaknesses.chain(uses).chain(of_identity).collect();
     Some(Draft { claim, exposure: Exposure::X1, title, proofs, narrowed, entry: None, reach: None })
+}
+
+/// `"payroll" is privileged and seldom used, and its secret never expires`. What a credential's own record says is said of
+/// that alone: its identity may sign in every day by other means.
+fn full(identity: &Identity<'_>, told: &[&Weak<'_>], what: &str) -> String {
+    let last = told.iter().map(|weak| match (weak.own_record, weak.credential.last_used) {
+        (true, Use::Last { at, .. }) => Some(at),
+        _ => None,
+    });
+    let last: Option<Vec<Timestamp>> = last.collect();
+    match last.and_then(|all| all.into_iter().max()) {
+        Some(last) => {
+            format!("\"{}\" is privileged, and {what}, last tried on {}", identity.name, date(last))
+        }
+        None => format!("\"{}\" is privileged and seldom used, and {what}", identity.name),
+    }
 }
 
 /// The credential when it is weak and not proven to be in use.
@@ -128,7 +145,7 @@ fn weak<'a>(context: &Context<'_>, identity: &Identity<'_>, credential: &'a Cred
             let seldom = few && !fresh(context, identity, credential);
             return seldom.then_some(Weak { credential, weakness, seldom: Tri::True, own_record: false });
         }
-        let seldom = activity::unchecked(identity, credential, context.as_of).map_or(Tri::True, Tri::Unknown);
+        let seldom = activity::unchecked(identity, credential, rare, context.as_of).map_or(Tri::True, Tri::Unknown);
         return Some(Weak { credential, weakness, seldom, own_record: true });
     }
     let seldom = match identity.last_used {

@@ -68,8 +68,8 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
                 .to_owned(),
         });
     }
-    // A credential that nothing else explains is the only one.
-    let unchecked = idle.iter().find_map(|idle| activity::unchecked(identity, idle.held, context.as_of));
+    let limit = context.config.unused_credential_days;
+    let unchecked = idle.iter().find_map(|idle| activity::unchecked(identity, idle.held, limit, context.as_of));
     narrowed.extend(unchecked.map(|reason| Narrowed {
         claim: "That the identity did not sign in with it since".to_owned(),
         reason: format!("Of the identity's own last sign-in, {}.", reason.sentence()),
