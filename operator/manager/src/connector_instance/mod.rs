@@ -76,13 +76,14 @@ impl<'a> Scene<'a> {
         if !self.ctx.config.is_estate(&self.key.estate) {
             return self.refuse(Reason::NotAnEstate, Action::await_change()).await;
         }
-        if !self.ctx.is_evaluated(&self.key.estate, &self.key.name) {
-            return self.refuse(Reason::EstateFull, Action::requeue(RECHECK)).await;
-        }
         estate::ensure(self.ctx, &self.key.estate).await?;
         if let Some(active) = self.instance.status.as_ref().and_then(|s| s.active_scan.as_ref()) {
             self.ctx.occupy_place(&self.key);
             return self.attend(active).await;
+        }
+        // After a scan that is under way, which is brought to its end whoever else there is.
+        if !self.ctx.is_evaluated(&self.key.estate, &self.key.name) {
+            return self.refuse(Reason::EstateFull, Action::requeue(RECHECK)).await;
         }
         // What a scan brought is in the cache now, with this very object; when it was recorded it may not have been.
         self.ctx.wake_estate(&self.key.estate);
