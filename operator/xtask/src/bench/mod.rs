@@ -102,7 +102,8 @@ fn print(figures: &[Figure], json: bool) -> Result<()> {
 fn row(figure: &Figure) -> String {
     let goal = figure.goal.map_or(String::new(), |goal| format!("{goal}"));
     // Of nothing there is no share.
-    let ratio = figure.goal.filter(|goal| *goal > 0.0).map_or(String::new(), |goal| format!("{:.2}", figure.value / goal));
+    let ratio =
+        figure.goal.filter(|goal| *goal > 0.0).map_or(String::new(), |goal| format!("{:.2}", figure.value / goal));
     let verdict = match figure.pass {
         Some(true) => "reached",
         Some(false) => "MISSED",
