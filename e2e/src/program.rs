@@ -32,6 +32,11 @@ impl Program {
         Ok(Self { path: path.ok_or("cargo named no executable")?, kubectl: env.kubectl.clone() })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Runs it as the person whose kubeconfig this is.
     pub fn run(&self, kubeconfig: &Path, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.path);
