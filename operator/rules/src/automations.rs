@@ -4,14 +4,19 @@
 //! Two ties count: an automation runs as the identity, or uses a stored connection that presents the identity or one of
 //! its credentials. What no connector reads is not here, so that an empty list proves nothing.
 //!
-//! Another system names the identity by its own object. Both are one where they have the same object id: a UUID that the
-//! directory gave and never gives again (`principal-id/1`).
+//! Another system names the identity by its own object: whether both are one, a correlation key says
+//! ([`crate::derive::KEYS`]).
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeId, NodeIx, NodeKind, Tri, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
 
+use crate::derive::Key;
+use crate::evidence::{self, Proof};
+use crate::finding::EvidenceClass;
 use crate::identity::Identity;
+use crate::rule::Context;
+use crate::text::display_name;
 
 /// Whether an automation can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,51 +37,93 @@ pub(crate) struct Automation<'g> {
     pub(crate) ix: NodeIx,
     /// From the automation: what it runs as, or the connection that it uses.
     pub(crate) tie: &'g Edge,
+    /// From that connection: what it presents.
+    pub(crate) presents: Option<&'g Edge>,
     pub(crate) run: Run,
-    /// The tie leads to the identity itself, not to the same identity as another system names it.
-    pub(crate) direct: bool,
+    /// By which key the identity is known to be meant; none where the tie leads to the identity itself.
+    pub(crate) by: Option<&'static Key>,
 }
 
-/// The automations of `identity`, each once, in the order of their ids.
-pub(crate) fn of<'g>(graph: &'g Graph, identity: &Identity<'_>) -> Vec<Automation<'g>> {
-    let itself: Vec<NodeIx> = [identity.ix].into_iter().chain(aliases(graph, identity.ix)).collect();
-    let presented = itself.iter().copied().chain(identity.credentials.iter().map(|held| held.ix));
-    let connections = presented.flat_map(|ix| graph.incoming(ix, EdgeKind::Presents));
-    let through = connections.flat_map(|edge| graph.incoming(edge.from, EdgeKind::UsesConnection));
-    let ties = itself.iter().flat_map(|ix| graph.incoming(*ix, EdgeKind::RunsAs)).chain(through);
-    let mut all: Vec<Automation<'g>> = ties
-        .filter(|tie| is_automation(graph.node(tie.from).kind))
-        .map(|tie| Automation { ix: tie.from, tie, run: run(graph, tie.from), direct: own(graph, tie, identity.ix) })
-        .collect();
-    // Stable: a direct tie stays in front of one through a connection.
-    all.sort_by_key(|automation| automation.ix);
-    all.dedup_by_key(|automation| automation.ix);
-    all
+/// What is known of the automations of one identity.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Automations<'g> {
+    /// Each once, in the order of their ids.
+    pub(crate) known: Vec<Automation<'g>>,
+    /// How many more run as something that may be the identity, and may be another one.
+    pub(crate) doubtful: usize,
 }
 
-/// The same identity as other systems name it.
-fn aliases(graph: &Graph, ix: NodeIx) -> impl Iterator<Item = NodeIx> {
-    let id = &graph.node(ix).id;
-    let systems: BTreeSet<(&str, &str)> = graph
-        .instances()
-        .iter()
-        .map(|instance| (instance.header.system.as_str(), instance.header.tenant.as_str()))
-        .filter(|(system, _)| *system != id.system() && is_uuid(id.vendor_id()))
-        .collect();
-    let kinds = [NodeKind::ServicePrincipal, NodeKind::ManagedIdentity, NodeKind::AgentIdentity];
-    systems.into_iter().flat_map(move |(system, tenant)| {
-        kinds.into_iter().filter_map(move |kind| graph.find(&NodeId::new(system, tenant, kind, id.vendor_id())))
+impl<'g> Automations<'g> {
+    /// The automations of `identity`.
+    pub(crate) fn of(context: &Context<'g>, identity: &Identity<'_>) -> Self {
+        let (graph, ix) = (context.graph, identity.ix);
+        let mut known: Vec<Automation<'g>> = tied(graph, ix, None).collect();
+        known.extend(identity.credentials.iter().flat_map(|held| presenting(graph, held.ix, None)));
+        known.extend(context.joins.same(ix).iter().flat_map(|join| tied(graph, join.left, Some(join.key))));
+        // Of several ties the nearest one is told: to itself, then without a connection.
+        known.sort_by_key(|automation| (automation.ix, automation.by.is_some(), automation.presents.is_some()));
+        known.dedup_by_key(|automation| automation.ix);
+        let maybe = context.joins.doubtful(ix).iter().flat_map(|left| tied(graph, *left, None));
+        let maybe: BTreeSet<NodeIx> = maybe.map(|automation| automation.ix).collect();
+        let sure = |ix: &NodeIx| known.binary_search_by_key(ix, |automation| automation.ix).is_ok();
+        let doubtful = maybe.iter().filter(|ix| !sure(ix)).count();
+        Self { known, doubtful }
+    }
+
+    /// Those that are switched on.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Automation<'g>> {
+        self.known.iter().filter(|automation| automation.run == Run::On)
+    }
+}
+
+/// What runs as `ix`, or uses a connection that presents it.
+fn tied<'g>(graph: &'g Graph, ix: NodeIx, by: Option<&'static Key>) -> impl Iterator<Item = Automation<'g>> {
+    let runs = graph.incoming(ix, EdgeKind::RunsAs).filter_map(move |tie| automation(graph, tie, None, by));
+    runs.chain(presenting(graph, ix, by))
+}
+
+/// What uses a connection that presents `ix`.
+fn presenting<'g>(graph: &'g Graph, ix: NodeIx, by: Option<&'static Key>) -> impl Iterator<Item = Automation<'g>> {
+    graph.incoming(ix, EdgeKind::Presents).flat_map(move |presents| {
+        let uses = graph.incoming(presents.from, EdgeKind::UsesConnection);
+        uses.filter_map(move |tie| automation(graph, tie, Some(presents), by))
     })
 }
 
-fn is_uuid(text: &str) -> bool {
-    let groups = text.split('-').map(str::len);
-    groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+fn automation<'g>(
+    graph: &'g Graph,
+    tie: &'g Edge,
+    presents: Option<&'g Edge>,
+    by: Option<&'static Key>,
+) -> Option<Automation<'g>> {
+    let ix = tie.from;
+    is_automation(graph.node(ix).kind).then(|| Automation { ix, tie, presents, run: run(graph, ix), by })
 }
 
-/// Whether a tie stands in the identity's own system.
-fn own(graph: &Graph, tie: &Edge, ix: NodeIx) -> bool {
-    graph.node(tie.to).id.system() == graph.node(ix).id.system()
+impl Automation<'_> {
+    /// `function "export"`.
+    pub(crate) fn label(&self, graph: &Graph) -> String {
+        let node = graph.node(self.ix);
+        let name = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
+        format!("{} \"{name}\"", noun(node.kind))
+    }
+
+    /// How it is tied to the identity, as a verb.
+    pub(crate) const fn runs(&self) -> &'static str {
+        if self.presents.is_some() { "uses a connection that signs in as it" } else { "runs as it" }
+    }
+
+    /// Its tie as evidence. By a key it is derived.
+    pub(crate) fn proof(&self, graph: &Graph) -> Proof {
+        let by = self.by.map(|key| format!(" ({})", key.name())).unwrap_or_default();
+        let claim = format!("The {} {}{by}.", self.label(graph), self.runs());
+        evidence::of_edge(graph, self.tie, self.class(), claim)
+    }
+
+    /// Class of evidence of its tie.
+    pub(crate) fn class(&self) -> EvidenceClass {
+        self.by.map_or(EvidenceClass::Direct, |key| key.class)
+    }
 }
 
 /// Whether the collection in which a tie was read was read to its end.
@@ -86,7 +133,7 @@ pub(crate) fn read_whole(graph: &Graph, tie: &Edge) -> Tri {
 }
 
 /// `logic app "Nightly export"` would need the vendor's words: the kind of the model is enough.
-pub(crate) const fn noun(kind: NodeKind) -> &'static str {
+const fn noun(kind: NodeKind) -> &'static str {
     match kind {
         NodeKind::Agent => "agent",
         NodeKind::Workflow => "workflow",

@@ -9,6 +9,7 @@ pub mod aged;
 mod assemble;
 mod authority;
 mod automations;
+mod behind;
 mod composed;
 mod composite;
 mod derive;
@@ -34,7 +35,7 @@ pub mod tiers;
 mod trust;
 
 pub use composite::{COMPOSITES, Composite, composite_of};
-pub use derive::{DERIVATIONS, Derivation};
+pub use derive::{DERIVATIONS, Derivation, Field, Join, KEYS, Key, Matches, Of, Side, Within, joins, named};
 pub use drift::{Baseline, DRIFT_RULES, DriftRule, baseline_dependency, compared_collections};
 pub use environment::Environment;
 pub use finding::*;

@@ -12,7 +12,7 @@ use sv0_graph::{EdgeKind, Graph, NodeIx, Tri, canonical};
 use crate::assemble;
 use crate::authority::earlier;
 use crate::composite;
-use crate::derive::{DERIVATIONS, Derivation};
+use crate::derive;
 use crate::drift::{Baseline, Comparisons, DRIFT_RULES};
 use crate::finding::RuleFinding;
 use crate::gather;
@@ -217,8 +217,9 @@ pub fn pack_version() -> String {
 
 fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
-    let derivations: Vec<String> = DERIVATIONS.iter().map(Derivation::name).collect();
-    let names = [rules.join(" "), composite::line(), gather::line(), derivations.join(" "), tables.to_owned()];
+    let derivations: Vec<String> = derive::named().collect();
+    let derivations = [derivations.join(" "), derive::keys_digest()].join(" ");
+    let names = [rules.join(" "), composite::line(), gather::line(), derivations, tables.to_owned()];
     let digest = canonical::sha256_hex(names.join(" ").as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }

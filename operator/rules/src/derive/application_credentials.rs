@@ -15,7 +15,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
             lock its credentials.",
     trap: "Managed identities accept no credentials; what a foreign application accepts is decided where it lives; an \
            administrative unit holds no applications.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {

@@ -14,7 +14,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
     gives: "A member has what its group holds, through groups in groups as well.",
     trap: "A membership that has ended, is switched off or must be activated first gives nothing now. Application \
            permissions of a group are not its members'.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {

@@ -20,7 +20,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
     gives: "An identity that owns an application or its service principal, and may manage what it owns, can act as it.",
     trap: "Ownership alone lets no identity add a credential without a user; an application's lock protects its service \
            principals, not itself.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {

@@ -144,8 +144,8 @@ impl<'g> Routes<'g> {
     fn of(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Option<Self> {
         let nodes = graph.node_indexes();
         let mut overlay = Overlay::new(graph, config, as_of, ViewBuilder::new(nodes.len()).ok()?);
-        for derivation in DERIVATIONS {
-            (derivation.derive)(&mut overlay);
+        for derive in DERIVATIONS.iter().filter_map(|derivation| derivation.derive) {
+            derive(&mut overlay);
         }
         let Overlay { builder, facts, classes, .. } = overlay;
         let of_end = |end: End| classes.iter().filter(move |((class, ..), _)| *class == Class::End(end));

@@ -13,7 +13,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
     needs: &["applications", "servicePrincipals", "directoryRoleAssignments"],
     gives: "The holder of a right over one application, or one service principal that is not locked, can act as it.",
     trap: "It is no right over the other applications of the tenant.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {

@@ -1,6 +1,7 @@
 //! One tenant's baseline: takes the graph of the accepted snapshots, judges it by this version's rules, and keeps of each
 //! identity only what drift rules compare. The graph can be dropped then.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -205,7 +206,7 @@ impl Before {
                 .iter()
                 .map(|held| {
                     let label = held.label(graph);
-                    let thumbprint = shared::thumbprint(graph, held.ix).map(str::to_owned);
+                    let thumbprint = shared::thumbprint(graph, held.ix).map(Cow::into_owned);
                     Key { id: key_id(graph, held.ix).to_owned(), thumbprint, kind: held.kind, label }
                 })
                 .collect(),

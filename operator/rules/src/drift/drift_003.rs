@@ -85,7 +85,7 @@ fn keys<'a>(context: &Context<'_>, before: &Before, identity: &'a Identity<'_>) 
 /// Whether a credential is one of the baseline: by thumbprint where there is one, since a key id can be chosen.
 fn is(graph: &Graph, held: &Credential, key: &Key) -> bool {
     match (shared::thumbprint(graph, held.ix), key.thumbprint.as_deref()) {
-        (Some(now), Some(then)) => now.eq_ignore_ascii_case(then),
+        (Some(now), Some(then)) => now == then,
         _ => key_id(graph, held.ix) == key.id,
     }
 }
