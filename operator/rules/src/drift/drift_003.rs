@@ -4,6 +4,9 @@
 //! key that moved between an application and its service principal is no new one, nor is a certificate that was recorded
 //! twice, nor a trust in the same workload that was made anew. What has ended already signs nobody in. An agent identity
 //! has the keys of its blueprint: nothing is said of it unless the blueprints can be compared too.
+//!
+//! Who added a credential is told where the vendor's audit records of the last 30 days name them. They decide nothing: a
+//! finding neither needs them nor waits for them.
 
 use sv0_graph::{Edge, EdgeKind, Graph, NodeKind, attr};
 
@@ -12,11 +15,12 @@ use super::compare::{At, Comparison, OBJECTS};
 use super::{Drift, DriftRule};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
-use crate::identity::{AGENTS, Credential, CredentialType, Home, Identity, Until};
+use crate::identity::{AGENTS, Credential, CredentialType, Home, Identity, Until, noun};
+use crate::owners;
 use crate::rule::{Context, Draft, Meta, Scope};
 use crate::severity::{Exposure, Tier};
 use crate::shared;
-use crate::text::{counted, days_after, display_name};
+use crate::text::{counted, date, days_after, display_name};
 use crate::tiers;
 
 /// Where federated trusts are read.
@@ -28,14 +32,14 @@ const KEYS_OF_AGENTS: [&str; 4] = [OBJECTS[0], OBJECTS[1], AGENTS[0], AGENTS[1]]
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
         id: "DRIFT-003",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::ScopeDrift,
         category: "NewAuthenticator",
         title: "A privileged identity can sign in with something that it had not in the accepted snapshot",
         narrower: Some("A credential was added to a privileged identity that may sign it in"),
         why: "Whoever adds a credential to a privileged identity can act as it from then on.",
         remediation: &[
-            "Ask the owner, and look in the directory's audit log, who added the named key id or trust.",
+            "Ask whoever is named here to have added it; where nobody is, ask the owner and look in the directory's audit log.",
             "Remove it when nobody claims it; else accept a newer snapshot as the baseline.",
         ],
         standards: &["OWASP NHI1", "OWASP NHI7", "ATT&CK T1098.001", "CIS v8.1 5.1", "NIST 800-53 AC-2(4)"],
@@ -181,6 +185,7 @@ fn proofs(
         let says = format!("It has the {}.", held.label(graph));
         Some(evidence::of_edge(graph, holds, EvidenceClass::Direct, says))
     };
+    let key = |held: &&Credential| of_key(held).into_iter().chain(added(compare, held));
     let of_trust = |edge: &&Edge| {
         let node = graph.node(edge.from);
         let text = node.text(attr::SUBJECT).or_else(|| node.text(attr::MATCHING_EXPRESSION));
@@ -200,6 +205,21 @@ fn proofs(
     let had_trusts = compare
         .was(&At { collection: TRUSTS, object, field: "subject" }, &count.to_string(), &says)
         .filter(|_| !trusts.is_empty());
-    let first = keys.iter().filter_map(of_key).chain(trusts.iter().map(of_trust));
+    let first = keys.iter().flat_map(key).chain(trusts.iter().map(of_trust));
     first.chain(had_keys).chain(had_trusts).collect()
+}
+
+/// Who added it, by the last audit record since the baseline: an earlier one is about a key that was taken away again.
+fn added(compare: &Comparison<'_, '_>, held: &Credential) -> Option<Proof> {
+    let graph = compare.context.graph;
+    let then = compare.taken_at(OBJECTS[0])?;
+    let records = graph.out(held.ix, EdgeKind::CreatedBy).iter();
+    let (since, record) = records
+        .filter_map(|edge| Some((edge.since.filter(|since| *since >= then)?, edge)))
+        .max_by_key(|(at, _)| *at)?;
+    let who = graph.node(record.to);
+    let name = owners::name(graph, record.to).unwrap_or_else(|| display_name(who.id.vendor_id()));
+    let by = if who.kind == NodeKind::Human { String::new() } else { format!("the {} ", noun(who.kind)) };
+    let claim = format!("The {} was added by {by}\"{name}\" on {}.", held.label(graph), date(since));
+    Some(Proof { dependency: None, ..evidence::of_edge(graph, record, EvidenceClass::Temporal, claim) })
 }

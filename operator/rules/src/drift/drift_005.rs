@@ -3,6 +3,9 @@
 //! Who owns it is compared by the state of the owners, not by their number: an owner who is disabled or removed without
 //! a successor is the change. As long as an owner's account cannot be resolved it may be active, and the claim is
 //! narrower. Agent identities are left out: sponsors answer for them.
+//!
+//! Owners only: that an automation runs as a stronger identity than it did is another change, of which nothing is said
+//! here.
 
 use sv0_graph::NodeKind;
 
