@@ -14,10 +14,10 @@ pub(super) fn chapters() -> String {
     let keys: String = KEYS.iter().map(|key| line(&row(key))).collect();
     format!(
         "\n## Derivations\n\nWhat no single fact says. Evidence that rests on one names it.\n\n\
-         | Name | Gives | Not to be mistaken |\n|---|---|---|\n{derivations}\
+         | Name | Gives | Trap |\n|---|---|---|\n{derivations}\
          \n## Correlation keys\n\nBy what an object of one system is known to be an object of another one. Evidence that \
          rests on one names it. Where one value could mean several objects, nothing is joined, and that is said.\n\n\
-         | Name | In one system | In another one | Where | Evidence across it | Gives | Not to be mistaken |\n\
+         | Name | In one system | In another one | Where | Evidence across it | Gives | Trap |\n\
          |---|---|---|---|---|---|---|\n{keys}"
     )
 }
