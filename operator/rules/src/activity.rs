@@ -14,7 +14,7 @@ use crate::finding::EvidenceClass;
 use crate::identity::{Credential, Identity};
 use crate::memory::{self, ActivityMemory, Few};
 use crate::rule::Context;
-use crate::text::{date, days_after};
+use crate::text::{date, days_after, doubt};
 
 /// Where the last sign-ins of identities are read.
 pub(crate) const IDENTITIES: &str = "servicePrincipalActivity";
@@ -229,28 +229,39 @@ fn unrecorded(graph: &Graph, ix: NodeIx, collection: &str) -> Use {
 /// Whether the record of a credential cannot be the whole truth: the identity signed in unattended within `days`, and
 /// nothing else could have signed it in. The vendor's records of credentials are known to lag and to stop.
 pub(crate) fn contradicted(identity: &Identity<'_>, credential: &Credential, days: u32, as_of: Timestamp) -> bool {
-    sole(identity, credential, days, as_of) && identity.last_unattended.recent(days, as_of)
+    explained(identity, credential, days, as_of).is_false() && identity.last_unattended.recent(days, as_of)
 }
 
-/// Why nobody can say whether the record of a credential is contradicted: the identity's own, which would, is not known.
+/// Why nobody can say whether the record of a credential is contradicted: the identity's own, which would, is not known,
+/// or it is not known whether anybody else is trusted to sign it in.
 pub(crate) fn unchecked(
     identity: &Identity<'_>,
     credential: &Credential,
     days: u32,
     as_of: Timestamp,
 ) -> Option<UnknownReason> {
-    match identity.last_unattended {
-        Use::Unknown(reason) if sole(identity, credential, days, as_of) => Some(reason),
+    match (explained(identity, credential, days, as_of), identity.last_unattended) {
+        (Tri::False | Tri::Unknown(_), Use::Unknown(reason)) => Some(reason),
+        (Tri::Unknown(reason), used) if used.recent(days, as_of) => Some(reason),
         _ => None,
     }
 }
 
-/// Nothing else can have signed the identity in within `days`: it trusts nobody, and what else it could use lay idle as
-/// long by its own record. Of two records that stopped, neither explains what the other leaves open.
-fn sole(identity: &Identity<'_>, credential: &Credential, days: u32, as_of: Timestamp) -> bool {
+/// What stands behind the reason of [`unchecked`], as a sentence.
+pub(crate) fn unchecked_because(identity: &Identity<'_>, reason: UnknownReason) -> String {
+    match identity.last_unattended {
+        Use::Unknown(_) => format!("Of the identity's own last sign-in, {}.", reason.sentence()),
+        _ => format!("Of a federated subject that may sign it in too, {}.", doubt(reason)),
+    }
+}
+
+/// Whether something else can have signed the identity in within `days`: a subject that it trusts, or a credential that
+/// does not lie idle as long by its own record. Of two records that stopped, neither explains what the other leaves open.
+fn explained(identity: &Identity<'_>, credential: &Credential, days: u32, as_of: Timestamp) -> Tri {
     let idle = |other: &Credential| other.last_used.idle_from(days).is_some_and(|mark| mark <= as_of);
     let mut others = identity.credentials.iter().filter(|other| other.ix != credential.ix);
-    identity.federations.is_empty() && others.all(|other| other.usable(as_of).is_false() || idle(other))
+    let other = others.any(|other| !other.usable(as_of).is_false() && !idle(other));
+    Tri::from(other).or(identity.trusts_any(as_of))
 }
 
 /// The proof of what is recorded of the identity's use in `key`. None when it is not known.

@@ -2,13 +2,15 @@
 //! is tied to the identity, and whether it runs.
 //!
 //! Two ties count: an automation runs as the identity, or uses a stored connection that presents the identity or one of
-//! its credentials. What no connector reads is not here, so that an empty list proves nothing.
+//! its credentials. A tie that is switched off or over is none. What no connector reads is not here, so that an empty list
+//! proves nothing.
 //!
 //! Another system names the identity by its own object. Both are one where they have the same object id: a UUID that the
 //! directory gave and never gives again (`principal-id/1`).
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, Graph, NodeId, NodeIx, NodeKind, Tri, attr};
 
 use crate::identity::Identity;
@@ -32,26 +34,46 @@ pub(crate) struct Automation<'g> {
     pub(crate) ix: NodeIx,
     /// From the automation: what it runs as, or the connection that it uses.
     pub(crate) tie: &'g Edge,
+    /// Whether it is proven that it is tied to the identity: every record between them holds.
+    pub(crate) tied: Tri,
     pub(crate) run: Run,
     /// The tie leads to the identity itself, not to the same identity as another system names it.
     pub(crate) direct: bool,
 }
 
 /// The automations of `identity`, each once, in the order of their ids.
-pub(crate) fn of<'g>(graph: &'g Graph, identity: &Identity<'_>) -> Vec<Automation<'g>> {
+pub(crate) fn of<'g>(graph: &'g Graph, identity: &Identity<'_>, as_of: Timestamp) -> Vec<Automation<'g>> {
+    let automation = |(presents, tie): (Option<&'g Edge>, &'g Edge)| {
+        let tied = tie.holds(as_of).and(presents.map_or(Tri::True, |edge| edge.holds(as_of)));
+        let (run, direct) = (run(graph, tie.from), own(graph, tie, identity.ix));
+        (!tied.is_false()).then_some(Automation { ix: tie.from, tie, tied, run, direct })
+    };
+    let mut all: Vec<Automation<'g>> = ties(graph, identity).into_iter().filter_map(automation).collect();
+    // Stable: a direct tie stays in front of one through a connection. One that holds stands before one that may.
+    all.sort_by_key(|automation| (automation.ix, automation.tied.is_unknown()));
+    all.dedup_by_key(|automation| automation.ix);
+    all
+}
+
+/// When a record ends by itself that ties an automation to `identity`, or names an owner of such an automation.
+pub(crate) fn ends(graph: &Graph, identity: &Identity<'_>) -> impl Iterator<Item = Timestamp> {
+    ties(graph, identity).into_iter().flat_map(|(presents, tie)| {
+        let owners = graph.incoming(tie.from, EdgeKind::Owns);
+        presents.into_iter().chain([tie]).chain(owners).filter_map(|edge| edge.until)
+    })
+}
+
+/// Every record that ties an automation to `identity`, with the one of the connection between them, whether they hold or
+/// not.
+fn ties<'g>(graph: &'g Graph, identity: &Identity<'_>) -> Vec<(Option<&'g Edge>, &'g Edge)> {
     let itself: Vec<NodeIx> = [identity.ix].into_iter().chain(aliases(graph, identity.ix)).collect();
     let presented = itself.iter().copied().chain(identity.credentials.iter().map(|held| held.ix));
     let connections = presented.flat_map(|ix| graph.incoming(ix, EdgeKind::Presents));
-    let through = connections.flat_map(|edge| graph.incoming(edge.from, EdgeKind::UsesConnection));
-    let ties = itself.iter().flat_map(|ix| graph.incoming(*ix, EdgeKind::RunsAs)).chain(through);
-    let mut all: Vec<Automation<'g>> = ties
-        .filter(|tie| is_automation(graph.node(tie.from).kind))
-        .map(|tie| Automation { ix: tie.from, tie, run: run(graph, tie.from), direct: own(graph, tie, identity.ix) })
-        .collect();
-    // Stable: a direct tie stays in front of one through a connection.
-    all.sort_by_key(|automation| automation.ix);
-    all.dedup_by_key(|automation| automation.ix);
-    all
+    let through = connections.flat_map(|presents| {
+        graph.incoming(presents.from, EdgeKind::UsesConnection).map(move |tie| (Some(presents), tie))
+    });
+    let direct = itself.iter().flat_map(|ix| graph.incoming(*ix, EdgeKind::RunsAs)).map(|tie| (None, tie));
+    direct.chain(through).filter(|(_, tie)| is_automation(graph.node(tie.from).kind)).collect()
 }
 
 /// The same identity as other systems name it.

@@ -198,6 +198,9 @@ fn fresh(context: &Context<'_>, identity: &Identity<'_>, credential: &Credential
 /// What the title says of use, and what is not proven.
 fn unobserved(context: &Context<'_>, identity: &Identity<'_>, seldom: Tri) -> (&'static str, Narrowed) {
     let (says, reason) = match (identity.last_used, seldom) {
+        (Use::Last { .. }, Tri::Unknown(reason)) if !matches!(identity.last_unattended, Use::Unknown(_)) => {
+            ("its use is not observable", activity::unchecked_because(identity, reason))
+        }
         (Use::Unrecorded { .. }, _) => {
             ("no sign-in is recorded", activity::unproven(activity::silence_of(context, identity)))
         }

@@ -72,7 +72,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let unchecked = idle.iter().find_map(|idle| activity::unchecked(identity, idle.held, limit, context.as_of));
     narrowed.extend(unchecked.map(|reason| Narrowed {
         claim: "That the identity did not sign in with it since".to_owned(),
-        reason: format!("Of the identity's own last sign-in, {}.", reason.sentence()),
+        reason: activity::unchecked_because(identity, reason),
     }));
     let (claim, title) = match (idle.as_slice(), silent.as_slice()) {
         ([], []) => return None,

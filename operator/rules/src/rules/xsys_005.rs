@@ -9,7 +9,8 @@
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, attr};
+use jiff::Timestamp;
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, Tri, attr};
 
 use crate::automations::{self, Automation, Run};
 use crate::evidence::{self, Proof};
@@ -26,7 +27,7 @@ const SEVERAL: usize = 2;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "XSYS-005",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CrossSystemAuthorityChain,
         category: "SharedIdentity",
         title: "One identity serves automations of several systems",
@@ -58,11 +59,12 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         return None;
     }
     let graph = context.graph;
-    let mut running = automations::of(graph, identity);
-    running.retain(|automation| automation.run == Run::On);
-    let trusted = trusted(graph, identity);
+    let as_of = context.as_of;
+    let mut running = automations::of(graph, identity, as_of);
+    running.retain(|automation| automation.run == Run::On && automation.tied.is_true());
+    let trusted = trusted(graph, identity, as_of);
     let least = usize::try_from(context.config.shared_by_min).unwrap_or(usize::MAX);
-    let count = apart(graph, &running);
+    let count = apart(graph, &running, as_of);
     let systems: BTreeSet<String> = running.iter().map(|automation| system(graph, automation.ix)).collect();
     let (users, places) = if count >= least && systems.len() >= SEVERAL {
         (count, systems.len())
@@ -97,13 +99,18 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     })
 }
 
-/// How many of them nobody runs together: those of the same owners count once, where the owners of all are recorded.
-fn apart(graph: &Graph, running: &[Automation<'_>]) -> usize {
-    let owners: Vec<BTreeSet<NodeIx>> = running
-        .iter()
-        .map(|automation| graph.incoming(automation.ix, EdgeKind::Owns).map(|edge| edge.from).collect())
-        .collect();
-    if owners.iter().any(BTreeSet::is_empty) { running.len() } else { owners.iter().collect::<BTreeSet<_>>().len() }
+/// How many of them nobody runs together: those of the same owners count once, where the owners of all are recorded. Where
+/// a record of an owner may hold or not, as few as either would make.
+fn apart(graph: &Graph, running: &[Automation<'_>], as_of: Timestamp) -> usize {
+    let count = |counts: fn(Tri) -> bool| {
+        let owners = |automation: &Automation<'_>| {
+            let records = graph.incoming(automation.ix, EdgeKind::Owns).filter(|edge| counts(edge.holds(as_of)));
+            records.map(|edge| edge.from).collect()
+        };
+        let owners: Vec<BTreeSet<NodeIx>> = running.iter().map(owners).collect();
+        if owners.iter().any(BTreeSet::is_empty) { running.len() } else { owners.iter().collect::<BTreeSet<_>>().len() }
+    };
+    count(Tri::is_true).min(count(|held| !held.is_false()))
 }
 
 fn system(graph: &Graph, ix: NodeIx) -> String {
@@ -112,16 +119,16 @@ fn system(graph: &Graph, ix: NodeIx) -> String {
 }
 
 /// The workloads that may sign in, each once, in the order of the graph.
-fn trusted<'g>(graph: &'g Graph, identity: &Identity<'g>) -> Vec<Trusted<'g>> {
+fn trusted<'g>(graph: &'g Graph, identity: &Identity<'g>, as_of: Timestamp) -> Vec<Trusted<'g>> {
     let mut seen = BTreeSet::new();
-    let one = |edge: &&'g Edge| {
+    let one = |edge: &'g Edge| {
         let subject = graph.node(edge.from);
         let issuer = subject.text(attr::ISSUER)?;
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
         let workload = workload(issuer, subject.text(attr::SUBJECT)?);
         Some(Trusted { edge, issuer, workload })
     };
-    let all = identity.federations.iter().filter_map(one);
+    let all = identity.trusts(as_of).filter_map(one);
     all.filter(|trusted| seen.insert((trusted.issuer.to_ascii_lowercase(), trusted.workload))).collect()
 }
 
