@@ -81,3 +81,56 @@ impl Trust {
         [Some(self.id.as_str()), self.issuer.as_deref(), self.subject.as_deref()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Raw = (Option<u8>, Option<u8>, Option<u8>, Option<u8>);
+
+    fn text(at: Option<u8>) -> Option<String> {
+        at.map(|at| format!("t{at}"))
+    }
+
+    fn trust((id, issuer, subject, expression): Raw) -> Trust {
+        let id = text(id).unwrap_or_default();
+        Trust { id, issuer: text(issuer), subject: text(subject), expression: text(expression) }
+    }
+
+    /// Whether both admit the same workload, one compared with one.
+    fn same(a: &Trust, b: &Trust) -> bool {
+        let unread = a.id == b.id && (a.expression.is_none() || b.expression.is_none());
+        a.issuer == b.issuer && a.subject == b.subject && (unread || a.expression == b.expression)
+    }
+
+    proptest! {
+        #[test]
+        fn looking_up_finds_what_comparing_each_finds(
+            keys in prop::collection::vec((prop::option::of(0u8..4), 0u8..5, any::<bool>()), 0..8),
+            key in (prop::option::of(0u8..4), 0u8..5),
+            trusts in prop::collection::vec(any_trust(), 0..6),
+            one in any_trust(),
+        ) {
+            // The vendor's thumbprints are in upper case, or not.
+            let thumbprint = |at: Option<u8>, upper: bool| at.map(|at| if upper { format!("A{at}") } else { format!("a{at}") });
+            let keys: Vec<(Option<String>, String)> =
+                keys.into_iter().map(|(print, id, upper)| (thumbprint(print, upper), format!("k{id}"))).collect();
+            let (print, id) = (thumbprint(key.0, true), format!("k{}", key.1));
+            let is = |(then, at): &(Option<String>, String)| match (then, &print) {
+                (Some(then), Some(now)) => then.eq_ignore_ascii_case(now),
+                _ => *at == id,
+            };
+            let found = Keys::of(keys.iter().map(|(print, id)| (print.as_deref(), id.as_str())));
+            prop_assert_eq!(found.find(print.as_deref(), &id), keys.iter().position(is));
+            let (trusts, one): (Vec<Trust>, Trust) = (trusts.into_iter().map(trust).collect(), trust(one));
+            prop_assert_eq!(Trusts::of(&trusts).has(&one), trusts.iter().any(|then| same(then, &one)));
+        }
+    }
+
+    fn any_trust() -> impl Strategy<Value = Raw> {
+        let part = || prop::option::of(0u8..2);
+        (part(), part(), part(), part())
+    }
+}
