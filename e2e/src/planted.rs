@@ -1,44 +1,73 @@
 //! What an estate file plants, compared with what stands in the cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{Result, World};
 
-/// Rule, object, severity, and whether the claim is the narrower one.
-type Key = (String, String, String, bool);
+/// What is expected and what stands, in the same form.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    rule: String,
+    subject: String,
+    severity: String,
+    narrower: bool,
+    /// The subject of the finding that tells this one, where that is another one.
+    inside: Option<String>,
+}
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// What a Finding says: itself, and the findings that it tells as a whole.
-fn keys(finding: &Value) -> Vec<Key> {
+/// A row of what is expected.
+fn wanted(row: &Value) -> Key {
+    Key {
+        rule: text(&row["rule"]),
+        subject: text(&row["subject"]),
+        severity: text(&row["severity"]).to_lowercase(),
+        narrower: row["narrower"] == true,
+        inside: row["inside"].as_str().map(str::to_owned),
+    }
+}
+
+/// What a Finding says: itself, and the findings that it tells as a whole. A part about somebody else carries a name and no
+/// id: `named` gives the id of a name that is expected inside a finding about a subject.
+fn keys(finding: &Value, named: &BTreeMap<(String, String), String>) -> Vec<Key> {
     let spec = &finding["spec"];
-    let subject = text(&spec["subject"]["id"]).rsplit(':').next().unwrap_or_default().to_owned();
-    let key = |rule: &Value, severity: &Value, claim: &Value| {
-        (text(rule), subject.clone(), text(severity).to_lowercase(), *claim == "Narrower")
+    let lead = text(&spec["subject"]["id"]).rsplit(':').next().unwrap_or_default().to_owned();
+    let key = |rule: &Value, severity: &Value, claim: &Value, subject: Option<String>| Key {
+        rule: text(rule),
+        inside: subject.is_some().then(|| lead.clone()),
+        subject: subject.unwrap_or_else(|| lead.clone()),
+        severity: text(severity).to_lowercase(),
+        narrower: *claim == "Narrower",
     };
-    let own = key(&spec["rule"]["id"], &spec["severity"], &spec["rule"]["claim"]);
+    let own = key(&spec["rule"]["id"], &spec["severity"], &spec["rule"]["claim"], None);
     let parts = spec["consistsOf"].as_array().cloned().unwrap_or_default();
-    let parts = parts.iter().map(|part| key(&part["rule"], &part["severity"], &part["claim"]));
+    let parts = parts.iter().map(|part| {
+        let other = part["subject"].as_str().map(|name| {
+            let id = named.get(&(lead.clone(), name.to_owned())).cloned();
+            id.unwrap_or_else(|| name.to_owned())
+        });
+        key(&part["rule"], &part["severity"], &part["claim"], other)
+    });
     [own].into_iter().chain(parts).collect()
 }
 
-/// Fails unless the open Findings are exactly those that the loaded estate file expects, and none of its look-alikes.
+/// Fails unless the open Findings are exactly those that the loaded estate file expects, each told where it says, and none of its look-alikes.
 pub fn exactly(world: &World) -> Result<()> {
     let expected = world.vendor.expectations()?;
     let rows = |name: &str| expected[name].as_array().cloned().unwrap_or_default();
-    let wanted: BTreeSet<Key> = rows("findings")
-        .iter()
-        .map(|e| (text(&e["rule"]), text(&e["subject"]), text(&e["severity"]).to_lowercase(), e["narrower"] == true))
-        .collect();
+    let wanted: BTreeSet<Key> = rows("findings").iter().map(wanted).collect();
+    let inside = |row: &Value| ((text(&row["inside"]), text(&row["subjectName"])), text(&row["subject"]));
+    let named = rows("findings").iter().filter(|row| row["inside"].is_string()).map(inside).collect();
     if wanted.is_empty() {
         return Err("the estate file expects nothing".into());
     }
     let open = |finding: &&Value| finding["spec"]["state"] == "Open";
-    let seen: BTreeSet<Key> = world.findings()?.iter().filter(open).flat_map(keys).collect();
+    let seen: BTreeSet<Key> = world.findings()?.iter().filter(open).flat_map(|finding| keys(finding, &named)).collect();
     let missing: Vec<_> = wanted.difference(&seen).collect();
     let extra: Vec<_> = seen.difference(&wanted).collect();
     if !missing.is_empty() || !extra.is_empty() {
@@ -46,7 +75,7 @@ pub fn exactly(world: &World) -> Result<()> {
     }
     for near_miss in rows("nearMisses") {
         let (rule, subject) = (text(&near_miss["rule"]), text(&near_miss["subject"]));
-        if seen.iter().any(|k| k.0 == rule && k.1 == subject) {
+        if seen.iter().any(|k| k.rule == rule && k.subject == subject) {
             return Err(format!("a look-alike is reported: {near_miss}").into());
         }
     }

@@ -217,6 +217,33 @@ fn a_namespace_that_is_no_estate_is_told_so() -> Result<()> {
     Ok(())
 }
 
+/// An evaluation takes 256 instances. Whoever comes later is told so and nothing is asked in its name, and takes the place of
+/// one that leaves.
+#[test]
+fn an_estate_takes_as_many_instances_as_an_evaluation_does() -> Result<()> {
+    let world = World::clean()?;
+    let others: Vec<_> = (0..sv0_protocol::MAX_INSTANCES)
+        .map(|n| {
+            let mut other = world.instance(&json!({"workloadIdentity": {}}));
+            other["metadata"]["name"] = json!(format!("older-{n}"));
+            other["spec"]["suspend"] = json!(true);
+            other
+        })
+        .collect();
+    world.kubectl.apply(&json!({"apiVersion": "v1", "kind": "List", "items": others}).to_string())?;
+    // Age is counted in whole seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    world.vendor.reset_counters()?;
+    world.kubectl.apply(&world.instance(&json!({"workloadIdentity": {}})).to_string())?;
+    let message = world.wait_condition("Stalled", "True", "EstateFull", SOON)?;
+    assert!(message.contains("another estate"), "{message}");
+    assert_eq!(world.vendor.token_requests()?, 0, "{}", world.vendor.counters()?);
+
+    world.kubectl.run(&["delete", "connectorinstance", "older-7", "-n", world.ns])?;
+    world.wait_condition("Ready", "True", "ScanComplete", PATIENCE)?;
+    world.wait_evaluated()
+}
+
 #[test]
 fn a_schedule_that_can_never_fire_is_told_so() -> Result<()> {
     let world = World::clean()?;

@@ -397,3 +397,21 @@ async fn the_second_revision_without_its_permissions_says_the_same_of_the_demons
     assert_eq!(differences(&first.found, &second.found, &first.names), Vec::<String>::new());
     assert_eq!(differences(&second.found, &first.found, &second.names), Vec::<String>::new());
 }
+
+/// Several that hold the tenant through one group are one problem, told in the finding about the group.
+#[tokio::test]
+async fn what_holds_through_one_group_is_told_inside_the_finding_about_it() {
+    let world = World::start(FULL).await;
+    let (request, _, kept) = scan(&world, FULL_SECRET, 2).await;
+    let evaluation = evaluated(request, &world.tenant, &kept);
+    let expected = world.server.estate().expectations().clone();
+    let wanted: BTreeSet<(String, String)> =
+        expected.findings.into_iter().filter_map(|finding| Some((finding.inside?, finding.subject))).collect();
+    assert!(wanted.len() >= sv0_rules::GATHERED_FROM, "too few are planted");
+    let elsewhere = |(_, folded): (&String, &sv0_engine::evaluate::Folded)| {
+        let lead = &evaluation.findings[&folded.under].subject.id;
+        (*lead != folded.spec.subject.id).then(|| (lead.clone(), folded.spec.subject.id.clone()))
+    };
+    let seen: BTreeSet<(String, String)> = evaluation.folded.iter().filter_map(elsewhere).collect();
+    assert_eq!(seen, wanted);
+}

@@ -188,12 +188,27 @@ impl Estate {
         let mut expect = std::mem::take(&mut self.file.expect);
         for finding in &mut expect.findings {
             finding.subject = self.subject("expect.findings", &finding.subject)?;
+            finding.subject_name = self.display_name(&finding.subject).unwrap_or_default();
+            if let Some(inside) = &mut finding.inside {
+                *inside = self.subject("expect.findings", inside)?;
+            }
         }
         for miss in &mut expect.near_misses {
             miss.subject = self.subject("expect.nearMisses", &miss.subject)?;
         }
         self.file.expect = expect;
         Ok(())
+    }
+
+    /// Name of a user, application, service principal or group.
+    fn display_name(&self, id: &str) -> Option<String> {
+        let (kind, id) = self.lookup(id)?;
+        Some(match kind {
+            Kind::Application => self.application(id)?.display_name.clone(),
+            Kind::ServicePrincipal => self.service_principal(id)?.display_name.clone(),
+            Kind::User => self.file.users.iter().find(|user| user.id == id)?.display_name.clone(),
+            Kind::Group => self.file.groups.iter().find(|group| group.id == id)?.display_name.clone(),
+        })
     }
 
     /// `tenant`, `key`, `key#2` (second client secret) or `key#cert1` (first certificate), or any of the ids themselves.

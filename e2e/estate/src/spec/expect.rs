@@ -28,6 +28,13 @@ pub struct ExpectedFinding {
     /// Whether it is the rule's narrower claim.
     #[serde(default, skip_serializing_if = "is_false")]
     pub narrower: bool,
+    /// The object whose finding of the same rule tells this one, as in `subject`. Absent: it stands for itself, or a
+    /// finding about the same subject tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<String>,
+    /// The subject's display name: filled in once the file is loaded, empty for what has none.
+    #[serde(default, skip_deserializing)]
+    pub subject_name: String,
     /// What was planted.
     pub why: String,
 }

@@ -13,7 +13,7 @@ use crate::text::{date, whole_days};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-002",
-        version: "1.1.0",
+        version: "1.0.0",
         family: Family::CredentialLifecycle,
         category: "LifetimeTooLong",
         title: "An identity can sign in with a credential that never ends or lives longer than the limit",

@@ -16,7 +16,7 @@ use crate::text::{date, days_after};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-003",
-        version: "1.2.0",
+        version: "1.1.0",
         family: Family::CredentialLifecycle,
         category: "NotRotated",
         title: "An identity can sign in with a credential that was not rotated in time",

@@ -26,7 +26,7 @@ const ENOUGH: usize = 2;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-006",
-        version: "1.1.0",
+        version: "1.0.0",
         family: Family::CredentialLifecycle,
         category: "TooManyCredentials",
         title: "An identity can sign in with more credentials than a rotation needs",

@@ -19,7 +19,7 @@ const MAX_NAMED: usize = 10;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-010",
-        version: "1.1.0",
+        version: "1.0.0",
         family: Family::CredentialLifecycle,
         category: "SharedCertificate",
         title: "One certificate signs in several applications",

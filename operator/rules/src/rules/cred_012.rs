@@ -23,7 +23,7 @@ const ACCOUNTS: [&str; 2] = ["ownerAccounts", "deletedUsers"];
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-012",
-        version: "1.1.0",
+        version: "1.0.0",
         family: Family::CredentialLifecycle,
         category: "OutlivesWhoAddedIt",
         title: "A credential still signs in, and the account that added it is disabled or deleted",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::Figure;
+use super::{Figure, GENERATED_SECRET};
 use crate::context::{Context, Stages, note};
 use crate::sh::Sh;
 
@@ -22,8 +22,6 @@ const GOAL_MIB: f64 = 512.0;
 const FULL: usize = 100_000;
 /// How long the vendor may take to make its tenant.
 const START: Duration = Duration::from_mins(5);
-/// The secret of a generated tenant's scanning application.
-const SECRET: &str = "generated-estate-secret";
 /// Bounds of an instance of this size; the design's own for everything else.
 const DEADLINE_SECONDS: u64 = 3_600;
 
@@ -215,7 +213,7 @@ fn scan(ctx: &Context, apps: usize, seed: u64) -> Result<Scan> {
     let vendor = Vendor::start(ctx, apps, seed, &dir)?;
     let tenant = vendor.get("/tenant")?;
     std::fs::write(credential.join("target"), text(&tenant, "tenantId")?)?;
-    std::fs::write(credential.join("clientSecret"), SECRET)?;
+    std::fs::write(credential.join("clientSecret"), GENERATED_SECRET)?;
     let order = dir.join("order.json");
     let ca = std::fs::read_to_string(dir.join("ca.crt"))?;
     std::fs::write(&order, order_of(&tenant, &ca, proxy(vendor.address)?)?.to_string())?;

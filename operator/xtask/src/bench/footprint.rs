@@ -6,18 +6,18 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use sv0_e2e::audit::Tail;
-use sv0_e2e::deploy::{self, Options, RELEASE, SYSTEM};
+use sv0_e2e::deploy::{self, Options, SYSTEM};
 use sv0_e2e::faults::process::{self, Memory};
 use sv0_e2e::world::ESTATES;
 use sv0_e2e::{Env, Kubectl, World, eventually};
 
+use super::installed::{self, number, plain};
 use super::{Figure, etcd, many};
 use crate::cluster;
 use crate::context::{Context, Stages, note};
-use crate::demo;
 
 const BENCH: &str = "footprint";
 /// How long the idle manager is watched.
@@ -29,18 +29,7 @@ const MB: f64 = 1e6;
 
 /// Measures everything.
 pub(super) fn measure(ctx: &Context, options: &cluster::Options) -> Result<Vec<Figure>> {
-    let mut stages = Stages::default();
-    let cluster = stages.run("cluster", || Ok((cluster::up(ctx, options)?.0, String::new())))?;
-    let env = stages.run("images", || Ok((demo::images(ctx, &cluster)?, String::new())))?;
-    let kubectl = Kubectl::new(&env);
-    let found = kubectl.find(SYSTEM, "deployment", "securityv0-manager").map_err(plain)?.is_some();
-    let world = World::clean_in(env.clone()).map_err(plain)?;
-    let measured = everything(&env, &world, &mut stages);
-    let cleaned = clean_up(&env, &world, found);
-    stages.print();
-    let figures = measured?;
-    cleaned?;
-    Ok(figures)
+    installed::on_a_cluster(ctx, options, everything)
 }
 
 fn everything(env: &Env, world: &World, stages: &mut Stages) -> Result<Vec<Figure>> {
@@ -51,18 +40,8 @@ fn everything(env: &Env, world: &World, stages: &mut Stages) -> Result<Vec<Figur
     Ok(figures)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn plain(error: sv0_e2e::Error) -> anyhow::Error {
-    anyhow!("{error}")
-}
-
 fn figure(name: &str, value: f64, unit: &'static str, goal: Option<f64>) -> Figure {
     Figure::new(BENCH, name, value, unit, goal)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "sizes are shown with two decimals")]
-fn number(value: u64) -> f64 {
-    value as f64
 }
 
 /// The image as the node holds it.
@@ -82,7 +61,7 @@ fn first_finding(env: &Env, world: &World) -> Result<Figure> {
     let yaml = std::fs::read_to_string(env.root.join("e2e/estate/estates/demo.yaml"))?;
     let tenant = sv0_e2e::estate::Tenant::load(&yaml, world.ns).map_err(plain)?;
     world.vendor.set_estate(&tenant.document.to_string()).map_err(plain)?;
-    uninstall(env)?;
+    installed::uninstall(env)?;
     let started = Instant::now();
     let options = Options { estates: ESTATES.map(str::to_owned).to_vec(), values: Value::Null };
     deploy::operator(env, &world.kubectl, &options).map_err(plain)?;
@@ -98,10 +77,6 @@ fn first_finding(env: &Env, world: &World) -> Result<Figure> {
     let took = started.elapsed();
     world.wait_evaluated().map_err(plain)?;
     Ok(figure("helm install to first Finding, small estate", took.as_secs_f64(), "s", Some(60.0)))
-}
-
-fn uninstall(env: &Env) -> Result<()> {
-    deploy::helm(env, &["uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", "2m"]).map(drop).map_err(plain)
 }
 
 /// The manager when there is nothing to do.
@@ -151,7 +126,7 @@ fn ten_thousand(world: &World) -> Result<Vec<Figure>> {
     let took = many::create(world, &world.findings().map_err(plain)?)?;
     note(&format!("written in {} s", took.as_secs()));
     let mut figures = Vec::new();
-    let sizes = many::sizes(&world.kubectl)?;
+    let sizes = many::sizes(&world.kubectl, many::ESTATE)?;
     let (median, largest) = (sizes.median as u64, sizes.largest as u64);
     figures.push(figure("stored Finding, median", number(median), "bytes", Some(3500.0)));
     figures.push(figure("stored Finding, largest", number(largest), "bytes", Some(3900.0)));
@@ -164,19 +139,4 @@ fn ten_thousand(world: &World) -> Result<Vec<Figure>> {
     thread::sleep(CALM_DOWN);
     figures.extend(memory("10,000 Findings", 40.0)?);
     Ok(figures)
-}
-
-/// Leaves the cluster as it was found.
-fn clean_up(env: &Env, world: &World, installed_before: bool) -> Result<()> {
-    many::remove(&world.kubectl)?;
-    let kubectl = &world.kubectl;
-    kubectl.run(&["delete", "connectorinstances,findings", "--all", "-n", world.ns]).map_err(plain)?;
-    if installed_before {
-        return Ok(());
-    }
-    uninstall(env)?;
-    let namespaces = [ESTATES[0], ESTATES[1], SYSTEM, sv0_e2e::vendor::NAMESPACE];
-    let mut delete = vec!["delete", "namespace", "--wait=false"];
-    delete.extend(namespaces);
-    kubectl.run(&delete).map(drop).map_err(plain)
 }

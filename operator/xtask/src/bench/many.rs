@@ -12,7 +12,7 @@ use sv0_e2e::{Kubectl, World, eventually};
 /// How many.
 pub(super) const COUNT: usize = 10_000;
 /// The estate that gets them: no instance lives there, so nobody removes them as not wanted.
-const ESTATE: &str = ESTATES[1];
+pub(super) const ESTATE: &str = ESTATES[1];
 /// Findings in one call of `kubectl`.
 const CHUNK: usize = 500;
 /// Calls at a time: each is slowed down by `kubectl`'s own limit.
@@ -72,11 +72,11 @@ fn copy(model: &Value, n: usize) -> Value {
 
 /// How large Findings are as the API server stores them: their JSON without spaces. All are looked at: the first ones by
 /// name are copies of one and the same.
-pub(super) fn sizes(kubectl: &Kubectl) -> Result<Sizes> {
+pub(super) fn sizes(kubectl: &Kubectl, estate: &str) -> Result<Sizes> {
     let mut sizes = Vec::new();
     let mut token = String::new();
     loop {
-        let all = format!("/apis/securityv0.com/v1alpha1/namespaces/{ESTATE}/findings");
+        let all = format!("/apis/securityv0.com/v1alpha1/namespaces/{estate}/findings");
         let path = format!("{all}?limit={PAGE}&continue={token}");
         let text = kubectl.run(&["get", "--raw", &path]).map_err(|error| anyhow!("{error}"))?;
         let list: Value = serde_json::from_str(&text)?;
@@ -93,9 +93,9 @@ fn summary(mut sizes: Vec<usize>) -> Option<Sizes> {
     Some(Sizes { median: *sizes.get(sizes.len() / 2)?, largest: *sizes.last()? })
 }
 
-/// Removes them all, in one request.
-pub(super) fn remove(kubectl: &Kubectl) -> Result<()> {
-    let path = format!("/apis/securityv0.com/v1alpha1/namespaces/{ESTATE}/findings");
+/// Removes all Findings of an estate, in one request.
+pub(super) fn remove(kubectl: &Kubectl, estate: &str) -> Result<()> {
+    let path = format!("/apis/securityv0.com/v1alpha1/namespaces/{estate}/findings");
     let all = format!("{path}?limit=1");
     eventually("the removal of all Findings", Duration::from_mins(5), || {
         kubectl.run(&["delete", "--raw", &path])?;

@@ -5,7 +5,9 @@
 mod entra;
 mod etcd;
 mod evaluate;
+mod findings;
 mod footprint;
+mod installed;
 mod many;
 
 use anyhow::Result;
@@ -14,6 +16,9 @@ use serde::Serialize;
 
 use crate::cluster;
 use crate::context::Context;
+
+/// The secret of a generated tenant's scanning application, as the simulated vendor knows it.
+const GENERATED_SECRET: &str = "generated-estate-secret";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -25,6 +30,8 @@ pub(crate) struct Args {
 enum What {
     /// Memory of the manager, requests at idle, size of the image and of Findings, time from install to first Finding.
     Footprint(Common),
+    /// Ten thousand Findings that one evaluation writes, then a rescan of the unchanged tenant, as the API server saw both.
+    Findings(Common),
     /// Requests, time, memory and snapshot size of one scan of a very large tenant. Needs no cluster.
     Entra(entra::Options),
     /// Time and memory of evaluating a very large estate, and how they grow. Needs no cluster.
@@ -45,6 +52,7 @@ pub(crate) struct Common {
 pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
     match &args.what {
         What::Footprint(options) => print(&footprint::measure(ctx, &options.cluster)?, options.json),
+        What::Findings(options) => print(&findings::measure(ctx, &options.cluster)?, options.json),
         What::Entra(options) => print(&entra::measure(ctx, options)?, options.json),
         What::Evaluate(options) => print(&evaluate::measure(ctx, options)?, options.json),
     }
@@ -93,7 +101,9 @@ fn print(figures: &[Figure], json: bool) -> Result<()> {
 /// A figure for people.
 fn row(figure: &Figure) -> String {
     let goal = figure.goal.map_or(String::new(), |goal| format!("{goal}"));
-    let ratio = figure.goal.map_or(String::new(), |goal| format!("{:.2}", figure.value / goal));
+    // Of nothing there is no share.
+    let ratio =
+        figure.goal.filter(|goal| *goal > 0.0).map_or(String::new(), |goal| format!("{:.2}", figure.value / goal));
     let verdict = match figure.pass {
         Some(true) => "reached",
         Some(false) => "MISSED",
@@ -115,6 +125,7 @@ mod tests {
         assert_eq!(figure(15.02, None).pass, None);
         assert!(row(&figure(15.02, Some(15.0))).ends_with("15   1.00 MISSED"));
         assert!(row(&figure(7.5, Some(15.0))).ends_with("15   0.50 reached"));
+        assert!(row(&figure(0.0, Some(0.0))).ends_with("0        reached"));
     }
 
     #[test]
