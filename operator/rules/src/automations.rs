@@ -2,13 +2,15 @@
 //! is tied to the identity, and whether it runs.
 //!
 //! Two ties count: an automation runs as the identity, or uses a stored connection that presents the identity or one of
-//! its credentials. What no connector reads is not here, so that an empty list proves nothing.
+//! its credentials. A tie that is switched off or over is none. What no connector reads is not here, so that an empty list
+//! proves nothing.
 //!
 //! Another system names the identity by its own object: whether both are one, a correlation key says
 //! ([`crate::derive::KEYS`]).
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
 
 use crate::derive::Key;
@@ -39,6 +41,8 @@ pub(crate) struct Automation<'g> {
     pub(crate) tie: &'g Edge,
     /// From that connection: what it presents.
     pub(crate) presents: Option<&'g Edge>,
+    /// Whether it is proven that it is tied to the identity: every record between them holds.
+    pub(crate) tied: Tri,
     pub(crate) run: Run,
     /// By which key the identity is known to be meant; none where the tie leads to the identity itself.
     pub(crate) by: Option<&'static Key>,
@@ -56,48 +60,73 @@ pub(crate) struct Automations<'g> {
 impl<'g> Automations<'g> {
     /// The automations of `identity`.
     pub(crate) fn of(context: &Context<'g>, identity: &Identity<'_>) -> Self {
-        let (graph, ix) = (context.graph, identity.ix);
-        let mut known: Vec<Automation<'g>> = tied(graph, ix, None).collect();
-        known.extend(identity.credentials.iter().flat_map(|held| presenting(graph, held.ix, None)));
-        known.extend(context.joins.same(ix).iter().flat_map(|join| tied(graph, join.left, Some(join.key))));
-        // Of several ties the nearest one is told: to itself, then without a connection.
-        known.sort_by_key(|automation| (automation.ix, automation.by.is_some(), automation.presents.is_some()));
+        let known = ties(context, identity).into_iter();
+        let mut known: Vec<Automation<'g>> = known.filter_map(|tie| tie.automation(context)).collect();
+        // Of several ties one that holds is told before one that may, then the nearest: to itself, without a connection.
+        let far = |one: &Automation<'_>| (one.tied.is_unknown(), one.by.is_some(), one.presents.is_some());
+        known.sort_by_key(|automation| (automation.ix, far(automation)));
         known.dedup_by_key(|automation| automation.ix);
-        let maybe = context.joins.doubtful(ix).iter().flat_map(|left| tied(graph, *left, None));
-        let maybe: BTreeSet<NodeIx> = maybe.map(|automation| automation.ix).collect();
+        let maybe = context.joins.doubtful(identity.ix).iter().flat_map(|left| tied(context.graph, *left, None));
+        let maybe: BTreeSet<NodeIx> = maybe.filter_map(|tie| Some(tie.automation(context)?.ix)).collect();
         let sure = |ix: &NodeIx| known.binary_search_by_key(ix, |automation| automation.ix).is_ok();
         let doubtful = maybe.iter().filter(|ix| !sure(ix)).count();
         Self { known, doubtful }
     }
 
-    /// Those that are switched on.
+    /// Those that are switched on and proven to be tied to the identity.
     pub(crate) fn live(&self) -> impl Iterator<Item = &Automation<'g>> {
-        self.known.iter().filter(|automation| automation.run == Run::On)
+        self.known.iter().filter(|automation| automation.run == Run::On && automation.tied.is_true())
     }
 }
 
-/// What runs as `ix`, or uses a connection that presents it.
-fn tied<'g>(graph: &'g Graph, ix: NodeIx, by: Option<&'static Key>) -> impl Iterator<Item = Automation<'g>> {
-    let runs = graph.incoming(ix, EdgeKind::RunsAs).filter_map(move |tie| automation(graph, tie, None, by));
-    runs.chain(presenting(graph, ix, by))
-}
-
-/// What uses a connection that presents `ix`.
-fn presenting<'g>(graph: &'g Graph, ix: NodeIx, by: Option<&'static Key>) -> impl Iterator<Item = Automation<'g>> {
-    graph.incoming(ix, EdgeKind::Presents).flat_map(move |presents| {
-        let uses = graph.incoming(presents.from, EdgeKind::UsesConnection);
-        uses.filter_map(move |tie| automation(graph, tie, Some(presents), by))
+/// When a record ends by itself that ties an automation to `identity`, or names an owner of such an automation.
+pub(crate) fn ends(context: &Context<'_>, identity: &Identity<'_>) -> impl Iterator<Item = Timestamp> {
+    ties(context, identity).into_iter().flat_map(|Tie { presents, edge, .. }| {
+        let owners = context.graph.incoming(edge.from, EdgeKind::Owns);
+        presents.into_iter().chain([edge]).chain(owners).filter_map(|edge| edge.until)
     })
 }
 
-fn automation<'g>(
-    graph: &'g Graph,
-    tie: &'g Edge,
+/// A record that ties an automation to an identity, whether it holds or not.
+#[derive(Clone, Copy, Debug)]
+struct Tie<'g> {
+    edge: &'g Edge,
     presents: Option<&'g Edge>,
     by: Option<&'static Key>,
-) -> Option<Automation<'g>> {
-    let ix = tie.from;
-    is_automation(graph.node(ix).kind).then(|| Automation { ix, tie, presents, run: run(graph, ix), by })
+}
+
+impl<'g> Tie<'g> {
+    /// The automation, unless the tie is switched off or over.
+    fn automation(self, context: &Context<'g>) -> Option<Automation<'g>> {
+        let Self { edge, presents, by } = self;
+        let tied = edge.holds(context.as_of).and(presents.map_or(Tri::True, |edge| edge.holds(context.as_of)));
+        let run = run(context.graph, edge.from);
+        (!tied.is_false()).then_some(Automation { ix: edge.from, tie: edge, presents, tied, run, by })
+    }
+}
+
+/// Every record that ties an automation to `identity`.
+fn ties<'g>(context: &Context<'g>, identity: &Identity<'_>) -> Vec<Tie<'g>> {
+    let (graph, ix) = (context.graph, identity.ix);
+    let mut all: Vec<Tie<'g>> = tied(graph, ix, None).collect();
+    all.extend(identity.credentials.iter().flat_map(|held| presenting(graph, held.ix, None)));
+    all.extend(context.joins.same(ix).iter().flat_map(|join| tied(graph, join.left, Some(join.key))));
+    all
+}
+
+/// What runs as `ix`, or uses a connection that presents it.
+fn tied<'g>(graph: &'g Graph, ix: NodeIx, by: Option<&'static Key>) -> impl Iterator<Item = Tie<'g>> {
+    let runs = graph.incoming(ix, EdgeKind::RunsAs).map(move |edge| Tie { edge, presents: None, by });
+    runs.filter(|tie| is_automation(graph.node(tie.edge.from).kind)).chain(presenting(graph, ix, by))
+}
+
+/// What uses a connection that presents `ix`.
+fn presenting<'g>(graph: &'g Graph, ix: NodeIx, by: Option<&'static Key>) -> impl Iterator<Item = Tie<'g>> {
+    let uses = graph.incoming(ix, EdgeKind::Presents).flat_map(move |presents| {
+        let uses = graph.incoming(presents.from, EdgeKind::UsesConnection);
+        uses.map(move |edge| Tie { edge, presents: Some(presents), by })
+    });
+    uses.filter(|tie| is_automation(graph.node(tie.edge.from).kind))
 }
 
 impl Automation<'_> {

@@ -49,7 +49,8 @@ impl Behind {
 /// Why no automation is named.
 fn nothing_runs(automations: &Automations<'_>) -> String {
     let Automations { known, doubtful } = automations;
-    let unknown = known.iter().filter(|automation| automation.run == Run::Unknown).count();
+    let stopped = |automation: &&Automation<'_>| matches!(automation.run, Run::Off | Run::Deleted);
+    let unknown = known.len() - known.iter().filter(stopped).count();
     match (known.len(), unknown, doubtful) {
         (0, _, 0) => "the automation behind it is not visible here".to_owned(),
         (0, _, doubtful) => {
@@ -61,8 +62,8 @@ fn nothing_runs(automations: &Automations<'_>) -> String {
             format!("{count} switched off or deleted")
         }
         (_, unknown, _) => {
-            let count = counted(unknown, "automation known here is", "automations known here are");
-            format!("whether {count} switched on is not told")
+            let count = counted(unknown, "automation known here runs", "automations known here run");
+            format!("whether {count} as it is not told")
         }
     }
 }

@@ -22,6 +22,7 @@ mod identity;
 mod instants;
 mod matching;
 mod memory;
+mod nesting;
 mod owners;
 mod rule;
 mod rules;

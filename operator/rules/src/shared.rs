@@ -34,7 +34,7 @@ impl<'g> SharedKeys<'g> {
             .filter(|edge| graph.node(edge.from).kind != NodeKind::ManagedIdentity)
             .filter_map(|edge| {
                 let thumbprint = thumbprint(graph, edge.to)?;
-                let credential = identity::credential(graph, edge);
+                let credential = identity::credential(graph, edge, as_of);
                 let signs_in = credential.client_auth.is_true() && credential.kind == CredentialType::Certificate;
                 signs_in.then(|| (thumbprint, application(graph, edge.from), credential))
             })
@@ -75,5 +75,5 @@ fn shared<'g>(group: &[(Cow<'g, str>, &'g str, Credential)], as_of: Timestamp) -
 
 fn changes(credential: &Credential) -> impl Iterator<Item = Timestamp> {
     let end = if let Until::At(end) = credential.until { Some(end) } else { None };
-    credential.from.into_iter().chain(end)
+    credential.from.into_iter().chain(end).chain(credential.ends)
 }

@@ -297,7 +297,7 @@ fn several_automations_are_counted() {
 
 #[rstest]
 #[case::off(&[Some(false), Some(false)], "; 2 automations known here are switched off or deleted. ")]
-#[case::one_is_not_told(&[Some(false), None], "; whether one automation known here is switched on is not told. ")]
+#[case::one_is_not_told(&[Some(false), None], "; whether one automation known here runs as it is not told. ")]
 fn what_does_not_run_is_on_no_path(#[case] states: &[Option<bool>], #[case] says: &str) {
     let world = principal();
     let mut azure = system("azure", "uid-2", "account");

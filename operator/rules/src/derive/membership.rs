@@ -5,7 +5,7 @@
 
 use sv0_graph::{Edge, EdgeKind};
 
-use super::{Derivation, Fact, Overlay, holds};
+use super::{Derivation, Fact, Overlay};
 
 pub(super) const DERIVATION: Derivation = Derivation {
     id: "group-membership",
@@ -24,7 +24,7 @@ fn derive(overlay: &mut Overlay<'_>) {
         !graph.out(edge.to, EdgeKind::Granted).is_empty() || !graph.out(edge.to, EdgeKind::MemberOf).is_empty()
     };
     for edge in overlay.edges(EdgeKind::MemberOf).filter(leads_on) {
-        let fact = (holds(edge, overlay.as_of), Fact::Member(edge));
+        let fact = (edge.holds(overlay.as_of), Fact::Member(edge));
         overlay.step(edge.from.into(), EdgeKind::MemberOf, edge.to.into(), fact);
     }
 }

@@ -23,7 +23,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde::Serialize;
 use sv0_graph::paths::{Spot, Step, ViewBuilder};
-use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
 
 pub(crate) use environment_name::{ENVIRONMENT_NAME, follows};
 pub(crate) use joins::Joins;
@@ -176,7 +176,7 @@ impl<'g> Overlay<'g> {
     fn ends(&mut self, grant: &Held<'g>, end: End) {
         let Held { edge, sensitive, .. } = *grant;
         let Some(target) = self.class(Class::End(end), edge.from) else { return };
-        let fact = (holds(edge, self.as_of), Fact::Holds { edge, sensitive });
+        let fact = (edge.holds(self.as_of), Fact::Holds { edge, sensitive });
         self.step(edge.from.into(), EdgeKind::Granted, target, fact);
     }
 
@@ -204,17 +204,6 @@ impl<'g> Overlay<'g> {
     fn edges(&self, kind: EdgeKind) -> impl Iterator<Item = &'g Edge> + use<'g> {
         self.graph.edges().iter().filter(move |edge| edge.kind == kind)
     }
-}
-
-/// Whether the edge holds: over or switched off is no, with a condition or to be activated first is not known.
-fn holds(edge: &Edge, as_of: Timestamp) -> Tri {
-    if edge.state == EdgeState::Disabled || edge.until.is_some_and(|until| until <= as_of) {
-        return Tri::False;
-    }
-    if edge.condition.is_some() {
-        return Tri::Unknown(UnknownReason::Unparsable);
-    }
-    if edge.state == EdgeState::Eligible { Tri::Unknown(UnknownReason::DynamicValue) } else { Tri::True }
 }
 
 /// What there is to say of a grant; none when no derivation looks at it.

@@ -3,15 +3,18 @@
 //! A rotation adds one credential and removes another, or adds one before another ends: that is told as hygiene only. A
 //! key that moved between an application and its service principal is no new one, nor is a certificate that was recorded
 //! twice, nor a trust in the same workload that was made anew. What has ended already signs nobody in. An agent identity
-//! has the keys of its blueprint: nothing is said of it unless the blueprints can be compared too.
+//! has the keys of its blueprint: nothing is said of it unless the blueprints can be compared too. What may sign it in, by
+//! a record of which it is not known whether it holds, is told as the narrower claim, and where it stood in the baseline it
+//! is not new.
 //!
 //! Who added a credential is told where the vendor's audit records of the last 30 days name them. They decide nothing: a
 //! finding neither needs them nor waits for them.
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeKind, attr};
+use sv0_graph::{Edge, EdgeKind, NodeKind, Tri, UnknownReason, attr};
 
-use super::baseline::{Before, Key, Trust, key_id};
+use super::baseline::{Before, Trust, key_id};
 use super::compare::{At, Comparison, OBJECTS};
+use super::known::{Keys, Trusts};
 use super::{Drift, DriftRule};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
@@ -20,7 +23,7 @@ use crate::owners;
 use crate::rule::{Context, Draft, Meta, Scope};
 use crate::severity::{Exposure, Tier};
 use crate::shared;
-use crate::text::{counted, date, days_after, display_name};
+use crate::text::{counted, date, days_after, display_name, doubt};
 use crate::tiers;
 
 /// Where federated trusts are read.
@@ -58,10 +61,12 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     let of_agent = identity.node.kind == NodeKind::AgentIdentity;
     let objects = compare.all(if of_agent { &KEYS_OF_AGENTS } else { &OBJECTS })?;
     let keys = keys(compare.context, before, identity);
-    let (sure, unsure): (Vec<&Credential>, Vec<_>) = keys.into_iter().partition(|held| !held.client_auth.is_unknown());
-    let trusts = if compare.comparable(TRUSTS) { trusts(compare.context.graph, before, identity) } else { Vec::new() };
-    let proven = !sure.is_empty() || !trusts.is_empty();
-    let told = if proven { &sure } else { &unsure };
+    let (sure, unsure): (Vec<&Credential>, Vec<_>) = keys.into_iter().partition(|held| signs_in(held).is_true());
+    let trusts = if compare.comparable(TRUSTS) { trusts(compare.context, before, identity) } else { Vec::new() };
+    let as_of = compare.context.as_of;
+    let (trusted, doubtful): (Vec<&Edge>, Vec<_>) = trusts.into_iter().partition(|edge| edge.holds(as_of).is_true());
+    let proven = !sure.is_empty() || !trusted.is_empty();
+    let (told, trusts) = if proven { (&sure, trusted) } else { (&unsure, doubtful) };
     if told.is_empty() && trusts.is_empty() {
         return None;
     }
@@ -71,7 +76,7 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     let day = compare.day(OBJECTS[0]);
     let title = title(identity, claim, (told.len(), trusts.len()), rotated, &day);
     let proofs = proofs(compare, before, identity, told, &trusts);
-    let narrowed = if proven { Vec::new() } else { not_known() };
+    let narrowed = if proven { Vec::new() } else { not_known(compare.context, told, &trusts) };
     let draft = Draft { claim, exposure, title, proofs, narrowed, entry: None, reach: None };
     let mut compared = objects;
     compared.extend((!trusts.is_empty()).then_some(TRUSTS));
@@ -80,25 +85,23 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
 
 /// Credentials that were not there before, may sign it in and have not ended.
 fn keys<'a>(context: &Context<'_>, before: &Before, identity: &'a Identity<'_>) -> Vec<&'a Credential> {
+    let graph = context.graph;
+    let then = Keys::of(before.credentials.iter().map(|key| (key.thumbprint.as_deref(), key.id.as_str())));
     let ended = |held: &Credential| matches!(held.until, Until::At(end) if end <= context.as_of);
-    let there = |held: &Credential| before.credentials.iter().any(|key| is(context.graph, held, key));
-    let new = |held: &&Credential| !held.client_auth.is_false() && !ended(held) && !there(held);
+    let there =
+        |held: &Credential| then.find(shared::thumbprint(graph, held.ix).as_deref(), key_id(graph, held.ix)).is_some();
+    let new = |held: &&Credential| !signs_in(held).is_false() && !ended(held) && !there(held);
     identity.credentials.iter().filter(new).collect()
 }
 
-/// Whether a credential is one of the baseline: by thumbprint where there is one, since a key id can be chosen.
-fn is(graph: &Graph, held: &Credential, key: &Key) -> bool {
-    match (shared::thumbprint(graph, held.ix), key.thumbprint.as_deref()) {
-        (Some(now), Some(then)) => now == then,
-        _ => key_id(graph, held.ix) == key.id,
-    }
+/// Whether it is a key that signs its holder in, and is the holder's.
+fn signs_in(held: &Credential) -> Tri {
+    held.client_auth.and(held.held)
 }
 
-fn trusts<'g>(graph: &Graph, before: &Before, identity: &Identity<'g>) -> Vec<&'g Edge> {
-    let new = |edge: &&Edge| {
-        let now = Trust::of(graph, edge);
-        !before.trusts.iter().any(|then| now.same(then))
-    };
+fn trusts<'g>(context: &Context<'_>, before: &Before, identity: &Identity<'g>) -> Vec<&'g Edge> {
+    let then = Trusts::of(&before.trusts);
+    let new = |edge: &&Edge| !then.has(&Trust::of(context.graph, edge));
     identity.federations.iter().copied().filter(new).collect()
 }
 
@@ -106,11 +109,15 @@ fn trusts<'g>(graph: &Graph, before: &Before, identity: &Identity<'g>) -> Vec<&'
 fn rotated(context: &Context<'_>, before: &Before, identity: &Identity<'_>, new: &[&Credential]) -> bool {
     let graph = context.graph;
     let soon = days_after(context.as_of, context.config.expiry_warn_days);
+    let held = &identity.credentials;
+    let prints: Vec<_> = held.iter().map(|held| shared::thumbprint(graph, held.ix)).collect();
+    let now = prints.iter().zip(held).map(|(print, held)| (print.as_deref(), key_id(graph, held.ix)));
+    let now = Keys::of(now);
     [CredentialType::Secret, CredentialType::Certificate, CredentialType::Other].into_iter().all(|kind| {
         let of_kind = |held: &&&Credential| held.kind == kind;
         let added = new.iter().filter(of_kind).count();
         let replaced = before.credentials.iter().filter(|key| key.kind == kind).filter(|key| {
-            let kept = identity.credentials.iter().find(|held| is(graph, held, key));
+            let kept = now.find(key.thumbprint.as_deref(), &key.id).and_then(|at| identity.credentials.get(at));
             kept.is_none_or(|held| matches!((held.until, soon), (Until::At(end), Some(soon)) if end <= soon))
         });
         added <= replaced.count()
@@ -163,11 +170,15 @@ fn title(identity: &Identity<'_>, claim: Claim, counts: (usize, usize), rotated:
     }
 }
 
-fn not_known() -> Vec<Narrowed> {
-    vec![Narrowed {
-        claim: "That it signs the identity in".to_owned(),
-        reason: "What the key is for was not read.".to_owned(),
-    }]
+/// Why it is not proven that any of these signs the identity in.
+fn not_known(context: &Context<'_>, keys: &[&Credential], trusts: &[&Edge]) -> Vec<Narrowed> {
+    let holds = keys.iter().map(|held| held.held).chain(trusts.iter().map(|edge| edge.holds(context.as_of)));
+    let record = holds.filter_map(|holds| if let Tri::Unknown(reason) = holds { Some(reason) } else { None }).min();
+    let unread = keys.iter().any(|held| held.client_auth.is_unknown());
+    let unread = unread.then(|| "What the key is for was not read.".to_owned());
+    let record = record.map(|reason: UnknownReason| format!("Of the record of it, {}.", doubt(reason)));
+    let claim = || "That it signs the identity in".to_owned();
+    unread.into_iter().chain(record).map(|reason| Narrowed { claim: claim(), reason }).collect()
 }
 
 fn proofs(

@@ -56,11 +56,14 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let stopped = |automation: &Automation<'_>| matches!(automation.run, Run::Off | Run::Deleted);
     let read = |automation: &Automation<'_>| automations::read_whole(graph, automation.tie).is_true();
     let runs = identity.last_unattended.recent(context.config.rare_use_days, context.as_of);
-    if all.is_empty() || doubtful > 0 || runs || !all.iter().all(|automation| stopped(automation) && read(automation)) {
+    // One that may be tied to it must have stopped too, and is not counted.
+    let count = all.iter().filter(|automation| automation.tied.is_true()).count();
+    let known = count > 0 && doubtful == 0;
+    if !known || runs || !all.iter().all(|automation| stopped(automation) && read(automation)) {
         return None;
     }
     let alone = nobody_else(context, identity) && read_completely(context, &all);
-    let count = counted(all.len(), "automation", "automations");
+    let count = counted(count, "automation", "automations");
     let (claim, title, narrowed) = if alone {
         let title = format!("\"{}\" keeps its authority, and its {count} no longer run", identity.name);
         (Claim::Full, title, Vec::new())
@@ -73,7 +76,8 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         (Claim::Narrower, title, vec![narrowed])
     };
     let used = activity::proof_of_identity(context, identity, attr::LAST_UNATTENDED_USE_AT);
-    let proofs = all.iter().filter_map(|automation| proof(context, automation)).chain(used).collect();
+    let tied = all.iter().filter(|automation| automation.tied.is_true());
+    let proofs = tied.filter_map(|automation| proof(context, automation)).chain(used).collect();
     Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
 }
 

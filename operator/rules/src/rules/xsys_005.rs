@@ -9,7 +9,8 @@
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, attr};
+use jiff::Timestamp;
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, Tri, attr};
 
 use crate::automations::{Automation, Automations};
 use crate::evidence::{self, Proof};
@@ -60,7 +61,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     let graph = context.graph;
     let automations = Automations::of(context, identity);
     let running: Vec<&Automation<'_>> = automations.live().collect();
-    let trusted = trusted(graph, identity);
+    let trusted = trusted(graph, identity, context.as_of);
     let least = usize::try_from(context.config.shared_by_min).unwrap_or(usize::MAX);
     let count = apart(context, &running);
     let systems: BTreeSet<String> = running.iter().map(|automation| system(graph, automation.ix)).collect();
@@ -90,15 +91,20 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     Some(Draft { claim, exposure, title, proofs, narrowed, entry: None, reach: None })
 }
 
-/// How many of them nobody runs together: those of the same owners count once, where the owners of all are recorded.
+/// How many of them nobody runs together: those of the same owners count once, where the owners of all are recorded. Where
+/// a record of an owner may hold or not, as few as either would make.
 fn apart(context: &Context<'_>, running: &[&Automation<'_>]) -> usize {
-    // One person is one, whatever system names it.
-    let of = |edge: &Edge| context.joins.meant(edge.from);
-    let owners: Vec<BTreeSet<NodeIx>> = running
-        .iter()
-        .map(|automation| context.graph.incoming(automation.ix, EdgeKind::Owns).map(of).collect())
-        .collect();
-    if owners.iter().any(BTreeSet::is_empty) { running.len() } else { owners.iter().collect::<BTreeSet<_>>().len() }
+    let count = |counts: fn(Tri) -> bool| {
+        let owners = |automation: &&Automation<'_>| {
+            let records = context.graph.incoming(automation.ix, EdgeKind::Owns);
+            let records = records.filter(|edge| counts(edge.holds(context.as_of)));
+            // One person is one, whatever system names it.
+            records.map(|edge| context.joins.meant(edge.from)).collect()
+        };
+        let owners: Vec<BTreeSet<NodeIx>> = running.iter().map(owners).collect();
+        if owners.iter().any(BTreeSet::is_empty) { running.len() } else { owners.iter().collect::<BTreeSet<_>>().len() }
+    };
+    count(Tri::is_true).min(count(|held| !held.is_false()))
 }
 
 fn system(graph: &Graph, ix: NodeIx) -> String {
@@ -107,16 +113,16 @@ fn system(graph: &Graph, ix: NodeIx) -> String {
 }
 
 /// The workloads that may sign in, each once, in the order of the graph.
-fn trusted<'g>(graph: &'g Graph, identity: &Identity<'g>) -> Vec<Trusted<'g>> {
+fn trusted<'g>(graph: &'g Graph, identity: &Identity<'g>, as_of: Timestamp) -> Vec<Trusted<'g>> {
     let mut seen = BTreeSet::new();
-    let one = |edge: &&'g Edge| {
+    let one = |edge: &'g Edge| {
         let subject = graph.node(edge.from);
         let issuer = subject.text(attr::ISSUER)?;
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
         let workload = workload(issuer, subject.text(attr::SUBJECT)?);
         Some(Trusted { edge, issuer, workload })
     };
-    let all = identity.federations.iter().filter_map(one);
+    let all = identity.trusts(as_of).filter_map(one);
     all.filter(|trusted| seen.insert((trusted.issuer.to_ascii_lowercase(), trusted.workload))).collect()
 }
 
