@@ -308,3 +308,23 @@ fn what_does_not_run_is_on_no_path(#[case] states: &[Option<bool>], #[case] says
     assert!(told.why.contains(says), "{}", told.why);
     assert!(told.path.iter().all(|hop| hop.edge != "RUNS_AS"));
 }
+
+/// A record that is over ties nothing; of one with a condition it is not known.
+#[rstest]
+#[case::over(true, "; the automation behind it is not visible here. ")]
+#[case::with_a_condition(false, "; whether one automation known here runs as it is not told. ")]
+fn a_tie_that_does_not_hold_is_on_no_path(#[case] over: bool, #[case] says: &str) {
+    let world = principal();
+    let mut azure = system("azure", "uid-2", "account");
+    let node = automation(&mut azure, "export", Some(true));
+    let alias = azure.id(NodeKind::ManagedIdentity, OBJECT);
+    let tie = azure.edge("functions", &node, EdgeKind::RunsAs, &alias);
+    if over {
+        tie.until = Some("2026-05-01T00:00:00Z".parse().unwrap());
+    } else {
+        tie.condition = Some("on weekdays".to_owned());
+    }
+    let told = finding(UNOWNED, &world, &[&azure]).unwrap();
+    assert!(told.why.contains(says), "{}", told.why);
+    assert!(told.path.iter().all(|hop| hop.edge != "RUNS_AS"));
+}
