@@ -267,20 +267,14 @@ fn a_new_secret_of_a_privileged_identity_is_told() {
     assert_eq!(was.value.as_deref(), Some("secret key-1"));
 }
 
-/// A record in the vendor's audit log of who added the key.
-fn added_by(world: &mut World, key: &str, by: &sv0_graph::NodeId, at: &str) {
-    let credential = world.b.id(NodeKind::Credential, &format!("app-1/{key}"));
-    world.b.edge("directoryAudits", &credential, EdgeKind::CreatedBy, by).since = Some(at.parse().unwrap());
-}
-
 /// The audit records are asked before the reader is: they name who and when, and decide nothing.
 #[test]
 fn who_added_a_new_credential_is_told_where_it_is_recorded() {
     let (then, mut today) = privileged();
     today.key(&Key { id: "abcdef01-0000", ..Key::default() });
     let (dana, eve) = (today.person("dana", Some(true)), today.person("eve", Some(true)));
-    added_by(&mut today, "abcdef01-0000", &eve, "2026-05-02T00:00:00Z");
-    added_by(&mut today, "abcdef01-0000", &dana, "2026-05-20T00:00:00Z");
+    today.added_by("abcdef01-0000", &eve, "2026-05-02T00:00:00Z");
+    today.added_by("abcdef01-0000", &dana, "2026-05-20T00:00:00Z");
     let claims = |world: &World| -> Vec<String> {
         let finding = world.drift(&then, "DRIFT-003").unwrap();
         assert!(finding.depends_on.iter().all(|at| at.collection != "directoryAudits"), "{:?}", finding.depends_on);
@@ -301,7 +295,7 @@ fn of_who_added_it(#[case] by: &str, #[case] at: &str, #[case] expected: &[&str]
     today.key(&Key { id: "abcdef01-0000", ..Key::default() });
     let robot = today.other("robot", Some(true));
     let by = if by == "robot" { robot } else { today.person(by, None) };
-    added_by(&mut today, "abcdef01-0000", &by, at);
+    today.added_by("abcdef01-0000", &by, at);
     let finding = today.drift(&then, "DRIFT-003").unwrap();
     let all = finding.evidence.iter().filter(|item| item.claim.contains("added by"));
     assert_eq!(all.clone().map(|item| item.claim.as_str()).collect::<Vec<_>>(), expected);

@@ -233,6 +233,14 @@ impl World {
         self
     }
 
+    /// A record in the vendor's audit log of who added a credential of the application.
+    pub(crate) fn added_by(&mut self, key: &str, by: &NodeId, at: &str) -> &mut Self {
+        let credential = self.b.id(NodeKind::Credential, &format!("app-1/{key}"));
+        let record = self.b.edge("directoryAudits", &credential, EdgeKind::CreatedBy, by);
+        record.since = Some(at.parse().unwrap());
+        self
+    }
+
     /// A federated subject that can sign in as the application.
     pub(crate) fn trusts_github(&mut self) -> &mut Self {
         let attrs = [
