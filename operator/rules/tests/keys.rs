@@ -31,7 +31,7 @@ fn system(name: &str, uid: &str, tenant: &str) -> SnapshotBuilder {
         collection: "functions".to_owned(),
     }];
     header.coverage.retain(|row| row.collection == "applications");
-    header.coverage[0].collection = "functions".to_owned();
+    "functions".clone_into(&mut header.coverage[0].collection);
     b
 }
 
