@@ -224,6 +224,21 @@ impl Graph {
     }
 }
 
+impl Edge {
+    /// Whether what it says holds at `as_of`. No when it is switched off, and from the instant of its end on. Not known when
+    /// it has a condition, since none is weighed, or must be activated first: of both the lesser reason is told.
+    pub fn holds(&self, as_of: Timestamp) -> Tri {
+        let stands = match self.state {
+            EdgeState::Active => Tri::True,
+            EdgeState::Eligible => Tri::Unknown(UnknownReason::DynamicValue),
+            EdgeState::Disabled => Tri::False,
+        };
+        let lasts = Tri::from(self.until.is_none_or(|until| as_of < until));
+        let free = if self.condition.is_none() { Tri::True } else { Tri::Unknown(UnknownReason::Unparsable) };
+        stands.and(lasts).and(free)
+    }
+}
+
 impl Node {
     /// The fact named `key`. None means *not collected*.
     pub fn fact(&self, key: &str) -> Option<&Fact> {

@@ -226,3 +226,31 @@ fn told(graph: &Graph) -> Vec<String> {
     let edge = |edge: &crate::Edge| format!("{:?} {} {:?} {:?}", edge.from, edge.kind, edge.to, edge.role);
     graph.node_indexes().map(node).chain(graph.edges().iter().map(edge)).collect()
 }
+
+#[test]
+fn an_edge_holds_while_it_stands_has_no_condition_and_has_not_ended() {
+    const NOW: &str = "2026-06-01T00:00:00Z";
+    let unknown = Tri::Unknown;
+    let cases = [
+        (EdgeState::Active, None, None, Tri::True),
+        (EdgeState::Active, None, Some("2026-06-01T00:00:00.000000001Z"), Tri::True),
+        (EdgeState::Active, None, Some(NOW), Tri::False),
+        (EdgeState::Active, None, Some("2026-05-31T23:59:59Z"), Tri::False),
+        (EdgeState::Disabled, None, None, Tri::False),
+        (EdgeState::Disabled, Some("x"), None, Tri::False),
+        (EdgeState::Eligible, None, None, unknown(UnknownReason::DynamicValue)),
+        (EdgeState::Eligible, None, Some(NOW), Tri::False),
+        (EdgeState::Active, Some("x"), None, unknown(UnknownReason::Unparsable)),
+        (EdgeState::Active, Some("x"), Some(NOW), Tri::False),
+        (EdgeState::Eligible, Some("x"), None, unknown(UnknownReason::DynamicValue)),
+    ];
+    for (state, condition, until, expected) in cases {
+        let mut b = SnapshotBuilder::entra("u1", "t1");
+        let (from, to) = (b.id(NodeKind::Human, "h"), b.id(NodeKind::Group, "g"));
+        let edge = b.edge("groupMembers", &from, EdgeKind::MemberOf, &to);
+        (edge.state, edge.condition) = (state, condition.map(str::to_owned));
+        edge.until = until.map(|until| until.parse().unwrap());
+        let graph = graph(vec![b.build()]);
+        assert_eq!(graph.edges()[0].holds(NOW.parse().unwrap()), expected, "{state:?} {condition:?} {until:?}");
+    }
+}

@@ -5,7 +5,6 @@
 //! gives equal bytes.
 
 pub mod canonical;
-mod components;
 mod gates;
 mod graph;
 #[cfg(test)]
@@ -28,7 +27,6 @@ pub mod synthetic;
 pub mod testing;
 mod view;
 
-pub use components::Components;
 pub use gates::Gates;
 pub use graph::{Edge, Fact, Graph, Instance, InstanceIx, Node, NodeIx, Source, TooManyRows};
 pub use model::*;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::components::Components;
 use crate::model::EdgeKind;
 use crate::paths::{Cut, Limits, Path, Spot, Step, View, ViewBuilder, cut};
 use crate::predicate::{Tri, UnknownReason};
@@ -154,28 +153,6 @@ proptest! {
             prop_assert_eq!(cut(&paths, removable), expected);
         }
     }
-
-    #[test]
-    fn components_are_what_leads_to_each_other((nodes, raw) in raw()) {
-        let view = view(nodes, &raw);
-        let spots = spots(nodes);
-        let admits = |step: &Step| step.kind == EdgeKind::MemberOf;
-        let components = Components::new(&view, admits);
-        let leads: Vec<_> = spots.iter().map(|to| view.distances(&[*to], admits)).collect();
-        let leads = |from: Spot, to: Spot| leads[to.index()].get(from).is_some();
-        let reached = components.fold(&view, admits, |spot| 1u32 << spot.index(), |a, b| a | b);
-        for a in &spots {
-            let own = components.of(*a).unwrap();
-            prop_assert!(own < components.count());
-            for b in &spots {
-                prop_assert_eq!(own == components.of(*b).unwrap(), leads(*a, *b) && leads(*b, *a));
-                prop_assert_eq!(reached[own] & (1 << b.index()) != 0, leads(*a, *b));
-            }
-        }
-        for step in view.steps().iter().filter(|step| admits(step)) {
-            prop_assert!(components.of(step.to) <= components.of(step.from));
-        }
-    }
 }
 
 #[test]
@@ -196,23 +173,17 @@ fn ties_are_broken_by_kind_then_node_then_tag() {
     assert_eq!(told, [(member, 1, 0), (member, 1, 1), (member, 2, 0), (controls, 1, 0), (controls, 1, 1)]);
 }
 
-/// A chain with a way back in each link, as deep as the input likes.
+/// A chain as deep as the input likes.
 #[test]
 fn depth_costs_memory_and_no_stack() {
     let nodes = 300_000;
     let chain: Vec<Raw> = (1..nodes).map(|at| (at - 1, 0, at, 0, 0)).collect();
     let straight = view(nodes, &chain);
-    let components = Components::new(&straight, every);
-    assert_eq!(components.count(), nodes);
     let all = spots(nodes);
-    let last = components.fold(&straight, every, Spot::index, |a, b| a.max(*b));
-    assert_eq!(last[components.of(all[0]).unwrap()], nodes - 1);
     let distances = straight.distances(&[all[nodes - 1]], every);
     assert_eq!(distances.get(all[0]), Some(u32::try_from(nodes).unwrap() - 1));
     assert!(straight.shortest(all[0], &distances, every, Limits::default()).is_empty(), "beyond the cap");
     assert_eq!(straight.shortest(all[nodes - 13], &distances, every, Limits::default()).len(), 1);
-    let circle: Vec<Raw> = chain.iter().copied().chain([(nodes - 1, 0, 0, 0, 0)]).collect();
-    assert_eq!(Components::new(&view(nodes, &circle), every).count(), 1);
 }
 
 /// One node that stands for a class, between many that control it and many that are of it: no product.

@@ -134,6 +134,12 @@ impl SnapshotBuilder {
         &mut self.edges[last]
     }
 
+    /// Changes every edge of `kind` that was added so far.
+    pub fn change(&mut self, kind: EdgeKind, change: impl Fn(&mut EdgeRow)) -> &mut Self {
+        self.edges.iter_mut().filter(|edge| edge.kind == kind).for_each(change);
+        self
+    }
+
     /// The rows, for the writer.
     pub fn rows(&self) -> Vec<Row> {
         let nodes = self.nodes.iter().cloned().map(Row::Node);

@@ -14,7 +14,7 @@ use crate::finding::EvidenceClass;
 use crate::identity::{Credential, Identity};
 use crate::memory::{self, ActivityMemory, Few};
 use crate::rule::Context;
-use crate::text::{date, days_after};
+use crate::text::{date, days_after, doubt};
 
 /// Where the last sign-ins of identities are read.
 pub(crate) const IDENTITIES: &str = "servicePrincipalActivity";
@@ -226,31 +226,58 @@ fn unrecorded(graph: &Graph, ix: NodeIx, collection: &str) -> Use {
     }
 }
 
-/// Whether the record of a credential cannot be the whole truth: the identity signed in unattended within `days`, and
-/// nothing else could have signed it in. The vendor's records of credentials are known to lag and to stop.
-pub(crate) fn contradicted(identity: &Identity<'_>, credential: &Credential, days: u32, as_of: Timestamp) -> bool {
-    sole(identity, credential, days, as_of) && identity.last_unattended.recent(days, as_of)
+/// What can have signed an identity in within some days beside one of its credentials: a subject that it trusts, or another
+/// credential that does not lie idle as long by its own record. Of two records that stopped, neither explains what the other
+/// leaves open. Looked at once for all credentials.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Others {
+    last: Use,
+    /// The identity signed in without a user.
+    recent: bool,
+    trusted: Tri,
+    /// Two such credentials: one of them is another one.
+    keys: [Option<NodeIx>; 2],
 }
 
-/// Why nobody can say whether the record of a credential is contradicted: the identity's own, which would, is not known.
-pub(crate) fn unchecked(
-    identity: &Identity<'_>,
-    credential: &Credential,
-    days: u32,
-    as_of: Timestamp,
-) -> Option<UnknownReason> {
-    match identity.last_unattended {
-        Use::Unknown(reason) if sole(identity, credential, days, as_of) => Some(reason),
-        _ => None,
+impl Others {
+    pub(crate) fn of(identity: &Identity<'_>, days: u32, as_of: Timestamp) -> Self {
+        let idle = |held: &Credential| held.last_used.idle_from(days).is_some_and(|mark| mark <= as_of);
+        let busy = |held: &&Credential| !held.usable(as_of).is_false() && !idle(held);
+        let mut keys = identity.credentials.iter().filter(busy).map(|held| held.ix);
+        let first = keys.next();
+        let keys = [first, keys.find(|ix| Some(*ix) != first)];
+        let last = identity.last_unattended;
+        Self { last, recent: last.recent(days, as_of), trusted: identity.trusts_any(as_of), keys }
+    }
+
+    fn explain(&self, credential: &Credential) -> Tri {
+        let other = self.keys.iter().flatten().any(|ix| *ix != credential.ix);
+        Tri::from(other).or(self.trusted)
+    }
+
+    /// Whether the record of a credential cannot be the whole truth: the identity signed in unattended, and nothing else
+    /// could have signed it in. The vendor's records of credentials are known to lag and to stop.
+    pub(crate) fn contradict(&self, credential: &Credential) -> bool {
+        self.explain(credential).is_false() && self.recent
+    }
+
+    /// Why nobody can say whether the record of a credential is contradicted: the identity's own, which would, is not known,
+    /// or it is not known whether anybody else is trusted to sign it in.
+    pub(crate) fn unchecked(&self, credential: &Credential) -> Option<UnknownReason> {
+        match (self.explain(credential), self.last) {
+            (Tri::False | Tri::Unknown(_), Use::Unknown(reason)) => Some(reason),
+            (Tri::Unknown(reason), _) if self.recent => Some(reason),
+            _ => None,
+        }
     }
 }
 
-/// Nothing else can have signed the identity in within `days`: it trusts nobody, and what else it could use lay idle as
-/// long by its own record. Of two records that stopped, neither explains what the other leaves open.
-fn sole(identity: &Identity<'_>, credential: &Credential, days: u32, as_of: Timestamp) -> bool {
-    let idle = |other: &Credential| other.last_used.idle_from(days).is_some_and(|mark| mark <= as_of);
-    let mut others = identity.credentials.iter().filter(|other| other.ix != credential.ix);
-    identity.federations.is_empty() && others.all(|other| other.usable(as_of).is_false() || idle(other))
+/// What stands behind the reason of [`Others::unchecked`], as a sentence.
+pub(crate) fn unchecked_because(identity: &Identity<'_>, reason: UnknownReason) -> String {
+    match identity.last_unattended {
+        Use::Unknown(_) => format!("Of the identity's own last sign-in, {}.", reason.sentence()),
+        _ => format!("Of a federated subject that may sign it in too, {}.", doubt(reason)),
+    }
 }
 
 /// The proof of what is recorded of the identity's use in `key`. None when it is not known.

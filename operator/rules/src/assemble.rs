@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
 
 use crate::authority::{self, Authority, Grant};
+use crate::behind::Behind;
 use crate::composed;
 use crate::derive::{By, Composition};
 use crate::evidence::{self, Mark, Proof};
@@ -26,9 +27,13 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     let severity = severity(tier, draft.exposure, sensitive, draft.claim, Tri::False);
     let subject = subject(context, identity.node, identity.name.clone());
     let raised = raised(tier, sensitive, &draft, severity);
-    let path = path(context, identity, draft.entry, draft.reach.as_ref());
-    let why = why(context, identity, meta, draft.reach.as_ref(), raised);
-    let proofs = proofs(context, identity, draft.proofs);
+    let behind = Behind::of(context, identity);
+    let why = why(context, identity, meta, (draft.reach.as_ref(), &behind.says), raised);
+    // A rule that names who enters tells of that way, whatever runs besides.
+    let mut whole_path = if draft.entry.is_none() { behind.hops } else { Vec::new() };
+    whole_path.extend(path(context, identity, draft.entry, draft.reach.as_ref()));
+    let mut proofs = proofs(context, identity, draft.proofs);
+    proofs.extend(behind.proofs);
     let depends_on = dependencies(context, identity.node, &proofs, meta);
     // Where something is reached by acting as others, the edge to cut is named.
     let cut = match draft.reach {
@@ -37,7 +42,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     };
     let mut narrowed = draft.narrowed;
     narrowed.extend(unproven(identity));
-    let (evidence, path) = numbered(proofs, path);
+    let (evidence, path) = numbered(proofs, whole_path);
     RuleFinding {
         name: name(meta, &subject.id, ""),
         rule: RuleRef { id: meta.id.to_owned(), version: meta.version.to_owned(), claim: draft.claim },
@@ -180,13 +185,15 @@ pub(crate) fn subject(context: &Context<'_>, node: &Node, name: String) -> Subje
 }
 
 /// What it reaches, how it runs, and why the rule matters.
-fn why(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, reach: Option<&Reach>, raised: &str) -> String {
+fn why(
+    context: &Context<'_>,
+    identity: &Identity<'_>,
+    meta: &Meta,
+    (reach, behind): (Option<&Reach>, &str),
+    raised: &str,
+) -> String {
     let says = reach.map_or_else(|| holds(context.graph, &identity.authority), |reach| reach.says.clone());
-    format!(
-        "{says}. It can sign in unattended with {}; the automation behind it is not visible here. {}{raised}",
-        runs(context, identity),
-        meta.why
-    )
+    format!("{says}. It can sign in unattended with {}; {behind}. {}{raised}", runs(context, identity), meta.why)
 }
 
 /// A sentence when it is sensitive data that makes the finding as severe as it is.

@@ -8,12 +8,13 @@
 //! the derivations ([`Composition`]), and a proven one makes its start as strong as its end. One that is not proven raises
 //! nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
 use crate::derive::{Composition, CutOff, End, Routes, Through};
+use crate::nesting::{Behind, Nesting};
 use crate::rule::RuleConfig;
 use crate::sensitive::Sensitive;
 use crate::severity::Tier;
@@ -71,9 +72,6 @@ pub(crate) const COLLECTIONS: [&str; 2] = ["directoryRoleAssignments", "appRoleA
 /// The collection of memberships of service principals.
 pub(crate) const MEMBERS: &str = "groupMembers";
 
-/// Groups in groups that are followed; a path has no more steps either.
-const MAX_NESTING: usize = 11;
-
 enum Weighed<'g> {
     Proven(Grant<'g>),
     Eligible(Grant<'g>),
@@ -104,13 +102,15 @@ struct Tenant {
 #[derive(Debug)]
 pub(crate) struct Surroundings<'g> {
     tenants: BTreeMap<(&'g str, &'g str), Tenant>,
+    nesting: Nesting,
     routes: Routes<'g>,
 }
 
 impl<'g> Surroundings<'g> {
     /// Looks at every group once.
     pub(crate) fn new(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Self {
-        let mut around = Self { tenants: BTreeMap::new(), routes: Routes::new(graph, config, as_of) };
+        let (nesting, routes) = (Nesting::new(graph, as_of), Routes::new(graph, config, as_of));
+        let mut around = Self { tenants: BTreeMap::new(), nesting, routes };
         for ix in graph.node_indexes().filter(|ix| graph.node(*ix).kind == NodeKind::Group) {
             let through = of(graph, ix, as_of, (&around, Through::Roles));
             let holds = !graph.out(ix, EdgeKind::Granted).is_empty();
@@ -164,7 +164,7 @@ pub(crate) fn of<'g>(
     as_of: Timestamp,
     (around, through): (&Surroundings<'g>, Through),
 ) -> Authority<'g> {
-    let Held { proven, eligible, unproven, changes } = held(graph, principal, as_of, &around.routes);
+    let Held { proven, eligible, unproven, changes } = held(graph, principal, as_of, &around.nesting);
     let best = proven.first().map_or(Tier::P4, |grant| grant.tier);
     let reach = proven.iter().position(|grant| grant.sensitive.is_some());
     let composed = composed(graph, principal, (best, &proven), (around, through));
@@ -269,8 +269,8 @@ fn seen<'g>(graph: &'g Graph, principal: NodeIx, around: &Surroundings<'g>) -> T
     if by_group { own.and(graph.complete_for(principal, MEMBERS).0) } else { own }
 }
 
-fn held<'g>(graph: &'g Graph, principal: NodeIx, as_of: Timestamp, routes: &Routes<'g>) -> Held<'g> {
-    let (holders, deeper) = holders(graph, principal, as_of, routes);
+fn held<'g>(graph: &'g Graph, principal: NodeIx, as_of: Timestamp, nesting: &Nesting) -> Held<'g> {
+    let Behind { holders, deeper } = nesting.behind(graph, principal, as_of);
     let mut held = Held::default();
     if deeper {
         held.unproven.insert(UnknownReason::Unsupported, 1);
@@ -295,45 +295,6 @@ fn held<'g>(graph: &'g Graph, principal: NodeIx, as_of: Timestamp, routes: &Rout
     held
 }
 
-/// `principal` itself and the groups with grants behind them that it is in, each with the memberships that lead there;
-/// and whether there are more, nested deeper than is looked. First all that are proven, nearest first, then those to which
-/// memberships lead of which it is not known whether they hold.
-fn holders<'g>(
-    graph: &'g Graph,
-    principal: NodeIx,
-    as_of: Timestamp,
-    routes: &Routes<'g>,
-) -> (Vec<(Vec<&'g Edge>, NodeIx)>, bool) {
-    let mut seen = BTreeSet::from([principal]);
-    let mut found: Vec<(Vec<&'g Edge>, NodeIx)> = vec![(Vec::new(), principal)];
-    let mut deeper = false;
-    for proven in [true, false] {
-        let counts = |edge: &&Edge| !over(edge, as_of) && (!proven || plain(edge)) && routes.grants_behind(edge.to);
-        let mut at = 0;
-        while let Some((members, holder)) = found.get(at).cloned() {
-            at += 1;
-            for edge in graph.out(holder, EdgeKind::MemberOf).iter().filter(counts) {
-                if members.len() == MAX_NESTING {
-                    deeper |= !seen.contains(&edge.to);
-                } else if seen.insert(edge.to) {
-                    found.push((members.iter().copied().chain([edge]).collect(), edge.to));
-                }
-            }
-        }
-    }
-    (found, deeper)
-}
-
-/// Switched off, or past its end.
-fn over(edge: &Edge, as_of: Timestamp) -> bool {
-    edge.state == EdgeState::Disabled || edge.until.is_some_and(|until| until <= as_of)
-}
-
-/// Active, with no condition.
-fn plain(edge: &Edge) -> bool {
-    edge.state == EdgeState::Active && edge.condition.is_none()
-}
-
 /// Ends of the grant and of the memberships that are still to come.
 fn ends_after(members: &[&Edge], edge: &Edge, as_of: Timestamp) -> Option<Timestamp> {
     let ends = members.iter().copied().chain([edge]).filter_map(|edge| edge.until);
@@ -342,19 +303,16 @@ fn ends_after(members: &[&Edge], edge: &Edge, as_of: Timestamp) -> Option<Timest
 
 fn weigh<'g>(graph: &'g Graph, members: &[&'g Edge], edge: &'g Edge, as_of: Timestamp) -> Weighed<'g> {
     let all = || members.iter().copied().chain([edge]);
-    if all().any(|edge| over(edge, as_of)) {
-        return Weighed::Nothing;
-    }
-    let eligible = all().any(|edge| edge.state == EdgeState::Eligible);
-    let weighed = if all().any(|edge| edge.condition.is_some()) {
-        Weighed::Unproven(UnknownReason::Unparsable)
-    } else {
-        meant(graph, members, edge)
-    };
-    match weighed {
-        Weighed::Proven(grant) if eligible => Weighed::Eligible(grant),
-        Weighed::Unproven(_) if eligible => Weighed::Unproven(UnknownReason::DynamicValue),
-        other => other,
+    match Tri::all(all().map(|edge| edge.holds(as_of))) {
+        Tri::False => Weighed::Nothing,
+        Tri::True => meant(graph, members, edge),
+        Tri::Unknown(reason) if all().any(|edge| edge.condition.is_some()) => Weighed::Unproven(reason),
+        // Without a condition: it only has to be activated.
+        Tri::Unknown(reason) => match meant(graph, members, edge) {
+            Weighed::Proven(grant) => Weighed::Eligible(grant),
+            Weighed::Unproven(_) => Weighed::Unproven(reason),
+            other => other,
+        },
     }
 }
 

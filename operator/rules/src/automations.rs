@@ -2,16 +2,23 @@
 //! is tied to the identity, and whether it runs.
 //!
 //! Two ties count: an automation runs as the identity, or uses a stored connection that presents the identity or one of
-//! its credentials. What no connector reads is not here, so that an empty list proves nothing.
+//! its credentials. A tie that is switched off or over is none. What no connector reads is not here, so that an empty list
+//! proves nothing.
 //!
-//! Another system names the identity by its own object. Both are one where they have the same object id: a UUID that the
-//! directory gave and never gives again (`principal-id/1`).
+//! Another system names the identity by its own object: whether both are one, a correlation key says
+//! ([`crate::derive::KEYS`]).
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeId, NodeIx, NodeKind, Tri, attr};
+use jiff::Timestamp;
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
 
+use crate::derive::Key;
+use crate::evidence::{self, Proof};
+use crate::finding::EvidenceClass;
 use crate::identity::Identity;
+use crate::rule::Context;
+use crate::text::display_name;
 
 /// Whether an automation can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,51 +39,120 @@ pub(crate) struct Automation<'g> {
     pub(crate) ix: NodeIx,
     /// From the automation: what it runs as, or the connection that it uses.
     pub(crate) tie: &'g Edge,
+    /// From that connection: what it presents.
+    pub(crate) presents: Option<&'g Edge>,
+    /// Whether it is proven that it is tied to the identity: every record between them holds.
+    pub(crate) tied: Tri,
     pub(crate) run: Run,
-    /// The tie leads to the identity itself, not to the same identity as another system names it.
-    pub(crate) direct: bool,
+    /// By which key the identity is known to be meant; none where the tie leads to the identity itself.
+    pub(crate) by: Option<&'static Key>,
 }
 
-/// The automations of `identity`, each once, in the order of their ids.
-pub(crate) fn of<'g>(graph: &'g Graph, identity: &Identity<'_>) -> Vec<Automation<'g>> {
-    let itself: Vec<NodeIx> = [identity.ix].into_iter().chain(aliases(graph, identity.ix)).collect();
-    let presented = itself.iter().copied().chain(identity.credentials.iter().map(|held| held.ix));
-    let connections = presented.flat_map(|ix| graph.incoming(ix, EdgeKind::Presents));
-    let through = connections.flat_map(|edge| graph.incoming(edge.from, EdgeKind::UsesConnection));
-    let ties = itself.iter().flat_map(|ix| graph.incoming(*ix, EdgeKind::RunsAs)).chain(through);
-    let mut all: Vec<Automation<'g>> = ties
-        .filter(|tie| is_automation(graph.node(tie.from).kind))
-        .map(|tie| Automation { ix: tie.from, tie, run: run(graph, tie.from), direct: own(graph, tie, identity.ix) })
-        .collect();
-    // Stable: a direct tie stays in front of one through a connection.
-    all.sort_by_key(|automation| automation.ix);
-    all.dedup_by_key(|automation| automation.ix);
-    all
+/// What is known of the automations of one identity.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Automations<'g> {
+    /// Each once, in the order of their ids.
+    pub(crate) known: Vec<Automation<'g>>,
+    /// How many more run as something that may be the identity, and may be another one.
+    pub(crate) doubtful: usize,
 }
 
-/// The same identity as other systems name it.
-fn aliases(graph: &Graph, ix: NodeIx) -> impl Iterator<Item = NodeIx> {
-    let id = &graph.node(ix).id;
-    let systems: BTreeSet<(&str, &str)> = graph
-        .instances()
-        .iter()
-        .map(|instance| (instance.header.system.as_str(), instance.header.tenant.as_str()))
-        .filter(|(system, _)| *system != id.system() && is_uuid(id.vendor_id()))
-        .collect();
-    let kinds = [NodeKind::ServicePrincipal, NodeKind::ManagedIdentity, NodeKind::AgentIdentity];
-    systems.into_iter().flat_map(move |(system, tenant)| {
-        kinds.into_iter().filter_map(move |kind| graph.find(&NodeId::new(system, tenant, kind, id.vendor_id())))
+impl<'g> Automations<'g> {
+    /// The automations of `identity`.
+    pub(crate) fn of(context: &Context<'g>, identity: &Identity<'_>) -> Self {
+        let known = ties(context, identity).into_iter();
+        let mut known: Vec<Automation<'g>> = known.filter_map(|tie| tie.automation(context)).collect();
+        // Of several ties one that holds is told before one that may, then the nearest: to itself, without a connection.
+        let far = |one: &Automation<'_>| (one.tied.is_unknown(), one.by.is_some(), one.presents.is_some());
+        known.sort_by_key(|automation| (automation.ix, far(automation)));
+        known.dedup_by_key(|automation| automation.ix);
+        let maybe = context.joins.doubtful(identity.ix).iter().flat_map(|left| tied(context.graph, *left, None));
+        let maybe: BTreeSet<NodeIx> = maybe.filter_map(|tie| Some(tie.automation(context)?.ix)).collect();
+        let sure = |ix: &NodeIx| known.binary_search_by_key(ix, |automation| automation.ix).is_ok();
+        let doubtful = maybe.iter().filter(|ix| !sure(ix)).count();
+        Self { known, doubtful }
+    }
+
+    /// Those that are switched on and proven to be tied to the identity.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &Automation<'g>> {
+        self.known.iter().filter(|automation| automation.run == Run::On && automation.tied.is_true())
+    }
+}
+
+/// When a record ends by itself that ties an automation to `identity`, or names an owner of such an automation.
+pub(crate) fn ends(context: &Context<'_>, identity: &Identity<'_>) -> impl Iterator<Item = Timestamp> {
+    ties(context, identity).into_iter().flat_map(|Tie { presents, edge, .. }| {
+        let owners = context.graph.incoming(edge.from, EdgeKind::Owns);
+        presents.into_iter().chain([edge]).chain(owners).filter_map(|edge| edge.until)
     })
 }
 
-fn is_uuid(text: &str) -> bool {
-    let groups = text.split('-').map(str::len);
-    groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+/// A record that ties an automation to an identity, whether it holds or not.
+#[derive(Clone, Copy, Debug)]
+struct Tie<'g> {
+    edge: &'g Edge,
+    presents: Option<&'g Edge>,
+    by: Option<&'static Key>,
 }
 
-/// Whether a tie stands in the identity's own system.
-fn own(graph: &Graph, tie: &Edge, ix: NodeIx) -> bool {
-    graph.node(tie.to).id.system() == graph.node(ix).id.system()
+impl<'g> Tie<'g> {
+    /// The automation, unless the tie is switched off or over.
+    fn automation(self, context: &Context<'g>) -> Option<Automation<'g>> {
+        let Self { edge, presents, by } = self;
+        let tied = edge.holds(context.as_of).and(presents.map_or(Tri::True, |edge| edge.holds(context.as_of)));
+        let run = run(context.graph, edge.from);
+        (!tied.is_false()).then_some(Automation { ix: edge.from, tie: edge, presents, tied, run, by })
+    }
+}
+
+/// Every record that ties an automation to `identity`.
+fn ties<'g>(context: &Context<'g>, identity: &Identity<'_>) -> Vec<Tie<'g>> {
+    let (graph, ix) = (context.graph, identity.ix);
+    let mut all: Vec<Tie<'g>> = tied(graph, ix, None).collect();
+    all.extend(identity.credentials.iter().flat_map(|held| presenting(graph, held.ix, None)));
+    all.extend(context.joins.same(ix).iter().flat_map(|join| tied(graph, join.left, Some(join.key))));
+    all
+}
+
+/// What runs as `ix`, or uses a connection that presents it.
+fn tied<'g>(graph: &'g Graph, ix: NodeIx, by: Option<&'static Key>) -> impl Iterator<Item = Tie<'g>> {
+    let runs = graph.incoming(ix, EdgeKind::RunsAs).map(move |edge| Tie { edge, presents: None, by });
+    runs.filter(|tie| is_automation(graph.node(tie.edge.from).kind)).chain(presenting(graph, ix, by))
+}
+
+/// What uses a connection that presents `ix`.
+fn presenting<'g>(graph: &'g Graph, ix: NodeIx, by: Option<&'static Key>) -> impl Iterator<Item = Tie<'g>> {
+    let uses = graph.incoming(ix, EdgeKind::Presents).flat_map(move |presents| {
+        let uses = graph.incoming(presents.from, EdgeKind::UsesConnection);
+        uses.map(move |edge| Tie { edge, presents: Some(presents), by })
+    });
+    uses.filter(|tie| is_automation(graph.node(tie.edge.from).kind))
+}
+
+impl Automation<'_> {
+    /// `function "export"`.
+    pub(crate) fn label(&self, graph: &Graph) -> String {
+        let node = graph.node(self.ix);
+        let name = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
+        format!("{} \"{name}\"", noun(node.kind))
+    }
+
+    /// How it is tied to the identity, as a verb.
+    pub(crate) const fn runs(&self) -> &'static str {
+        if self.presents.is_some() { "uses a connection that signs in as it" } else { "runs as it" }
+    }
+
+    /// Its tie as evidence. By a key it is derived.
+    pub(crate) fn proof(&self, graph: &Graph) -> Proof {
+        let by = self.by.map(|key| format!(" ({})", key.name())).unwrap_or_default();
+        let claim = format!("The {} {}{by}.", self.label(graph), self.runs());
+        evidence::of_edge(graph, self.tie, self.class(), claim)
+    }
+
+    /// Class of evidence of its tie.
+    pub(crate) fn class(&self) -> EvidenceClass {
+        self.by.map_or(EvidenceClass::Direct, |key| key.class)
+    }
 }
 
 /// Whether the collection in which a tie was read was read to its end.
@@ -86,7 +162,7 @@ pub(crate) fn read_whole(graph: &Graph, tie: &Edge) -> Tri {
 }
 
 /// `logic app "Nightly export"` would need the vendor's words: the kind of the model is enough.
-pub(crate) const fn noun(kind: NodeKind) -> &'static str {
+const fn noun(kind: NodeKind) -> &'static str {
     match kind {
         NodeKind::Agent => "agent",
         NodeKind::Workflow => "workflow",

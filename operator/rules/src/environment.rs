@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::derive::follows;
+
 /// One environment, as the customer declared it. Identifiers are compared without regard to case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -114,19 +116,6 @@ pub(crate) fn within(outer: &str, inner: &str) -> bool {
     !outer.is_empty() && start.eq_ignore_ascii_case(outer) && (rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a name follows a pattern, in which `*` stands for any text. Compared as it is written.
-fn follows(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        let Some((_, after)) = rest.split_once(part) else { return false };
-        rest = after;
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,20 +165,5 @@ mod tests {
         assert_eq!(of(&BTreeMap::new(), &place("x", None, Some("dev-1"))), None);
         let elsewhere = Place { tenant: "another", ..Place::default() };
         assert_eq!(of(&declared(), &elsewhere), None);
-    }
-
-    #[rstest]
-    #[case("dev-*", "dev-", true)]
-    #[case("dev-*", "dev", false)]
-    #[case("*-dev", "a-dev", true)]
-    #[case("*-dev", "a-dev-b", false)]
-    #[case("a*b*c", "a1b2c", true)]
-    #[case("a*b*c", "a1c2b", false)]
-    #[case("ab*ab", "ab", false)]
-    #[case("exact", "exact", true)]
-    #[case("exact", "exactly", false)]
-    #[case("", "x", false)]
-    fn patterns(#[case] pattern: &str, #[case] name: &str, #[case] follows_it: bool) {
-        assert_eq!(follows(pattern, name), follows_it);
     }
 }

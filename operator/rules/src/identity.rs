@@ -67,6 +67,10 @@ pub(crate) struct Credential {
     pub(crate) kind: CredentialType,
     /// Whether it signs the application in, as opposed to signing tokens.
     pub(crate) client_auth: Tri,
+    /// Whether the record that it is held holds.
+    pub(crate) held: Tri,
+    /// When that record ends by itself.
+    pub(crate) ends: Option<Timestamp>,
     pub(crate) from: Option<Timestamp>,
     pub(crate) until: Until,
     /// What is recorded of its use.
@@ -82,7 +86,8 @@ impl Credential {
             Until::Never => Tri::True,
             Until::Unknown => Tri::Unknown(UnknownReason::NotCollected),
         };
-        self.client_auth.and(begun).and(lasts)
+        let recorded = self.held.and(Tri::from(self.ends.is_none_or(|end| as_of < end)));
+        recorded.and(self.client_auth).and(begun).and(lasts)
     }
 
     /// `secret 11111111` for people: type and the first group of the vendor's key id. Evidence has all of the id.
@@ -113,7 +118,7 @@ pub(crate) struct Identity<'g> {
     /// Its application in this tenant, and the edge that says so.
     pub(crate) application: Option<&'g Edge>,
     pub(crate) credentials: Vec<Credential>,
-    /// Federated subjects that can sign in as it.
+    /// Federated subjects that can sign in as it, or may: what is switched off or over is not among them.
     pub(crate) federations: Vec<&'g Edge>,
     /// When it was made, as far as is known.
     pub(crate) made: Option<Timestamp>,
@@ -145,14 +150,15 @@ pub(crate) fn resolve<'g>(
     let node = graph.node(ix);
     let application = graph.incoming(ix, EdgeKind::Instantiates).next();
     let home = home(node, trusted);
-    let credentials = credentials(graph, ix, application);
-    let federations = federations(graph, ix, application);
+    let credentials = credentials(graph, ix, application, as_of);
+    let federations = federations(graph, ix, application, as_of);
     let way = way(node, &federations, &credentials, as_of);
     let made = activity::made(graph, ix, application.map(|edge| edge.from));
     let possible = if way.is_some() {
         Tri::True
     } else {
-        let unsure = Tri::any(credentials.iter().map(|credential| credential.usable(as_of)));
+        let keys = credentials.iter().map(|credential| credential.usable(as_of));
+        let unsure = Tri::any(keys.chain(federations.iter().map(|edge| edge.holds(as_of))));
         let unread = !graph.complete_for(ix, "federatedCredentials").0;
         unsure.or(unread).or(elsewhere(node, application))
     };
@@ -171,7 +177,7 @@ pub(crate) fn resolve<'g>(
         anchor,
         way,
         authority: authority::of(graph, ix, as_of, (around, Through::Anything)),
-        owners: owners::of(graph, ix, application, home),
+        owners: owners::of(graph, ix, application, home, as_of),
     }
 }
 
@@ -217,7 +223,7 @@ fn enabled(graph: &Graph, ix: NodeIx, application: Option<&Edge>, home: Home) ->
     node.is(attr::ENABLED).and(!stopped(ix)).and(application_lives)
 }
 
-fn credentials(graph: &Graph, ix: NodeIx, application: Option<&Edge>) -> Vec<Credential> {
+fn credentials(graph: &Graph, ix: NodeIx, application: Option<&Edge>, as_of: Timestamp) -> Vec<Credential> {
     // The platform keeps and rotates a managed identity's certificates: nobody can use or renew them.
     if graph.node(ix).kind == NodeKind::ManagedIdentity {
         return Vec::new();
@@ -225,12 +231,13 @@ fn credentials(graph: &Graph, ix: NodeIx, application: Option<&Edge>) -> Vec<Cre
     let holders = application.map(|edge| edge.from).into_iter().chain([ix]);
     holders
         .flat_map(|holder| graph.out(holder, EdgeKind::HoldsCredential))
-        .map(|edge| credential(graph, edge))
+        .filter(|edge| !edge.holds(as_of).is_false())
+        .map(|edge| credential(graph, edge, as_of))
         .collect()
 }
 
 /// The credential that the edge says is held.
-pub(crate) fn credential(graph: &Graph, edge: &Edge) -> Credential {
+pub(crate) fn credential(graph: &Graph, edge: &Edge, as_of: Timestamp) -> Credential {
     let node = graph.node(edge.to);
     let kind = match node.text(attr::CREDENTIAL_TYPE) {
         Some("secret") => CredentialType::Secret,
@@ -249,14 +256,15 @@ pub(crate) fn credential(graph: &Graph, edge: &Edge) -> Credential {
     };
     let from = node.time(attr::VALID_FROM);
     let last_used = activity::of_credential(graph, edge.to);
-    Credential { ix: edge.to, holder: edge.from, kind, client_auth, from, until, last_used }
+    let (held, ends) = (edge.holds(as_of), edge.until);
+    Credential { ix: edge.to, holder: edge.from, kind, client_auth, held, ends, from, until, last_used }
 }
 
-fn federations<'g>(graph: &'g Graph, ix: NodeIx, application: Option<&'g Edge>) -> Vec<&'g Edge> {
+fn federations<'g>(graph: &'g Graph, ix: NodeIx, application: Option<&'g Edge>, as_of: Timestamp) -> Vec<&'g Edge> {
     let holders = application.map(|edge| edge.from).into_iter().chain([ix]);
     holders
         .flat_map(|holder| graph.incoming(holder, EdgeKind::AuthenticatesAs))
-        .filter(|edge| graph.node(edge.from).kind == NodeKind::FederatedSubject)
+        .filter(|edge| graph.node(edge.from).kind == NodeKind::FederatedSubject && !edge.holds(as_of).is_false())
         .collect()
 }
 
@@ -267,13 +275,23 @@ fn way<'g>(node: &Node, federations: &[&'g Edge], credentials: &[Credential], as
     if let Some(usable) = credentials.iter().find(|credential| credential.usable(as_of).is_true()) {
         return Some(Way::Credential(*usable));
     }
-    federations.first().copied().map(Way::Federation)
+    federations.iter().copied().find(|edge| edge.holds(as_of).is_true()).map(Way::Federation)
 }
 
-impl Identity<'_> {
+impl<'g> Identity<'g> {
     /// Credentials that sign the identity in, usable at `as_of`, in the order of their ids.
     pub(crate) fn usable(&self, as_of: Timestamp) -> impl Iterator<Item = &Credential> {
         self.credentials.iter().filter(move |credential| credential.usable(as_of).is_true())
+    }
+
+    /// Federated subjects that are proven to sign it in at `as_of`.
+    pub(crate) fn trusts(&self, as_of: Timestamp) -> impl Iterator<Item = &'g Edge> {
+        self.federations.iter().copied().filter(move |edge| edge.holds(as_of).is_true())
+    }
+
+    /// Whether some federated subject can sign it in at `as_of`, of those that were seen.
+    pub(crate) fn trusts_any(&self, as_of: Timestamp) -> Tri {
+        Tri::any(self.federations.iter().map(|edge| edge.holds(as_of)))
     }
 
     /// `service principal`, `managed identity`, `agent identity`.

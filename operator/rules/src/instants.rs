@@ -4,15 +4,18 @@
 //! passing of time without a new scan proves no more disuse.
 
 use jiff::Timestamp;
+use sv0_graph::{Edge, EdgeKind};
 
 use crate::activity::{self, CREDENTIALS, Silence};
+use crate::automations;
 use crate::identity::{Credential, Identity, Until};
+use crate::owners;
 use crate::rule::Context;
 use crate::rules;
 use crate::text::{days_after, days_before};
 
 /// The instants, in no order; past ones and ones at which nothing happens may be among them.
-pub(crate) fn of(context: &Context<'_>, identity: &Identity<'_>) -> impl Iterator<Item = Timestamp> {
+pub(crate) fn of<'g>(context: &Context<'g>, identity: &Identity<'g>) -> impl Iterator<Item = Timestamp> {
     let config = context.config;
     let made = identity.made;
     let own = [
@@ -29,13 +32,29 @@ pub(crate) fn of(context: &Context<'_>, identity: &Identity<'_>) -> impl Iterato
     let silent = [config.rare_use_days, config.dormant_days].into_iter().flat_map(move |days| turns(silence, days));
     let held = identity.credentials.iter().filter(|held| !held.client_auth.is_false());
     let held: Vec<Timestamp> = held.flat_map(|held| of_credential(context, held)).collect();
-    own.into_iter().flatten().chain(silent).chain(held)
+    own.into_iter().flatten().chain(silent).chain(held).chain(records(context, identity))
 }
 
 /// When silence becomes proof of so many days without use, and when a use that is remembered is that long ago.
 fn turns(silence: Option<Silence>, days: u32) -> impl Iterator<Item = Timestamp> {
     let turns = silence.map(|silence| [silence.proven_from(days), silence.forgotten_from(days)]);
     turns.into_iter().flatten().flatten()
+}
+
+/// When records end by themselves that say by whom it is used, who answers for it and for whom it acts. What it holds is
+/// weighed elsewhere.
+fn records<'g>(context: &Context<'g>, identity: &Identity<'g>) -> impl Iterator<Item = Timestamp> {
+    let graph = context.graph;
+    let mut all: Vec<&'g Edge> = identity.federations.clone();
+    for owner in &identity.owners.list {
+        all.push(owner.edge);
+        all.extend(owners::owners_of_owner(graph, owner.ix));
+    }
+    for object in identity.application.map(|edge| edge.from).into_iter().chain([identity.ix]) {
+        all.extend(graph.incoming(object, EdgeKind::Sponsors).chain(graph.out(object, EdgeKind::AccountableTo)));
+    }
+    all.extend(graph.out(identity.ix, EdgeKind::DelegatedGrant));
+    all.into_iter().filter_map(|edge| edge.until).chain(automations::ends(context, identity))
 }
 
 fn of_credential(context: &Context<'_>, held: &Credential) -> impl Iterator<Item = Timestamp> {
@@ -46,6 +65,7 @@ fn of_credential(context: &Context<'_>, held: &Credential) -> impl Iterator<Item
     let all = [
         held.from,
         end,
+        held.ends,
         end.and_then(|end| days_before(end, config.expiry_warn_days)),
         begin.and_then(|begin| days_after(begin, config.rotate_days)),
         begin.and_then(|begin| days_after(begin, config.rotate_days.saturating_mul(2))),

@@ -1,9 +1,11 @@
 //! Who answers for an identity: the recorded owners of it and of its application, and whether they are still there.
 //!
-//! An owner whose account could not be read is unresolved, never gone. A group's members are not followed; a service
+//! A record that is switched off or over names nobody. An owner whose account could not be read, or of whose record it is
+//! not known whether it holds, is unresolved, never gone. A group's members are not followed; a service
 //! principal as owner answers only through people who own it. Microsoft's directory removes deleted users from owner
 //! lists, so that "gone" is only ever said of an owner that is still listed.
 
+use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
 use crate::evidence::{self, Proof};
@@ -55,7 +57,7 @@ impl OwnerState {
 pub(crate) struct Owner<'g> {
     pub(crate) ix: NodeIx,
     pub(crate) state: OwnerState,
-    /// The record: it leads to the identity or to its application.
+    /// The record: it leads to the identity or to its application. It holds, or may.
     pub(crate) edge: &'g Edge,
 }
 
@@ -69,13 +71,20 @@ pub(crate) struct Owners<'g> {
 }
 
 /// Owners of the identity at `ix` and of its application; of an agent identity and its blueprint the sponsors too.
-pub(crate) fn of<'g>(graph: &'g Graph, ix: NodeIx, application: Option<&'g Edge>, home: Home) -> Owners<'g> {
+pub(crate) fn of<'g>(
+    graph: &'g Graph,
+    ix: NodeIx,
+    application: Option<&'g Edge>,
+    home: Home,
+    as_of: Timestamp,
+) -> Owners<'g> {
     let objects = application.map(|edge| edge.from).into_iter().chain([ix]);
     let kinds: &[EdgeKind] = if graph.node(ix).kind == NodeKind::AgentIdentity { &ANSWERS } else { &[EdgeKind::Owns] };
-    let mut list: Vec<Owner<'g>> =
-        kinds.iter().flat_map(|kind| objects.clone().flat_map(|object| recorded(graph, object, &[*kind]))).collect();
-    // Stable: the application's record of an owner stays in front of the service principal's, and both of a sponsor's.
-    list.sort_by_key(|owner| owner.ix);
+    let all = kinds.iter().flat_map(|kind| objects.clone().map(move |object| (object, *kind)));
+    let mut list: Vec<Owner<'g>> = all.flat_map(|(object, kind)| recorded(graph, object, &[kind], as_of)).collect();
+    // Stable: the application's record of an owner stays in front of the service principal's, and both of a sponsor's. One
+    // that holds stands before one that may.
+    list.sort_by_key(|owner| (owner.ix, owner.edge.holds(as_of).is_unknown()));
     list.dedup_by_key(|owner| owner.ix);
     let mut complete =
         Tri::all(kinds.iter().flat_map(|kind| objects.clone().map(|object| listed(graph, object, *kind))));
@@ -96,10 +105,18 @@ fn no_other(graph: &Graph, ix: NodeIx, home: Home) -> Tri {
     }
 }
 
-/// Records of `kinds` on one object.
-pub(crate) fn recorded<'g>(graph: &'g Graph, object: NodeIx, kinds: &[EdgeKind]) -> Vec<Owner<'g>> {
+/// Records of `kinds` on one object, without those that are switched off or over.
+pub(crate) fn recorded<'g>(graph: &'g Graph, object: NodeIx, kinds: &[EdgeKind], as_of: Timestamp) -> Vec<Owner<'g>> {
     let edges = kinds.iter().flat_map(|kind| graph.incoming(object, *kind));
-    edges.map(|edge| Owner { ix: edge.from, state: state(graph, edge.from, true), edge }).collect()
+    let owner = |edge: &'g Edge| {
+        let state = match edge.holds(as_of) {
+            Tri::True => state(graph, edge.from, Some(as_of)),
+            Tri::Unknown(reason) => OwnerState::Unresolved(reason),
+            Tri::False => return None,
+        };
+        Some(Owner { ix: edge.from, state, edge })
+    };
+    edges.filter_map(owner).collect()
 }
 
 /// Whether the owners (or sponsors) of one object were all read.
@@ -128,18 +145,18 @@ pub(crate) const fn collection(kind: NodeKind) -> &'static str {
     }
 }
 
-/// Whether a party is still there; `follow` looks through a service principal at who owns it.
-pub(crate) fn state(graph: &Graph, owner: NodeIx, follow: bool) -> OwnerState {
+/// Whether a party is still there; `through_at` looks through a service principal at who owns it at that instant.
+pub(crate) fn state(graph: &Graph, owner: NodeIx, through_at: Option<Timestamp>) -> OwnerState {
     let node = graph.node(owner);
     if node.fact(attr::DELETED_AT).is_some() {
         return OwnerState::Deleted;
     }
-    match (node.kind, node.flag(attr::ENABLED)) {
-        (_, Some(false)) => OwnerState::Disabled,
-        (NodeKind::Human, Some(true)) if node.text(attr::USER_TYPE) == Some("Guest") => OwnerState::Guest,
-        (NodeKind::Human, Some(true)) => OwnerState::Active,
-        (NodeKind::Human, None) => OwnerState::Unresolved(unread(graph, owner)),
-        (NodeKind::ServicePrincipal | NodeKind::ManagedIdentity, _) if follow => through(graph, owner),
+    match (node.kind, node.flag(attr::ENABLED), through_at) {
+        (_, Some(false), _) => OwnerState::Disabled,
+        (NodeKind::Human, Some(true), _) if node.text(attr::USER_TYPE) == Some("Guest") => OwnerState::Guest,
+        (NodeKind::Human, Some(true), _) => OwnerState::Active,
+        (NodeKind::Human, None, _) => OwnerState::Unresolved(unread(graph, owner)),
+        (NodeKind::ServicePrincipal | NodeKind::ManagedIdentity, _, Some(as_of)) => through(graph, owner, as_of),
         _ => OwnerState::Unresolved(UnknownReason::Unsupported),
     }
 }
@@ -152,16 +169,28 @@ fn unread(graph: &Graph, owner: NodeIx) -> UnknownReason {
 }
 
 /// A service principal answers when an active person owns it; nothing else is concluded from it.
-fn through(graph: &Graph, owner: NodeIx) -> OwnerState {
-    let application = graph.incoming(owner, EdgeKind::Instantiates).next().map(|edge| edge.from);
-    application
-        .into_iter()
-        .chain([owner])
-        .flat_map(|object| graph.incoming(object, EdgeKind::Owns))
-        .map(|edge| state(graph, edge.from, false))
+fn through(graph: &Graph, owner: NodeIx, as_of: Timestamp) -> OwnerState {
+    owners_of_owner(graph, owner)
+        .filter(|edge| edge.holds(as_of).is_true())
+        .map(|edge| state(graph, edge.from, None))
         .filter(|state| state.answers())
         .min()
         .unwrap_or(OwnerState::Unresolved(UnknownReason::Unsupported))
+}
+
+/// Records of who owns a service principal that is an owner itself, or its application.
+pub(crate) fn owners_of_owner(graph: &Graph, owner: NodeIx) -> impl Iterator<Item = &Edge> {
+    let application = graph.incoming(owner, EdgeKind::Instantiates).next().map(|edge| edge.from);
+    application.into_iter().chain([owner]).flat_map(|object| graph.incoming(object, EdgeKind::Owns))
+}
+
+/// Why some of these are neither there nor gone, as a sentence.
+pub(crate) fn unresolved<'a>(mut owners: impl Iterator<Item = &'a Owner<'a>>, as_of: Timestamp) -> &'static str {
+    if owners.any(|owner| owner.edge.holds(as_of).is_unknown()) {
+        "Whether a record of them holds is not known, or an account could not be resolved."
+    } else {
+        "The account could not be resolved to an active or a disabled person."
+    }
 }
 
 /// The fact that shows an owner's state; the record of ownership when there is none.

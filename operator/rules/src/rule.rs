@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sv0_graph::{Graph, NodeIx, Tri};
 
 use crate::authority::{self, Authority, Surroundings};
-use crate::derive::Through;
+use crate::derive::{Joins, Through};
 use crate::environment::Environment;
 use crate::evidence::{Mark, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Hop, Narrowed};
@@ -194,12 +194,15 @@ pub(crate) struct Context<'g> {
     pub(crate) around: Surroundings<'g>,
     /// Certificates that stand on several applications.
     pub(crate) shared: SharedKeys<'g>,
+    /// What is one object in several systems.
+    pub(crate) joins: Joins,
 }
 
 impl<'g> Context<'g> {
     pub(crate) fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
         let around = Surroundings::new(graph, config, as_of);
-        Self { graph, config, as_of, memory: &memory::NOTHING, around, shared: SharedKeys::of(graph, as_of) }
+        let (shared, joins) = (SharedKeys::of(graph, as_of), Joins::of(graph));
+        Self { graph, config, as_of, memory: &memory::NOTHING, around, shared, joins }
     }
 
     /// The same with what is remembered of use.

@@ -12,7 +12,7 @@ use sv0_graph::{EdgeKind, Graph, NodeIx, Tri, canonical};
 use crate::assemble;
 use crate::authority::earlier;
 use crate::composite;
-use crate::derive::{DERIVATIONS, Derivation};
+use crate::derive;
 use crate::drift::{Baseline, Comparisons, DRIFT_RULES};
 use crate::finding::RuleFinding;
 use crate::gather;
@@ -212,7 +212,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
 
 /// Counts up when something changes what rules say that no rule's own version stands for: severities, sentences and weights
 /// that they share, or how findings are made of what they say.
-pub const SHARED_VERSION: &str = "1";
+pub const SHARED_VERSION: &str = "3";
 
 /// Identifies rules and reference data: part of the inputs of an evaluation.
 pub fn pack_version() -> String {
@@ -221,8 +221,9 @@ pub fn pack_version() -> String {
 
 fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
-    let derivations: Vec<String> = DERIVATIONS.iter().map(Derivation::name).collect();
-    let named = [rules.join(" "), composite::line(), gather::line(), derivations.join(" "), tables.to_owned()];
+    let derivations: Vec<String> = derive::named().collect();
+    let derivations = [derivations.join(" "), derive::keys_digest()].join(" ");
+    let named = [rules.join(" "), composite::line(), gather::line(), derivations, tables.to_owned()];
     let digest = canonical::sha256_hex(format!("{} shared@{SHARED_VERSION}", named.join(" ")).as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }

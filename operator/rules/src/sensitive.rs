@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
 
 use crate::authority::{self, Authority, Grant};
 use crate::environment::within;
@@ -244,16 +244,13 @@ pub(crate) fn declare<'g>(context: &Context<'g>, ix: NodeIx, authority: &mut Aut
     for grant in authority.proven.iter_mut().chain(&mut authority.decisive).filter(|grant| grant.sensitive.is_none()) {
         grant.sensitive = declared(graph, config, grant.edge);
     }
-    let known = |edge: &Edge| authority.proven.iter().any(|grant| std::ptr::eq(grant.edge, edge));
-    let holds = |edge: &&Edge| {
-        let now = edge.state == EdgeState::Active && edge.until.is_none_or(|until| until > context.as_of);
-        now && edge.condition.is_none() && !known(edge)
-    };
+    let known: BTreeSet<*const Edge> = authority.proven.iter().map(|grant| std::ptr::from_ref(grant.edge)).collect();
+    let more = |edge: &&Edge| edge.holds(context.as_of).is_true() && !known.contains(&std::ptr::from_ref(*edge));
     let more: Vec<_> = graph
         .out(ix, EdgeKind::Granted)
         .iter()
         .filter(|edge| graph.node(edge.to).kind != NodeKind::System)
-        .filter(holds)
+        .filter(more)
         .filter_map(|edge| unknown(graph, edge, declared_by(graph, config, edge)?))
         .collect();
     authority.proven.extend(more);

@@ -2,17 +2,17 @@
 //! it signs in now.
 //!
 //! An application and its service principals are one identity. Certificates of managed identities are the platform's.
-//! Only what has the form of a thumbprint counts: the vendor's field can hold any label that its writer chose.
+//! Only what has the form of a thumbprint counts ([`CERTIFICATE`]): the vendor's field can hold any label that its writer
+//! chose.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sv0_graph::{EdgeKind, Graph, NodeIx, NodeKind, attr};
 
+use crate::derive::CERTIFICATE;
 use crate::identity::{self, Credential, CredentialType, Until};
-
-/// Characters of a SHA-1 and of a SHA-256 thumbprint in hexadecimal.
-const LENGTHS: [usize; 2] = [40, 64];
 
 /// One certificate.
 #[derive(Debug, Default)]
@@ -25,29 +25,29 @@ pub(crate) struct Shared<'g> {
 
 /// Every certificate that stands on more than one application.
 #[derive(Debug, Default)]
-pub(crate) struct SharedKeys<'g>(BTreeMap<&'g str, Shared<'g>>);
+pub(crate) struct SharedKeys<'g>(BTreeMap<Cow<'g, str>, Shared<'g>>);
 
 impl<'g> SharedKeys<'g> {
     pub(crate) fn of(graph: &'g Graph, as_of: Timestamp) -> Self {
         let held = graph.edges().iter().filter(|edge| edge.kind == EdgeKind::HoldsCredential);
-        let mut rows: Vec<(&str, &str, Credential)> = held
+        let mut rows: Vec<(Cow<'g, str>, &str, Credential)> = held
             .filter(|edge| graph.node(edge.from).kind != NodeKind::ManagedIdentity)
             .filter_map(|edge| {
                 let thumbprint = thumbprint(graph, edge.to)?;
-                let credential = identity::credential(graph, edge);
+                let credential = identity::credential(graph, edge, as_of);
                 let signs_in = credential.client_auth.is_true() && credential.kind == CredentialType::Certificate;
                 signs_in.then(|| (thumbprint, application(graph, edge.from), credential))
             })
             .collect();
-        rows.sort_by_key(|(thumbprint, application, credential)| (*thumbprint, *application, credential.ix));
-        let several = |group: &&[(&str, &str, Credential)]| group.windows(2).any(|two| two[0].1 != two[1].1);
+        rows.sort_by(|a, b| (&a.0, a.1, a.2.ix).cmp(&(&b.0, b.1, b.2.ix)));
+        let several = |group: &&[(Cow<'g, str>, &str, Credential)]| group.windows(2).any(|two| two[0].1 != two[1].1);
         let groups = rows.chunk_by(|a, b| a.0 == b.0).filter(several);
-        Self(groups.filter_map(|group| Some((group.first()?.0, shared(group, as_of)))).collect())
+        Self(groups.filter_map(|group| Some((group.first()?.0.clone(), shared(group, as_of)))).collect())
     }
 
     /// The certificate behind a credential, when it stands on more than one application.
     pub(crate) fn find(&self, graph: &Graph, credential: &Credential) -> Option<&Shared<'g>> {
-        self.0.get(thumbprint(graph, credential.ix)?)
+        self.0.get(thumbprint(graph, credential.ix)?.as_ref())
     }
 }
 
@@ -59,13 +59,12 @@ pub(crate) fn application(graph: &Graph, holder: NodeIx) -> &str {
     app_id.unwrap_or_else(|| graph.node(object).id.as_str())
 }
 
-/// The thumbprint of a credential, when it has one.
-pub(crate) fn thumbprint(graph: &Graph, credential: NodeIx) -> Option<&str> {
-    let text = graph.node(credential).text(attr::THUMBPRINT)?;
-    (LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(text)
+/// The thumbprint of a credential in its one form, when it has one.
+pub(crate) fn thumbprint(graph: &Graph, credential: NodeIx) -> Option<Cow<'_, str>> {
+    CERTIFICATE.right(graph.node(credential))
 }
 
-fn shared<'g>(group: &[(&str, &'g str, Credential)], as_of: Timestamp) -> Shared<'g> {
+fn shared<'g>(group: &[(Cow<'g, str>, &'g str, Credential)], as_of: Timestamp) -> Shared<'g> {
     let mut applications = BTreeMap::new();
     for (_, application, credential) in group.iter().filter(|(.., credential)| credential.usable(as_of).is_true()) {
         applications.entry(*application).or_insert(credential.ix);
@@ -76,5 +75,5 @@ fn shared<'g>(group: &[(&str, &'g str, Credential)], as_of: Timestamp) -> Shared
 
 fn changes(credential: &Credential) -> impl Iterator<Item = Timestamp> {
     let end = if let Until::At(end) = credential.until { Some(end) } else { None };
-    credential.from.into_iter().chain(end)
+    credential.from.into_iter().chain(end).chain(credential.ends)
 }

@@ -3,6 +3,16 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use sv0_graph::UnknownReason;
+
+/// Why it is not known whether a record holds, to end a sentence with.
+pub(crate) const fn doubt(reason: UnknownReason) -> &'static str {
+    match reason {
+        UnknownReason::DynamicValue => "it must be activated first",
+        UnknownReason::Unparsable => "it has a condition, and conditions are not weighed",
+        other => other.sentence(),
+    }
+}
 
 /// Most characters of a vendor's name in our sentences.
 pub(crate) const MAX_NAME_CHARS: usize = 80;

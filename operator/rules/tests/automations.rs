@@ -74,6 +74,7 @@ fn finding(rule: &str, world: &World, others: &[&SnapshotBuilder]) -> Option<Rul
     snapshots.extend(others.iter().map(|other| other.build()));
     let graph = Graph::build(snapshots).unwrap();
     let output = sv0_rules::run(&graph, &world.config, as_of(), 1);
+    all_named(&output);
     output.findings.into_iter().find(|finding| finding.rule.id == rule)
 }
 

@@ -65,8 +65,8 @@ fn graph(parts: &[&SnapshotBuilder]) -> Graph {
     Graph::build(parts.iter().map(|part| part.build()).collect()).unwrap()
 }
 
-/// The steps of authority of all systems, and those between objects that systems know by one id: a directory's object id,
-/// or a normalised endpoint.
+/// The steps of authority of all systems, and those between objects that are one: what the product's keys join, and
+/// endpoints of one host, for which there is no key while no connector reads who serves a host.
 fn joined(graph: &Graph) -> View {
     let mut builder = ViewBuilder::new(graph.node_indexes().len()).unwrap();
     let off = |ix: NodeIx| graph.node(ix).flag(attr::ENABLED) == Some(false);
@@ -79,14 +79,19 @@ fn joined(graph: &Graph) -> View {
         };
         builder.add(Step { from: edge.from.into(), kind: edge.kind, to: edge.to.into(), tag: 0, state });
     }
-    let shared = |ix: &NodeIx| [AGENT, ROBOT, HOST].contains(&graph.node(*ix).id.vendor_id());
-    for a in graph.node_indexes().filter(shared) {
-        for b in graph.node_indexes().filter(|b| *b != a) {
-            let (left, right) = (&graph.node(a).id, &graph.node(b).id);
-            if left.vendor_id() == right.vendor_id() && left.system() != right.system() {
-                builder.add(Step { from: a.into(), kind: EdgeKind::SameAs, to: b.into(), tag: 0, state: Tri::True });
-            }
+    let mut same = |a: NodeIx, b: NodeIx| {
+        for (from, to) in [(a, b), (b, a)] {
+            let step = Step { from: from.into(), kind: EdgeKind::SameAs, to: to.into(), tag: 0, state: Tri::True };
+            builder.add(step);
         }
+    };
+    for join in sv0_rules::joins(graph) {
+        same(join.left, join.right);
+    }
+    let serves = |ix: &NodeIx| graph.node(*ix).kind == NodeKind::Endpoint && graph.node(*ix).id.vendor_id() == HOST;
+    let hosts: Vec<NodeIx> = graph.node_indexes().filter(serves).collect();
+    for two in hosts.windows(2) {
+        same(two[0], two[1]);
     }
     builder.build().unwrap()
 }

@@ -267,6 +267,41 @@ fn a_new_secret_of_a_privileged_identity_is_told() {
     assert_eq!(was.value.as_deref(), Some("secret key-1"));
 }
 
+/// The audit records are asked before the reader is: they name who and when, and decide nothing.
+#[test]
+fn who_added_a_new_credential_is_told_where_it_is_recorded() {
+    let (then, mut today) = privileged();
+    today.key(&Key { id: "abcdef01-0000", ..Key::default() });
+    let (dana, eve) = (today.person("dana", Some(true)), today.person("eve", Some(true)));
+    today.added_by("abcdef01-0000", &eve, "2026-05-02T00:00:00Z");
+    today.added_by("abcdef01-0000", &dana, "2026-05-20T00:00:00Z");
+    let claims = |world: &World| -> Vec<String> {
+        let finding = world.drift(&then, "DRIFT-003").unwrap();
+        assert!(finding.depends_on.iter().all(|at| at.collection != "directoryAudits"), "{:?}", finding.depends_on);
+        finding.evidence.into_iter().map(|item| item.claim).filter(|claim| claim.contains("added by")).collect()
+    };
+    let told = "The secret abcdef01 was added by \"dana@contoso.example\" on 2026-05-20.";
+    assert_eq!(claims(&today), [told]);
+    today.cover("directoryAudits", CoverageState::Partial);
+    assert_eq!(claims(&today), [told], "the newest of what was read");
+}
+
+#[rstest]
+#[case::an_application("robot", "2026-05-20T00:00:00Z", &["The secret abcdef01 was added by the service principal \"robot\" on 2026-05-20."])]
+#[case::somebody_of_whom_only_the_id_is_known("ghost", "2026-05-20T00:00:00Z", &["The secret abcdef01 was added by \"ghost\" on 2026-05-20."])]
+#[case::before_the_baseline("robot", "2026-02-20T00:00:00Z", &[])]
+fn of_who_added_it(#[case] by: &str, #[case] at: &str, #[case] expected: &[&str]) {
+    let (then, mut today) = privileged();
+    today.key(&Key { id: "abcdef01-0000", ..Key::default() });
+    let robot = today.other("robot", Some(true));
+    let by = if by == "robot" { robot } else { today.person(by, None) };
+    today.added_by("abcdef01-0000", &by, at);
+    let finding = today.drift(&then, "DRIFT-003").unwrap();
+    let all = finding.evidence.iter().filter(|item| item.claim.contains("added by"));
+    assert_eq!(all.clone().map(|item| item.claim.as_str()).collect::<Vec<_>>(), expected);
+    assert!(all.into_iter().all(|item| item.class == EvidenceClass::Temporal));
+}
+
 #[test]
 fn an_identity_of_a_lower_tier_is_not_told() {
     let (mut then, mut today) = (before(), now());

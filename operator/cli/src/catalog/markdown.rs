@@ -63,6 +63,7 @@ pub fn markdown(rows: &[Row], connectors: &[Manifest]) -> String {
     for one in FAMILIES {
         text.push_str(&section(one, rows, connectors));
     }
+    text.push_str(&super::joins::chapters());
     text.push_str("\n## Out of scope\n\n| What | Scope | Why |\n|---|---|---|\n");
     for out in OUT {
         text.push_str(&line(&[out.title.to_owned(), Scope::Out.word().to_owned(), out.reason.to_owned()]));
@@ -96,7 +97,7 @@ fn cells(row: &Row) -> Vec<String> {
     cells
 }
 
-fn line(cells: &[String]) -> String {
+pub(super) fn line(cells: &[String]) -> String {
     let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
     format!("| {} |\n", cells.join(" | "))
 }

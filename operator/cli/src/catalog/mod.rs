@@ -4,6 +4,7 @@
 //! JSON. No cell is written by hand: it follows from what a rule requires and what a connector reads. Pure, but for
 //! printing.
 
+mod joins;
 mod markdown;
 pub mod planned;
 
@@ -323,7 +324,13 @@ fn json(rows: &[Row]) -> Result<String> {
         .iter()
         .map(|out| serde_json::json!({"title": out.title, "scope": Scope::Out, "reason": out.reason}))
         .collect();
-    Ok(serde_json::to_string_pretty(&serde_json::json!({"rules": rows, "out": out}))?)
+    let all = serde_json::json!({
+        "rules": rows,
+        "derivations": sv0_rules::DERIVATIONS,
+        "keys": sv0_rules::KEYS,
+        "out": out,
+    });
+    Ok(serde_json::to_string_pretty(&all)?)
 }
 
 #[cfg(test)]

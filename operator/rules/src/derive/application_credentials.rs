@@ -5,7 +5,7 @@
 
 use sv0_graph::EdgeKind;
 
-use super::{Class, Derivation, Fact, Overlay, accepts, holds, unlocked};
+use super::{Class, Derivation, Fact, Overlay, accepts, unlocked};
 
 pub(super) const DERIVATION: Derivation = Derivation {
     id: "application-credentials",
@@ -15,7 +15,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
             lock its credentials.",
     trap: "Managed identities accept no credentials; what a foreign application accepts is decided where it lives; an \
            administrative unit holds no applications.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {
@@ -26,7 +26,7 @@ fn derive(overlay: &mut Overlay<'_>) {
             continue;
         }
         let Some(applications) = overlay.class(Class::Applications, edge.from) else { continue };
-        let fact = (holds(edge, overlay.as_of), Fact::Applications(edge));
+        let fact = (edge.holds(overlay.as_of), Fact::Applications(edge));
         overlay.step(edge.from.into(), EdgeKind::Granted, applications, fact);
     }
     for target in graph.node_indexes().filter_map(|ix| accepts(graph, ix)) {

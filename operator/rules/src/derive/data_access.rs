@@ -14,7 +14,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
             sensitive data, reaches those data.",
     trap: "What a permission gives for a user ends where the rights of that user end; a selected permission \
            reaches what was selected.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {

@@ -5,7 +5,7 @@
 
 use sv0_graph::{Edge, EdgeKind};
 
-use super::{Derivation, Fact, Overlay, holds};
+use super::{Derivation, Fact, Overlay};
 
 pub(super) const DERIVATION: Derivation = Derivation {
     id: "group-membership",
@@ -14,7 +14,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
     gives: "A member has what its group holds, through groups in groups as well.",
     trap: "A membership that has ended, is switched off or must be activated first gives nothing now. Application \
            permissions of a group are not its members'.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {
@@ -24,7 +24,7 @@ fn derive(overlay: &mut Overlay<'_>) {
         !graph.out(edge.to, EdgeKind::Granted).is_empty() || !graph.out(edge.to, EdgeKind::MemberOf).is_empty()
     };
     for edge in overlay.edges(EdgeKind::MemberOf).filter(leads_on) {
-        let fact = (holds(edge, overlay.as_of), Fact::Member(edge));
+        let fact = (edge.holds(overlay.as_of), Fact::Member(edge));
         overlay.step(edge.from.into(), EdgeKind::MemberOf, edge.to.into(), fact);
     }
 }

@@ -1,12 +1,15 @@
 //! Named derivations: takes the facts of a graph, gives steps of authority that no single fact says.
 //!
 //! Each derivation is a file: what it needs, what it gives, its trap, and the function that does it, next to each other;
-//! [`DERIVATIONS`] is the list of all. Evidence that rests on one names it (`owner-credentials/1`), and the list is part of
-//! the rule pack. Pure, one pass over what it needs each. "Controls all that accept" is one node that stands for the class,
+//! [`DERIVATIONS`] is the list of all. What is one object in several systems is said by the keys in [`KEYS`]. Evidence that
+//! rests on one of either names it (`owner-credentials/1`), and both lists are part of the rule pack ([`named`]). Pure, one pass over what it needs each. "Controls all that accept" is one node that stands for the class,
 //! never a step for each pair. A step whose condition is not weighed, or that must be activated first, is not proven.
 
 mod application_credentials;
 mod data_access;
+mod environment_name;
+mod joins;
+mod keys;
 mod membership;
 mod owner_credentials;
 mod part_control;
@@ -20,8 +23,13 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use serde::Serialize;
 use sv0_graph::paths::{Spot, Step, ViewBuilder};
-use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
 
+pub(crate) use environment_name::{ENVIRONMENT_NAME, follows};
+pub(crate) use joins::Joins;
+pub use joins::{Join, joins};
+pub(crate) use keys::{CERTIFICATE, digest as keys_digest};
+pub use keys::{Field, KEYS, Key, Matches, Of, Side, Within};
 pub(crate) use owner_credentials::manages_owned;
 pub(crate) use routes::{By, Composition, CutEdge, CutOff, Leg, Routes, Through};
 
@@ -44,8 +52,9 @@ pub struct Derivation {
     pub gives: &'static str,
     /// What looks like it and is not.
     pub trap: &'static str,
+    /// Adds its steps. None where it gives no step but a word, for which rules ask it.
     #[serde(skip)]
-    derive: for<'g> fn(&mut Overlay<'g>),
+    derive: Option<for<'g> fn(&mut Overlay<'g>)>,
 }
 
 impl Derivation {
@@ -64,7 +73,13 @@ pub const DERIVATIONS: &[Derivation] = &[
     application_credentials::DERIVATION,
     owner_credentials::DERIVATION,
     scoped_credentials::DERIVATION,
+    ENVIRONMENT_NAME,
 ];
+
+/// The name of everything that evidence can rest on beside facts: derivations, then keys.
+pub fn named() -> impl Iterator<Item = String> {
+    DERIVATIONS.iter().map(Derivation::name).chain(KEYS.iter().map(Key::name))
+}
 
 /// The service principal that somebody can act as, by a credential that is added to it or to its application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +176,7 @@ impl<'g> Overlay<'g> {
     fn ends(&mut self, grant: &Held<'g>, end: End) {
         let Held { edge, sensitive, .. } = *grant;
         let Some(target) = self.class(Class::End(end), edge.from) else { return };
-        let fact = (holds(edge, self.as_of), Fact::Holds { edge, sensitive });
+        let fact = (edge.holds(self.as_of), Fact::Holds { edge, sensitive });
         self.step(edge.from.into(), EdgeKind::Granted, target, fact);
     }
 
@@ -189,17 +204,6 @@ impl<'g> Overlay<'g> {
     fn edges(&self, kind: EdgeKind) -> impl Iterator<Item = &'g Edge> + use<'g> {
         self.graph.edges().iter().filter(move |edge| edge.kind == kind)
     }
-}
-
-/// Whether the edge holds: over or switched off is no, with a condition or to be activated first is not known.
-fn holds(edge: &Edge, as_of: Timestamp) -> Tri {
-    if edge.state == EdgeState::Disabled || edge.until.is_some_and(|until| until <= as_of) {
-        return Tri::False;
-    }
-    if edge.condition.is_some() {
-        return Tri::Unknown(UnknownReason::Unparsable);
-    }
-    if edge.state == EdgeState::Eligible { Tri::Unknown(UnknownReason::DynamicValue) } else { Tri::True }
 }
 
 /// What there is to say of a grant; none when no derivation looks at it.
@@ -259,5 +263,7 @@ mod tests {
             assert!(derivation.gives.ends_with('.') && derivation.trap.ends_with('.'), "{}", derivation.id);
         }
         assert_eq!(membership::DERIVATION.name(), "group-membership/1");
+        let names: BTreeSet<String> = named().collect();
+        assert_eq!(names.len(), DERIVATIONS.len() + KEYS.len(), "no key is called like a derivation");
     }
 }

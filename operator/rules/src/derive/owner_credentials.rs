@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
 
-use super::{Derivation, Fact, Overlay, Target, accepts, holds, unlocked};
+use super::{Derivation, Fact, Overlay, Target, accepts, unlocked};
 use crate::tiers::MICROSOFT_GRAPH;
 
 /// App role id of `Application.ReadWrite.OwnedBy`: manages the applications and service principals that it owns.
@@ -20,7 +20,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
     gives: "An identity that owns an application or its service principal, and may manage what it owns, can act as it.",
     trap: "Ownership alone lets no identity add a credential without a user; an application's lock protects its service \
            principals, not itself.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {
@@ -31,7 +31,7 @@ fn derive(overlay: &mut Overlay<'_>) {
             continue;
         }
         let Some(permitted) = manages_owned(graph, edge.from, overlay.as_of) else { continue };
-        let held = holds(edge, overlay.as_of);
+        let held = edge.holds(overlay.as_of);
         for (target, open) in owned(graph, edge) {
             let fact = Fact::Owner { edge, permitted, target };
             overlay.step(edge.from.into(), EdgeKind::CanControl, target.principal.into(), (held.and(open), fact));
@@ -44,7 +44,7 @@ pub(crate) fn manages_owned(graph: &Graph, owner: NodeIx, as_of: Timestamp) -> O
     graph.out(owner, EdgeKind::Granted).iter().find(|edge| {
         edge.role.as_deref().is_some_and(|role| role.eq_ignore_ascii_case(MANAGES_OWNED))
             && graph.node(edge.to).text(attr::APP_ID).is_some_and(|app| app.eq_ignore_ascii_case(MICROSOFT_GRAPH))
-            && holds(edge, as_of).is_true()
+            && edge.holds(as_of).is_true()
     })
 }
 

@@ -11,7 +11,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
     needs: &["directoryRoleAssignments", "directoryRoleEligibility", "appRoleAssignments"],
     gives: "The holder of a role or permission of tier P1 over the tenant administers that part of it.",
     trap: "A role over an administrative unit or over one object administers that alone.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {

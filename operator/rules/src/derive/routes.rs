@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 use sv0_graph::paths::{Distances, Limits, Path, Spot, Step, StepIx, View, ViewBuilder, cut};
-use sv0_graph::{Components, Edge, EdgeKind, Gates, Graph, NodeIx, Tri, UnknownReason};
+use sv0_graph::{Edge, Gates, Graph, NodeIx, Tri, UnknownReason};
 
 use super::{Class, DERIVATIONS, End, Fact, Overlay, Target};
 use crate::authority::{self, Grant, earlier};
@@ -130,8 +130,6 @@ pub(crate) struct Routes<'g> {
     by_roles: Distances,
     /// By [`End::index`].
     reach: Vec<Reach>,
-    /// By node: whether it, or a group that it is in, holds any grant.
-    grants_behind: Vec<bool>,
 }
 
 impl<'g> Routes<'g> {
@@ -144,14 +142,13 @@ impl<'g> Routes<'g> {
     fn of(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Option<Self> {
         let nodes = graph.node_indexes();
         let mut overlay = Overlay::new(graph, config, as_of, ViewBuilder::new(nodes.len()).ok()?);
-        for derivation in DERIVATIONS {
-            (derivation.derive)(&mut overlay);
+        for derive in DERIVATIONS.iter().filter_map(|derivation| derivation.derive) {
+            derive(&mut overlay);
         }
         let Overlay { builder, facts, classes, .. } = overlay;
         let of_end = |end: End| classes.iter().filter(move |((class, ..), _)| *class == Class::End(end));
         let targets = End::ALL.map(|end| of_end(end).map(|(_, spot)| *spot).collect::<Vec<Spot>>());
         let all = builder.build().ok()?;
-        let grants_behind = grants_behind(graph, &all, &nodes.collect::<Vec<_>>());
         let view = all.towards(&all.distances(&targets.concat(), |_| true));
         drop(all);
         let facts = Facts::of(&view, &facts);
@@ -162,12 +159,7 @@ impl<'g> Routes<'g> {
             possible: view.distances(targets, |_| true),
         });
         let reach = reach.collect();
-        Some(Self { view, facts, tenants, by_roles, reach, grants_behind })
-    }
-
-    /// Whether a grant lies behind this node: where none does, groups need not be followed.
-    pub(crate) fn grants_behind(&self, ix: NodeIx) -> bool {
-        self.grants_behind.get(ix.index()).copied().unwrap_or(true)
+        Some(Self { view, facts, tenants, by_roles, reach })
     }
 
     /// How `principal` comes to hold the whole tenant by what it holds and whom that lets it act as.
@@ -321,14 +313,4 @@ fn ends(fact: &Fact<'_>) -> Option<Timestamp> {
 
 const fn leg(by: By<'_>, target: Target) -> Leg<'_> {
     Leg { by, target: target.principal, application: target.application }
-}
-
-/// By node, whether a grant stands at it or at a group that it leads to.
-fn grants_behind(graph: &Graph, view: &View, nodes: &[NodeIx]) -> Vec<bool> {
-    let member = |step: &Step| step.kind == EdgeKind::MemberOf;
-    let components = Components::new(view, member);
-    let grants = |spot: Spot| nodes.get(spot.index()).is_some_and(|ix| !graph.out(*ix, EdgeKind::Granted).is_empty());
-    let behind = components.fold(view, member, grants, |a, b| a || *b);
-    let at = |ix: &NodeIx| components.of(Spot::from(*ix)).and_then(|component| behind.get(component).copied());
-    nodes.iter().map(|ix| at(ix).unwrap_or(true)).collect()
 }

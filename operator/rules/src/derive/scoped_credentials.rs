@@ -5,7 +5,7 @@
 
 use sv0_graph::{EdgeKind, Graph, NodeId, NodeIx, NodeKind, Tri};
 
-use super::{Derivation, Fact, Overlay, Target, accepts, holds, unlocked};
+use super::{Derivation, Fact, Overlay, Target, accepts, unlocked};
 
 pub(super) const DERIVATION: Derivation = Derivation {
     id: "scoped-credentials",
@@ -13,7 +13,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
     needs: &["applications", "servicePrincipals", "directoryRoleAssignments"],
     gives: "The holder of a right over one application, or one service principal that is not locked, can act as it.",
     trap: "It is no right over the other applications of the tenant.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {
@@ -23,7 +23,7 @@ fn derive(overlay: &mut Overlay<'_>) {
         if !grant.known.is_some_and(|known| known.adds_credentials) {
             continue;
         }
-        let held = holds(edge, overlay.as_of);
+        let held = edge.holds(overlay.as_of);
         for (target, open) in named(graph, edge.from, scope) {
             let fact = Fact::Scoped { edge, target };
             overlay.step(edge.from.into(), EdgeKind::CanControl, target.principal.into(), (held.and(open), fact));

@@ -12,7 +12,7 @@ pub(super) const DERIVATION: Derivation = Derivation {
     needs: &["directoryRoleAssignments", "directoryRoleEligibility", "appRoleAssignments"],
     gives: "The holder of a role or permission that assigns roles or permissions has the whole tenant.",
     trap: "A role over an administrative unit or over one object is not a role over the tenant.",
-    derive,
+    derive: Some(derive),
 };
 
 fn derive(overlay: &mut Overlay<'_>) {

@@ -1,11 +1,13 @@
 //! One tenant's baseline: takes the graph of the accepted snapshots, judges it by this version's rules, and keeps of each
 //! identity only what drift rules compare. The graph can be dropped then.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use sv0_graph::{Edge, EdgeKind, EdgeState, Graph, Header, InstanceIx, NodeId, NodeIx, NodeKind, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, Header, InstanceIx, NodeId, NodeIx, NodeKind, Tri, attr};
 
+use crate::authority;
 use crate::identity::{self, CredentialType, Identity};
 use crate::owners;
 use crate::rule::{Context, RuleConfig};
@@ -57,7 +59,10 @@ pub(crate) struct Before {
     /// It held the whole tenant or a part of it by acting as others, if a step that was not proven held.
     pub(super) composition_unknown: bool,
     pub(super) grants: Vec<Grant>,
+    /// Those that it could sign in with, and those of which that was not known: what was not proven to be missing is not
+    /// new.
     pub(super) credentials: Vec<Key>,
+    /// The same of trusts.
     pub(super) trusts: Vec<Trust>,
     /// Names of owners that were proven to be active, in the order of their ids.
     pub(super) active_owners: Vec<String>,
@@ -71,7 +76,7 @@ pub(super) struct Grant {
     pub(super) directory: bool,
     pub(super) role: Option<String>,
     pub(super) scope: Option<String>,
-    /// Active, without a condition.
+    /// It is proven that it held; else it may have.
     pub(super) stands: bool,
     /// For people, when it was proven to give authority.
     pub(super) says: Option<String>,
@@ -89,10 +94,10 @@ pub(super) struct Key {
 /// Whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trust {
-    id: String,
-    issuer: Option<String>,
-    subject: Option<String>,
-    expression: Option<String>,
+    pub(super) id: String,
+    pub(super) issuer: Option<String>,
+    pub(super) subject: Option<String>,
+    pub(super) expression: Option<String>,
 }
 
 impl Baseline {
@@ -205,7 +210,7 @@ impl Before {
                 .iter()
                 .map(|held| {
                     let label = held.label(graph);
-                    let thumbprint = shared::thumbprint(graph, held.ix).map(str::to_owned);
+                    let thumbprint = shared::thumbprint(graph, held.ix).map(Cow::into_owned);
                     Key { id: key_id(graph, held.ix).to_owned(), thumbprint, kind: held.kind, label }
                 })
                 .collect(),
@@ -222,18 +227,20 @@ impl Before {
 
 fn grants(context: &Context<'_>, identity: &Identity<'_>) -> Vec<Grant> {
     let graph = context.graph;
+    let proven = identity.authority.proven.iter().map(|grant| (std::ptr::from_ref(grant.edge), grant));
+    let proven: BTreeMap<*const Edge, &authority::Grant<'_>> = proven.collect();
     held(graph, identity.ix)
-        .filter(|(member, edge)| !over(*member, edge, context.as_of))
-        .map(|(member, edge)| {
-            let proven = identity.authority.proven.iter().find(|grant| std::ptr::eq(grant.edge, edge));
+        .map(|(member, edge)| (holds(member, edge, context.as_of), edge))
+        .filter(|(holds, _)| !holds.is_false())
+        .map(|(holds, edge)| {
             let target = graph.node(edge.to);
             Grant {
                 target: target.id.vendor_id().to_owned(),
                 directory: target.kind == NodeKind::System,
                 role: edge.role.as_deref().map(str::to_owned),
                 scope: edge.scope.as_deref().map(str::to_owned),
-                stands: stands(member, edge),
-                says: proven.map(|grant| grant.short(graph)),
+                stands: holds.is_true(),
+                says: proven.get(&std::ptr::from_ref(edge)).map(|grant| grant.short(graph)),
             }
         })
         .collect()
@@ -249,12 +256,9 @@ pub(super) fn held(graph: &Graph, principal: NodeIx) -> impl Iterator<Item = (Op
     own.chain(through)
 }
 
-fn over(member: Option<&Edge>, edge: &Edge, as_of: Timestamp) -> bool {
-    [Some(edge), member].into_iter().flatten().any(|edge| edge.until.is_some_and(|until| until <= as_of))
-}
-
-fn stands(member: Option<&Edge>, edge: &Edge) -> bool {
-    [Some(edge), member].into_iter().flatten().all(|edge| edge.state == EdgeState::Active && edge.condition.is_none())
+/// Whether a grant holds, and the membership by which it is somebody's.
+pub(super) fn holds(member: Option<&Edge>, edge: &Edge, as_of: Timestamp) -> Tri {
+    Tri::all([Some(edge), member].into_iter().flatten().map(|edge| edge.holds(as_of)))
 }
 
 /// The vendor's id of a credential without that of its holder: the same key on application and service principal is one.
@@ -273,12 +277,5 @@ impl Trust {
             subject: text(attr::SUBJECT),
             expression: text(attr::MATCHING_EXPRESSION),
         }
-    }
-
-    /// Whether both admit the same workload. Its id alone would hide that somebody changed whom it admits; of one and the
-    /// same object an expression that was read on one side only is no change.
-    pub(super) fn same(&self, other: &Self) -> bool {
-        let unread = self.id == other.id && (self.expression.is_none() || other.expression.is_none());
-        self.issuer == other.issuer && self.subject == other.subject && (unread || self.expression == other.expression)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use sv0_graph::{Graph, NodeId};
 
 use super::baseline::{Baseline, Before, Taken};
@@ -111,6 +112,11 @@ impl Comparison<'_, '_> {
     /// The day of the baseline of `collection`, `2026-03-01`.
     pub(super) fn day(&self, collection: &str) -> String {
         self.taken(collection).map(|(_, taken)| date(taken.observed_at)).unwrap_or_default()
+    }
+
+    /// When the baseline of `collection` was taken.
+    pub(super) fn taken_at(&self, collection: &str) -> Option<Timestamp> {
+        self.taken(collection).map(|(_, taken)| taken.observed_at)
     }
 
     /// What the baseline said: `claim` is the sentence without its full stop.

@@ -19,7 +19,7 @@ use crate::severity::{Exposure, Tier};
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
         id: "DRIFT-001",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::ScopeDrift,
         category: "TierRose",
         title: "An identity that can run unattended has more authority than in the accepted snapshot",

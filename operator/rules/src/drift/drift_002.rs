@@ -5,11 +5,11 @@
 //! before (eligible, say) is not wider now; where it was not read then which roles could be activated, the claim is the
 //! narrower one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sv0_graph::{Edge, EdgeState, NodeKind};
+use sv0_graph::{Edge, NodeKind};
 
-use super::baseline::{Before, Grant, held};
+use super::baseline::{Before, Grant, held, holds};
 use super::compare::{At, Comparison, ELIGIBLE};
 use super::{Drift, DriftRule};
 use crate::authority::{COLLECTIONS, MEMBERS};
@@ -27,7 +27,7 @@ const TENANT: &str = "/";
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
         id: "DRIFT-002",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::ScopeDrift,
         category: "ScopeWidened",
         title: "An identity holds a role over more than in the accepted snapshot",
@@ -55,11 +55,12 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
     }
     let compared = compare.authority(identity)?;
     let gained = gained(compare, before, identity);
-    let widened = gained.iter().find(|(role, _)| bounded(before, role).is_some());
+    let bounded = bounded(before);
+    let widened = gained.iter().find(|(role, _)| bounded.contains_key(*role));
     let (role, edge) = widened.or_else(|| gained.iter().next())?;
     let day = compare.day(COLLECTIONS[0]);
     let label = label(role);
-    let (mut claim, title, was, mut narrowed) = if let Some(was) = bounded(before, role) {
+    let (mut claim, title, was, mut narrowed) = if let Some(was) = bounded.get(role).copied() {
         let scope = display_name(was.scope.as_deref().unwrap_or_default());
         let title = format!("\"{}\" holds {label} over the whole tenant; on {day} over {scope}", identity.name);
         (Claim::Full, title, was, Vec::new())
@@ -97,16 +98,13 @@ fn then(compare: &Comparison<'_, '_>, identity: &Identity<'_>, was: &Grant) -> O
 /// Roles that it holds over the whole tenant now and did not in any form before, each with its assignment.
 fn gained<'g>(compare: &Comparison<'_, 'g>, before: &Before, identity: &Identity<'_>) -> BTreeMap<&'g str, &'g Edge> {
     let graph = compare.context.graph;
+    let wide = before.grants.iter().filter(|grant| grant.directory && !narrow(grant));
+    let had: BTreeSet<&str> = wide.filter_map(|grant| grant.role.as_deref()).collect();
     let mut gained = BTreeMap::new();
     for (member, edge) in held(graph, identity.ix) {
         let (Some(role), true) = (edge.role.as_deref(), graph.node(edge.to).kind == NodeKind::System) else { continue };
-        let as_of = compare.context.as_of;
-        let stands = |edge: &Edge| {
-            edge.state == EdgeState::Active && edge.condition.is_none() && edge.until.is_none_or(|until| until > as_of)
-        };
-        let had = |grant: &Grant| grant.directory && grant.role.as_deref() == Some(role) && !narrow(grant);
-        let now = edge.scope.as_deref() == Some(TENANT) && stands(edge) && member.is_none_or(stands);
-        if now && !before.grants.iter().any(had) {
+        let now = edge.scope.as_deref() == Some(TENANT) && holds(member, edge, compare.context.as_of).is_true();
+        if now && !had.contains(role) {
             gained.entry(role).or_insert(edge);
         }
     }
@@ -118,20 +116,28 @@ fn narrow(grant: &Grant) -> bool {
     grant.scope.as_deref().is_some_and(|scope| scope != TENANT)
 }
 
-/// How `role` was held over a part of the tenant.
-fn bounded<'b>(before: &'b Before, role: &str) -> Option<&'b Grant> {
-    before
-        .grants
-        .iter()
-        .find(|grant| grant.directory && grant.stands && narrow(grant) && grant.role.as_deref() == Some(role))
+/// Grants over a part of the tenant.
+fn narrower(before: &Before) -> impl Iterator<Item = &Grant> {
+    before.grants.iter().filter(|grant| grant.directory && grant.stands && narrow(grant))
 }
 
-/// A role that was held over a part of the tenant and is not held at all now.
+/// By role, how it was held over a part of the tenant.
+fn bounded(before: &Before) -> BTreeMap<&str, &Grant> {
+    let mut bounded = BTreeMap::new();
+    for grant in narrower(before) {
+        if let Some(role) = grant.role.as_deref() {
+            bounded.entry(role).or_insert(grant);
+        }
+    }
+    bounded
+}
+
+/// A role that was held over a part of the tenant and is proven not to be held at all now.
 fn lost<'b>(compare: &Comparison<'_, '_>, before: &'b Before, identity: &Identity<'_>) -> Option<&'b Grant> {
-    let graph = compare.context.graph;
-    let holds = |role: &str| held(graph, identity.ix).any(|(_, edge)| edge.role.as_deref() == Some(role));
-    let gone = |grant: &&Grant| grant.role.as_deref().is_some_and(|role| !holds(role));
-    before.grants.iter().filter(|grant| grant.directory && grant.stands && narrow(grant)).find(gone)
+    let all = held(compare.context.graph, identity.ix);
+    let may = all.filter(|(member, edge)| !holds(*member, edge, compare.context.as_of).is_false());
+    let roles: BTreeSet<&str> = may.filter_map(|(_, edge)| edge.role.as_deref()).collect();
+    narrower(before).find(|grant| grant.role.as_deref().is_some_and(|role| !roles.contains(role)))
 }
 
 fn label(role: &str) -> String {

@@ -3,8 +3,11 @@
 //! Who owns it is compared by the state of the owners, not by their number: an owner who is disabled or removed without
 //! a successor is the change. As long as an owner's account cannot be resolved it may be active, and the claim is
 //! narrower. Agent identities are left out: sponsors answer for them.
+//!
+//! Owners only: that an automation runs as a stronger identity than it did is another change, of which nothing is said
+//! here.
 
-use sv0_graph::NodeKind;
+use sv0_graph::{EdgeKind, NodeKind};
 
 use super::baseline::Before;
 use super::compare::{At, Comparison, OBJECTS};
@@ -26,7 +29,7 @@ const MAX_NAMES: usize = 3;
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
         id: "DRIFT-005",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::ScopeDrift,
         category: "LastOwnerLost",
         title: "An identity that can run unattended lost its last active owner",
@@ -71,7 +74,7 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         let count = counted(unresolved, "recorded owner is", "recorded owners are");
         vec![Narrowed {
             claim: format!("That {count} gone"),
-            reason: "The account could not be resolved to an active or a disabled person.".to_owned(),
+            reason: owners::unresolved(owners.list.iter(), compare.context.as_of).to_owned(),
         }]
     };
     let proofs = now(compare, identity).into_iter().chain(then(compare, before, identity)).collect();
@@ -90,7 +93,9 @@ fn now(compare: &Comparison<'_, '_>, identity: &Identity<'_>) -> Vec<Proof> {
     objects
         .filter_map(|object| {
             let collection = owners::collection(graph.node(object).kind);
-            let says = "No owner is recorded.".to_owned();
+            let mut former = graph.incoming(object, EdgeKind::Owns);
+            let says = if former.next().is_some() { "No record of an owner holds." } else { "No owner is recorded." };
+            let says = says.to_owned();
             evidence::of_absence(graph, object, "owners", collection, says)
         })
         .collect()

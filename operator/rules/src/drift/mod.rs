@@ -11,6 +11,7 @@ mod drift_001;
 mod drift_002;
 mod drift_003;
 mod drift_005;
+mod known;
 
 use std::collections::BTreeSet;
 

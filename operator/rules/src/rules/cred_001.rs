@@ -16,7 +16,7 @@
 use jiff::Timestamp;
 use sv0_graph::{Tri, UnknownReason, attr};
 
-use crate::activity::{self, Quiet, Use};
+use crate::activity::{self, Others, Quiet, Use};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Credential, Identity};
@@ -28,7 +28,7 @@ use crate::text::{counted, date, days_after};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-001",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::CredentialLifecycle,
         category: "PrivilegedWeakSeldomUsed",
         title: "A privileged identity is seldom used and can sign in with a weak credential",
@@ -88,7 +88,9 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     if identity.authority.tier > Tier::P1 {
         return None;
     }
-    let all: Vec<Weak<'_>> = identity.usable(context.as_of).filter_map(|held| weak(context, identity, held)).collect();
+    let others = Others::of(identity, context.config.rare_use_days, context.as_of);
+    let judged = identity.usable(context.as_of).filter_map(|held| weak(context, identity, held, &others));
+    let all: Vec<Weak<'_>> = judged.collect();
     let proven = all.iter().any(|weak| weak.seldom.is_true());
     let told: Vec<&Weak<'_>> = all.iter().filter(|weak| weak.seldom.is_true() == proven).collect();
     let first = told.first()?;
@@ -129,7 +131,12 @@ fn full(identity: &Identity<'_>, told: &[&Weak<'_>], what: &str) -> String {
 }
 
 /// The credential when it is weak and not proven to be in use.
-fn weak<'a>(context: &Context<'_>, identity: &Identity<'_>, credential: &'a Credential) -> Option<Weak<'a>> {
+fn weak<'a>(
+    context: &Context<'_>,
+    identity: &Identity<'_>,
+    credential: &'a Credential,
+    others: &Others,
+) -> Option<Weak<'a>> {
     let weakness = match cred_002::too_long(context, credential) {
         Some(long) => Weakness::Long(long),
         None if overdue(context, credential) => Weakness::Old,
@@ -139,13 +146,13 @@ fn weak<'a>(context: &Context<'_>, identity: &Identity<'_>, credential: &'a Cred
     let idle = |used: Use| used.idle_from(rare).is_some_and(|mark| mark <= context.as_of);
     let few = activity::few(context, identity).is_some();
     let recorded = matches!(credential.last_used, Use::Last { .. });
-    if recorded && !activity::contradicted(identity, credential, rare, context.as_of) {
+    if recorded && !others.contradict(credential) {
         if !idle(credential.last_used) {
             // Few days of use of the identity are no more days of use of the credential.
             let seldom = few && !fresh(context, identity, credential);
             return seldom.then_some(Weak { credential, weakness, seldom: Tri::True, own_record: false });
         }
-        let seldom = activity::unchecked(identity, credential, rare, context.as_of).map_or(Tri::True, Tri::Unknown);
+        let seldom = others.unchecked(credential).map_or(Tri::True, Tri::Unknown);
         return Some(Weak { credential, weakness, seldom, own_record: true });
     }
     let seldom = match identity.last_used {
@@ -198,6 +205,9 @@ fn fresh(context: &Context<'_>, identity: &Identity<'_>, credential: &Credential
 /// What the title says of use, and what is not proven.
 fn unobserved(context: &Context<'_>, identity: &Identity<'_>, seldom: Tri) -> (&'static str, Narrowed) {
     let (says, reason) = match (identity.last_used, seldom) {
+        (Use::Last { .. }, Tri::Unknown(reason)) if !matches!(identity.last_unattended, Use::Unknown(_)) => {
+            ("its use is not observable", activity::unchecked_because(identity, reason))
+        }
         (Use::Unrecorded { .. }, _) => {
             ("no sign-in is recorded", activity::unproven(activity::silence_of(context, identity)))
         }

@@ -9,7 +9,7 @@
 use jiff::Timestamp;
 use sv0_graph::NodeKind;
 
-use crate::activity::{self, CREDENTIALS, Quiet, Use};
+use crate::activity::{self, CREDENTIALS, Others, Quiet, Use};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Credential, Identity};
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
@@ -20,7 +20,7 @@ use crate::text::{counted, date};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-004",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::CredentialLifecycle,
         category: "CredentialUnused",
         title: "An identity can sign in with a credential that was not used here for long",
@@ -48,7 +48,8 @@ struct Idle<'a> {
 }
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    let (idle, silent) = unused(context, identity);
+    let others = Others::of(identity, context.config.unused_credential_days, context.as_of);
+    let (idle, silent) = unused(context, identity, &others);
     let mut narrowed = Vec::new();
     if !silent.is_empty() {
         let which = if idle.is_empty() { "" } else { " more" };
@@ -68,11 +69,10 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
                 .to_owned(),
         });
     }
-    let limit = context.config.unused_credential_days;
-    let unchecked = idle.iter().find_map(|idle| activity::unchecked(identity, idle.held, limit, context.as_of));
+    let unchecked = idle.iter().find_map(|idle| others.unchecked(idle.held));
     narrowed.extend(unchecked.map(|reason| Narrowed {
         claim: "That the identity did not sign in with it since".to_owned(),
-        reason: format!("Of the identity's own last sign-in, {}.", reason.sentence()),
+        reason: activity::unchecked_because(identity, reason),
     }));
     let (claim, title) = match (idle.as_slice(), silent.as_slice()) {
         ([], []) => return None,
@@ -100,9 +100,13 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 }
 
 /// The credentials that are proven to be unused, and those of which only no use is recorded.
-fn unused<'a>(context: &Context<'_>, identity: &'a Identity<'_>) -> (Vec<Idle<'a>>, Vec<&'a Credential>) {
+fn unused<'a>(
+    context: &Context<'_>,
+    identity: &'a Identity<'_>,
+    others: &Others,
+) -> (Vec<Idle<'a>>, Vec<&'a Credential>) {
     let limit = context.config.unused_credential_days;
-    let believed = |held: &&Credential| !activity::contradicted(identity, held, limit, context.as_of);
+    let believed = |held: &&Credential| !others.contradict(held);
     let passed = |mark: Option<Timestamp>| mark.is_some_and(|mark| mark <= context.as_of);
     let held: Vec<&'a Credential> = identity.usable(context.as_of).filter(believed).collect();
     let grace = limit.max(context.config.never_used_grace_days);

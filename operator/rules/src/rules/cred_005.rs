@@ -12,7 +12,7 @@ use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Credential, Home, Identity, Until};
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
 use crate::severity::Exposure;
-use crate::text::{date, days_before};
+use crate::text::{date, days_before, doubt};
 
 /// Where ways to sign in are read.
 const WAYS: [&str; 3] = ["servicePrincipals", "applications", "federatedCredentials"];
@@ -20,7 +20,7 @@ const WAYS: [&str; 3] = ["servicePrincipals", "applications", "federatedCredenti
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-005",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CredentialLifecycle,
         category: "OnlyCredentialEndsSoon",
         title: "The only credential of an identity that can run unattended ends soon",
@@ -43,7 +43,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    if identity.home == Home::Microsoft || !identity.federations.is_empty() {
+    if identity.home == Home::Microsoft || identity.trusts_any(context.as_of).is_true() {
         return None;
     }
     let mut usable = identity.usable(context.as_of);
@@ -60,10 +60,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
             (Claim::Full, says, Vec::new())
         }
         Tri::Unknown(reason) => {
-            let narrowed = Narrowed {
-                claim: "That no other credential takes over".to_owned(),
-                reason: format!("Not all ways to sign in were seen: {}.", reason.sentence()),
-            };
+            let narrowed = Narrowed { claim: "That no other credential takes over".to_owned(), reason: unseen(reason) };
             let kind = only.kind.as_str();
             (Claim::Narrower, format!("A {kind} of \"{}\" ends on {}", identity.name, date(end)), vec![narrowed])
         }
@@ -84,5 +81,15 @@ fn alone(context: &Context<'_>, identity: &Identity<'_>, only: &Credential, end:
         Some(_) => Tri::True,
         None => Tri::Unknown(UnknownReason::NotCollected),
     };
-    (!successor).and(seen).and(application)
+    // A subject that may be trusted takes over, or does not.
+    (!successor).and(!identity.trusts_any(context.as_of)).and(seen).and(application)
+}
+
+fn unseen(reason: UnknownReason) -> String {
+    match reason {
+        UnknownReason::DynamicValue | UnknownReason::Unparsable => {
+            format!("Of another way to sign in, {}.", doubt(reason))
+        }
+        _ => format!("Not all ways to sign in were seen: {}.", reason.sentence()),
+    }
 }

@@ -3,6 +3,7 @@
 //! Two are enough to rotate, unless both are overdue. What signs or encrypts tokens does not count, nor does what ended.
 //! The same key id on an application and its service principal, and the same certificate twice, count once.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -85,9 +86,9 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 }
 
 /// What two entries have in common that are the same credential.
-fn authenticator<'g>(graph: &'g Graph, held: &Credential) -> &'g str {
+fn authenticator<'g>(graph: &'g Graph, held: &Credential) -> Cow<'g, str> {
     let id = graph.node(held.ix).id.vendor_id();
-    shared::thumbprint(graph, held.ix).unwrap_or_else(|| id.rsplit('/').next().unwrap_or(id))
+    shared::thumbprint(graph, held.ix).unwrap_or_else(|| Cow::Borrowed(id.rsplit('/').next().unwrap_or(id)))
 }
 
 /// The later first day of exactly two credentials, when both should have been replaced.

@@ -5,6 +5,7 @@
 
 use sv0_graph::{NodeIx, attr};
 
+use crate::derive::CERTIFICATE;
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family};
 use crate::identity::{Credential, Identity, noun};
@@ -19,7 +20,7 @@ const MAX_NAMED: usize = 10;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "CRED-010",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CredentialLifecycle,
         category: "SharedCertificate",
         title: "One certificate signs in several applications",
@@ -81,6 +82,10 @@ fn other_proof(context: &Context<'_>, credential: NodeIx) -> Option<Proof> {
     let holder = graph.incoming(credential, sv0_graph::EdgeKind::HoldsCredential).next()?.from;
     let node = graph.node(holder);
     let name = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
-    let claim = format!("The {} \"{name}\" accepts a certificate with the same thumbprint.", noun(node.kind));
+    let claim = format!(
+        "The {} \"{name}\" accepts a certificate with the same thumbprint ({}).",
+        noun(node.kind),
+        CERTIFICATE.name()
+    );
     evidence::of_fact(graph, credential, attr::THUMBPRINT, EvidenceClass::Direct, claim)
 }

@@ -90,7 +90,7 @@ fn added<'a, 'g>(context: &Context<'g>, credential: &'a Credential) -> Option<Ad
     // Of several records of one key the last one counts: it was taken away in between.
     let records = graph.out(credential.ix, EdgeKind::CreatedBy).iter().filter(by_person);
     let edge = records.max_by_key(|edge| edge.since)?;
-    let state = owners::state(graph, edge.to, false);
+    let state = owners::state(graph, edge.to, None);
     let looked_up = || ACCOUNTS.iter().all(|collection| graph.complete_for(edge.to, collection).0.is_true());
     let told = state.gone() || (matches!(state, OwnerState::Unresolved(_)) && looked_up());
     told.then_some(Added { credential, edge, state })

@@ -2,7 +2,11 @@
 //!
 //! Automations come from the connectors of the systems that run them; Entra alone names none, and then nothing is said.
 //! Neither is anything said where the ties between automations and the identity were not read to their end, where the
-//! state of one automation is not known, or where a recent sign-in without a user proves that something runs.
+//! state of one automation is not known, where one may run as it or as another identity (its id is of several objects), or
+//! where a recent sign-in without a user proves that something runs.
+//!
+//! An automation is deleted when its system tells so of one that it keeps for a while. One that is just not listed any more
+//! is not counted: what is not there tells of no tie to this identity.
 //!
 //! Only the platform hands a managed identity to automations: where that system was read completely and the identity
 //! trusts nobody outside, nothing else uses it. Whoever holds a credential or is trusted can use any other identity, so that the claim is then the narrower one.
@@ -12,21 +16,21 @@ use std::collections::BTreeSet;
 use sv0_graph::{CoverageState, NodeKind, attr};
 
 use crate::activity;
-use crate::automations::{self, Automation, Run};
+use crate::automations::{self, Automation, Automations, Run};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
 use crate::severity::{Exposure, Tier};
-use crate::text::{counted, display_name};
+use crate::text::counted;
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "DORM-004",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::DormantAuthority,
         category: "AutomationStoppedAuthorityRemains",
-        title: "The automations of an identity are switched off or deleted, and its authority remains",
+        title: "The automations of an identity are switched off or in the recycle bin, and its authority remains",
         narrower: Some("No automation known here uses the identity any more, and its authority remains"),
         why: "Nobody misses authority that nothing uses, nor sees who else uses it.",
         remediation: &[
@@ -48,15 +52,18 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         return None;
     }
     let graph = context.graph;
-    let all = automations::of(graph, identity);
+    let Automations { known: all, doubtful } = Automations::of(context, identity);
     let stopped = |automation: &Automation<'_>| matches!(automation.run, Run::Off | Run::Deleted);
     let read = |automation: &Automation<'_>| automations::read_whole(graph, automation.tie).is_true();
     let runs = identity.last_unattended.recent(context.config.rare_use_days, context.as_of);
-    if all.is_empty() || runs || !all.iter().all(|automation| stopped(automation) && read(automation)) {
+    // One that may be tied to it must have stopped too, and is not counted.
+    let count = all.iter().filter(|automation| automation.tied.is_true()).count();
+    let known = count > 0 && doubtful == 0;
+    if !known || runs || !all.iter().all(|automation| stopped(automation) && read(automation)) {
         return None;
     }
     let alone = nobody_else(context, identity) && read_completely(context, &all);
-    let count = counted(all.len(), "automation", "automations");
+    let count = counted(count, "automation", "automations");
     let (claim, title, narrowed) = if alone {
         let title = format!("\"{}\" keeps its authority, and its {count} no longer run", identity.name);
         (Claim::Full, title, Vec::new())
@@ -69,7 +76,8 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         (Claim::Narrower, title, vec![narrowed])
     };
     let used = activity::proof_of_identity(context, identity, attr::LAST_UNATTENDED_USE_AT);
-    let proofs = all.iter().filter_map(|automation| proof(context, automation)).chain(used).collect();
+    let tied = all.iter().filter(|automation| automation.tied.is_true());
+    let proofs = tied.filter_map(|automation| proof(context, automation)).chain(used).collect();
     Some(Draft { claim, exposure: Exposure::X2, title, proofs, narrowed, entry: None, reach: None })
 }
 
@@ -90,13 +98,10 @@ fn read_completely(context: &Context<'_>, all: &[Automation<'_>]) -> bool {
 }
 
 fn proof(context: &Context<'_>, automation: &Automation<'_>) -> Option<Proof> {
-    let graph = context.graph;
-    let node = graph.node(automation.ix);
-    let name = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
-    let noun = automations::noun(node.kind);
     let (key, says) = match automation.run {
         Run::Deleted => (attr::DELETED_AT, "is deleted"),
         _ => (attr::ENABLED, "is switched off"),
     };
-    evidence::of_fact(graph, automation.ix, key, EvidenceClass::Direct, format!("The {noun} \"{name}\" {says}."))
+    let claim = format!("The {} {says}.", automation.label(context.graph));
+    evidence::of_fact(context.graph, automation.ix, key, EvidenceClass::Direct, claim)
 }

@@ -17,7 +17,7 @@ use crate::text::{date, display_name};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "DORM-006",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::DormantAuthority,
         category: "UnusedTrust",
         title: "An identity with standing authority trusts a workload that seems not to use it",
@@ -40,7 +40,10 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    if identity.home == Home::Microsoft || identity.authority.tier > Tier::P2 || identity.federations.is_empty() {
+    if identity.home == Home::Microsoft
+        || identity.authority.tier > Tier::P2
+        || !identity.trusts_any(context.as_of).is_true()
+    {
         return None;
     }
     let (graph, days) = (context.graph, context.config.dormant_days);
@@ -71,7 +74,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         }
     };
     let used = activity::proof_of_identity(context, identity, attr::LAST_UNATTENDED_USE_AT);
-    let trusts = identity.federations.iter().map(|edge| {
+    let trusts = identity.trusts(context.as_of).map(|edge| {
         let subject = graph.node(edge.from);
         let text = subject.text(attr::SUBJECT).or_else(|| subject.text(attr::MATCHING_EXPRESSION));
         let text = display_name(text.unwrap_or_else(|| subject.id.vendor_id()));

@@ -16,7 +16,7 @@ use crate::text::counted;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "ORPH-001",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::OrphanedAutomation,
         category: "OwnersGone",
         title: "An identity that can run unattended is owned only by disabled or deleted accounts",
@@ -57,7 +57,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         let count = counted(unresolved, "further recorded owner is", "further recorded owners are");
         narrowed.push(Narrowed {
             claim: format!("That {count} gone too"),
-            reason: "The account could not be resolved to an active or a disabled person.".to_owned(),
+            reason: owners::unresolved(owners.list.iter(), context.as_of).to_owned(),
         });
     }
     if let sv0_graph::Tri::Unknown(reason) = owners.complete {

@@ -11,11 +11,12 @@ use crate::identity::{Home, Identity, noun};
 use crate::owners;
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
 use crate::severity::{Exposure, Tier};
+use crate::text::doubt;
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "ORPH-002",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::OrphanedAutomation,
         category: "NoOwnerRecorded",
         title: "An identity that can run unattended has no owner recorded anywhere",
@@ -51,7 +52,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     if let Tri::Unknown(reason) = recorded {
         narrowed.push(Narrowed {
             claim: "That no service management reference names who answers".to_owned(),
-            reason: format!("Of the application's reference {}.", reason.sentence()),
+            reason: format!("Of the application's reference {}.", doubt(reason)),
         });
     }
     let reads_only = identity.authority.tier > Tier::P2;
@@ -63,7 +64,10 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     }
     let claim = if narrowed.is_empty() { Claim::Full } else { Claim::Narrower };
     let exposure = if identity.authority.tier <= Tier::P1 { Exposure::X1 } else { Exposure::X3 };
-    let title = format!("\"{}\" can run unattended and no owner is recorded", identity.name);
+    // Who was an owner for a while, or is recorded without effect, answers for nothing.
+    let mut former = objects.clone().flat_map(|object| context.graph.incoming(object, EdgeKind::Owns));
+    let says = if former.next().is_some() { "no record of an owner holds any more" } else { "no owner is recorded" };
+    let title = format!("\"{}\" can run unattended and {says}", identity.name);
     let proofs = objects.filter_map(|object| empty_list(context, object)).collect();
     Some(Draft { claim, exposure, title, proofs, narrowed, entry: None, reach: None })
 }
@@ -71,21 +75,24 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 /// Whether somebody is recorded other than as owner.
 fn elsewhere(context: &Context<'_>, identity: &Identity<'_>) -> Tri {
     let objects = identity.application.map(|edge| edge.from).into_iter().chain([identity.ix]);
-    let linked = objects.clone().any(|object| {
-        context.graph.incoming(object, EdgeKind::Sponsors).next().is_some()
-            || !context.graph.out(object, EdgeKind::AccountableTo).is_empty()
+    let linked = objects.clone().flat_map(|object| {
+        let sponsors = context.graph.incoming(object, EdgeKind::Sponsors);
+        sponsors.chain(context.graph.out(object, EdgeKind::AccountableTo)).map(|edge| edge.holds(context.as_of))
     });
+    let linked = Tri::any(linked);
     let reference = |object: NodeIx| match context.graph.node(object).flag(attr::HAS_MANAGEMENT_REFERENCE) {
         Some(set) => Tri::from(set),
         // Only applications have the property.
         None if context.graph.node(object).kind != NodeKind::Application => Tri::False,
         None => Tri::Unknown(UnknownReason::NotCollected),
     };
-    Tri::from(linked).or(Tri::any(objects.map(reference)))
+    linked.or(Tri::any(objects.map(reference)))
 }
 
 fn empty_list(context: &Context<'_>, object: NodeIx) -> Option<Proof> {
     let kind = context.graph.node(object).kind;
-    let claim = format!("The {}'s list of owners was read completely and is empty.", noun(kind));
+    let empty = context.graph.incoming(object, EdgeKind::Owns).next().is_none();
+    let says = if empty { "and is empty" } else { "and no record in it holds any more" };
+    let claim = format!("The {}'s list of owners was read completely {says}.", noun(kind));
     evidence::of_absence(context.graph, object, "owners", owners::collection(kind), claim)
 }

@@ -17,7 +17,7 @@ use crate::text::counted;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "ORPH-005",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::OrphanedAutomation,
         category: "AgentWithoutSponsor",
         title: "An agent identity that can run unattended has no active sponsor",
@@ -49,7 +49,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         return None;
     }
     let graph = context.graph;
-    let own = owners::recorded(graph, identity.ix, &owners::ANSWERS);
+    let own = owners::recorded(graph, identity.ix, &owners::ANSWERS, context.as_of);
     let read = Tri::all(owners::ANSWERS.map(|kind| owners::listed(graph, identity.ix, kind)));
     let gone: Vec<&Owner<'_>> = own.iter().filter(|owner| owner.state.gone()).collect();
     let unresolved = own.len() - gone.len();
@@ -61,7 +61,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         let count = counted(unresolved, "further sponsor or owner is", "further sponsors or owners are");
         narrowed.push(Narrowed {
             claim: format!("That {count} gone too"),
-            reason: "The account could not be resolved to an active or a disabled person.".to_owned(),
+            reason: owners::unresolved(own.iter(), context.as_of).to_owned(),
         });
     }
     // What is not known of the blueprint weighs as little as an active sponsor there: seeing less accuses of no more.
@@ -83,7 +83,7 @@ fn blueprint(context: &Context<'_>, identity: &Identity<'_>) -> Option<Narrowed>
     let reason = match identity.application {
         None => "Its blueprint was not seen in this tenant.".to_owned(),
         Some(edge) => {
-            let recorded = owners::recorded(context.graph, edge.from, &owners::ANSWERS);
+            let recorded = owners::recorded(context.graph, edge.from, &owners::ANSWERS, context.as_of);
             let read = Tri::all(owners::ANSWERS.map(|kind| owners::listed(context.graph, edge.from, kind)));
             match read {
                 _ if recorded.iter().any(|owner| owner.state.answers()) => {
@@ -100,16 +100,19 @@ fn blueprint(context: &Context<'_>, identity: &Identity<'_>) -> Option<Narrowed>
     Some(Narrowed { claim: "That nobody answers for it through its blueprint".to_owned(), reason })
 }
 
-/// That a list of the agent was read completely and is empty.
+/// That a list of the agent was read completely and names nobody: it is empty, or all records in it are over.
 fn empty(context: &Context<'_>, identity: &Identity<'_>, kind: EdgeKind) -> Option<Proof> {
-    if context.graph.incoming(identity.ix, kind).next().is_some() {
+    let mut records = context.graph.incoming(identity.ix, kind).peekable();
+    let says = if records.peek().is_none() { "and is empty" } else { "and no record in it holds any more" };
+    if !records.all(|edge| edge.holds(context.as_of).is_false()) {
         return None;
     }
     let (field, collection, key) = match kind {
         EdgeKind::Sponsors => ("sponsors", owners::SPONSORS, attr::SPONSOR_COUNT),
         _ => ("owners", owners::collection(identity.node.kind), attr::OWNER_COUNT),
     };
-    let claim = format!("The agent identity's list of {field} was read completely and is empty.");
-    (identity.node.count(key) == Some(0))
+    let claim = format!("The agent identity's list of {field} was read completely {says}.");
+    let listed = context.graph.incoming(identity.ix, kind).count();
+    (identity.node.count(key).is_some_and(|count| usize::try_from(count) == Ok(listed)))
         .then(|| evidence::of_absence(context.graph, identity.ix, field, collection, claim))?
 }

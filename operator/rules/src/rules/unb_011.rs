@@ -18,10 +18,10 @@ use crate::derive;
 use crate::evidence::{self, Mark};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{self, Home, Identity, noun};
-use crate::owners::{self, Owner, OwnerState};
+use crate::owners::{self, Owner};
 use crate::rule::{Context, Draft, Marked, Meta, Rule, Scope};
 use crate::severity::{Exposure, Tier};
-use crate::text::{counted, display_name};
+use crate::text::{counted, display_name, doubt};
 
 /// The collection of directory roles that recorded owners and groups hold.
 const OWNER_ROLES: &str = "ownerRoles";
@@ -29,7 +29,7 @@ const OWNER_ROLES: &str = "ownerRoles";
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "UNB-011",
-        version: "1.2.0",
+        version: "1.3.0",
         family: Family::UnboundedExecutionScope,
         category: "OwnerControlsPrivilegedIdentity",
         title: "An owner with less authority can take over a privileged identity",
@@ -84,12 +84,17 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         Claim::Full => format!("{count} with less authority can take over \"{}\"", identity.name),
         Claim::Narrower => format!("{count} may be able to take over \"{}\"", identity.name),
     };
-    let narrowed = match (claim, first.holds) {
-        (Claim::Narrower, Tri::Unknown(_)) if manages(context, first.owner).is_unknown() => vec![Narrowed {
+    let recorded = first.owner.edge.holds(context.as_of);
+    let narrowed = match (claim, recorded, first.holds) {
+        (Claim::Narrower, Tri::Unknown(reason), _) => vec![Narrowed {
+            claim: "That the record of the owner holds".to_owned(),
+            reason: format!("Of the record, {}.", doubt(reason)),
+        }],
+        (Claim::Narrower, _, Tri::Unknown(_)) if manages(context, first.owner).is_unknown() => vec![Narrowed {
             claim: "That the owner can add a credential".to_owned(),
             reason: "It is no person, and no permission to change what it owns was seen.".to_owned(),
         }],
-        (Claim::Narrower, Tri::Unknown(reason)) => vec![Narrowed {
+        (Claim::Narrower, _, Tri::Unknown(reason)) => vec![Narrowed {
             claim: "That an owner has less authority and that a credential can be added".to_owned(),
             reason: format!("Of the owner's roles or of the property lock, {}.", reason.sentence()),
         }],
@@ -105,7 +110,8 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 fn control<'a, 'g>(context: &Context<'_>, identity: &Identity<'_>, owner: &'a Owner<'g>) -> Option<Control<'a, 'g>> {
     let node = context.graph.node(owner.ix);
     let acts = match node.kind {
-        NodeKind::Human => matches!(owner.state, OwnerState::Active | OwnerState::Guest),
+        // Of the account alone: whether the record holds is weighed apart.
+        NodeKind::Human => owners::state(context.graph, owner.ix, None).answers(),
         NodeKind::ServicePrincipal | NodeKind::ManagedIdentity => node.flag(attr::ENABLED) == Some(true),
         // Who belongs to a group is not known here.
         _ => false,
@@ -116,7 +122,8 @@ fn control<'a, 'g>(context: &Context<'_>, identity: &Identity<'_>, owner: &'a Ow
     if !acts || !controls || owner.ix == identity.ix {
         return None;
     }
-    let holds = can_add(context, identity, owner).and(weaker(context, identity.authority.tier, owner));
+    let recorded = owner.edge.holds(context.as_of);
+    let holds = recorded.and(can_add(context, identity, owner)).and(weaker(context, identity.authority.tier, owner));
     let outside = node.kind == NodeKind::ServicePrincipal
         && identity::home(node, &context.config.trusted_tenants) == Home::Foreign;
     (!holds.is_false()).then_some(Control { owner, holds, outside })

@@ -2,9 +2,10 @@
 //!
 //! Entra compares subjects exactly: `*` in one is a letter, and a trust by exact subject is as narrow as its form. Only
 //! a flexible expression can be broad. Whether a name at GitHub still belongs to whom it belonged to is nobody's to know
-//! here: it is told where the rule fires, and is no finding by itself.
+//! here: it is told where the rule fires, and is no finding by itself. Of a trust that may not hold the narrower claim is
+//! made.
 
-use sv0_graph::{Edge, EdgeKind, Node, NodeKind, Value, attr, canonical};
+use sv0_graph::{Edge, Node, Tri, UnknownReason, Value, attr, canonical};
 
 use crate::assemble;
 use crate::evidence::{self, Proof};
@@ -12,7 +13,7 @@ use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::Identity;
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
 use crate::severity::Exposure;
-use crate::text::display_name;
+use crate::text::{display_name, doubt};
 use crate::tiers::{self, IssuerForm};
 use crate::trust::{self, Breadth, Judged};
 
@@ -26,7 +27,7 @@ const DIGEST: usize = 12;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "XSYS-003",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CrossSystemAuthorityChain,
         category: "FederatedTrustTooBroad",
         title: "A federated trust admits more than one workload of an issuer that serves everybody",
@@ -67,29 +68,49 @@ struct Broad<'g> {
 }
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    let holders = identity.application.map(|edge| edge.from).into_iter().chain([identity.ix]);
-    let mut broad: Vec<Broad<'_>> = holders
-        .flat_map(|holder| context.graph.incoming(holder, EdgeKind::AuthenticatesAs))
-        .filter_map(|edge| judge(context, edge))
-        .collect();
+    let trusts = identity.federations.iter().copied();
+    let mut broad: Vec<Broad<'_>> = trusts.filter_map(|edge| judge(context, edge)).collect();
     // Stable: what is proven first, the most exposed first, then in the order of ids.
     broad.sort_by_key(|broad| (broad.claim, broad.exposure));
     let first = broad.first()?;
     let (claim, exposure) = (first.claim, first.exposure);
     let title = format!("\"{}\" {}", identity.name, first.title);
-    let entry = Some(assemble::federated(context, identity, first.edge));
+    let mut entry = assemble::federated(context, identity, first.edge);
+    if first.edge.holds(context.as_of).is_unknown() {
+        entry.hop.via = Some("whether the trust holds is not known".to_owned());
+    }
+    let entry = Some(entry);
     let narrowed = first.narrowed.clone();
     let proofs = broad.into_iter().filter(|broad| broad.claim == claim).filter_map(|broad| broad.proof).collect();
     Some(Draft { claim, exposure, title, proofs, narrowed, entry, reach: None })
 }
 
 fn judge<'g>(context: &Context<'g>, edge: &'g Edge) -> Option<Broad<'g>> {
+    let broad = admits(context, edge)?;
+    match edge.holds(context.as_of) {
+        Tri::True => Some(broad),
+        Tri::Unknown(reason) => Some(may_hold(broad, reason)),
+        Tri::False => None,
+    }
+}
+
+/// The same of a trust of which it is not known whether it holds.
+fn may_hold(mut broad: Broad<'_>, reason: UnknownReason) -> Broad<'_> {
+    broad.claim = Claim::Narrower;
+    broad.title = "may be entered by workloads of another system; whether its federated trust holds is not known";
+    if let Some(proof) = &mut broad.proof {
+        proof.evidence.claim = format!("If the trust holds: {}", proof.evidence.claim);
+    }
+    let narrowed = Narrowed { claim: "That the trust holds".to_owned(), reason: format!("Of it, {}.", doubt(reason)) };
+    broad.narrowed.insert(0, narrowed);
+    broad
+}
+
+/// What a trust admits, as if it held.
+fn admits<'g>(context: &Context<'g>, edge: &'g Edge) -> Option<Broad<'g>> {
     let node = context.graph.node(edge.from);
     let issuer = node.text(attr::ISSUER)?;
     let form = tiers::multi_tenant_issuer(issuer)?;
-    if node.kind != NodeKind::FederatedSubject {
-        return None;
-    }
     let (key, raw, judged) = match (node.text(attr::MATCHING_EXPRESSION), node.text(attr::SUBJECT)) {
         (Some(raw), _) => (attr::MATCHING_EXPRESSION, raw, trust::expression(form, raw)),
         (None, Some(raw)) => (attr::SUBJECT, raw, trust::subject(form, raw)),

@@ -9,15 +9,16 @@
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, attr};
+use jiff::Timestamp;
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, Tri, attr};
 
-use crate::automations::{self, Automation, Run};
+use crate::automations::{Automation, Automations};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
 use crate::rule::{Context, Draft, Meta, Rule, Scope};
 use crate::severity::Exposure;
-use crate::text::display_name;
+use crate::text::{counted, display_name};
 use crate::tiers::{self, IssuerForm};
 
 /// Systems over which sharing is worse than convenience.
@@ -26,7 +27,7 @@ const SEVERAL: usize = 2;
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "XSYS-005",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CrossSystemAuthorityChain,
         category: "SharedIdentity",
         title: "One identity serves automations of several systems",
@@ -58,11 +59,11 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         return None;
     }
     let graph = context.graph;
-    let mut running = automations::of(graph, identity);
-    running.retain(|automation| automation.run == Run::On);
-    let trusted = trusted(graph, identity);
+    let automations = Automations::of(context, identity);
+    let running: Vec<&Automation<'_>> = automations.live().collect();
+    let trusted = trusted(graph, identity, context.as_of);
     let least = usize::try_from(context.config.shared_by_min).unwrap_or(usize::MAX);
-    let count = apart(graph, &running);
+    let count = apart(context, &running);
     let systems: BTreeSet<String> = running.iter().map(|automation| system(graph, automation.ix)).collect();
     let (users, places) = if count >= least && systems.len() >= SEVERAL {
         (count, systems.len())
@@ -83,27 +84,27 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     } else {
         (format!("{users} workloads of {where_} may sign in as \"{}\"", identity.name), trusted)
     };
-    let narrowed = narrowed(places, !trusted.is_empty());
-    let proofs = running.iter().map(|automation| ran(graph, automation));
+    let mut narrowed = if full { Vec::new() } else { narrowed(places, !trusted.is_empty()) };
+    narrowed.extend(doubtful(automations.doubtful));
+    let proofs = running.iter().map(|automation| automation.proof(graph));
     let proofs = proofs.chain(trusted.iter().map(|trusted| trust(graph, trusted))).collect();
-    Some(Draft {
-        claim,
-        exposure,
-        title,
-        proofs,
-        narrowed: if full { Vec::new() } else { narrowed },
-        entry: None,
-        reach: None,
-    })
+    Some(Draft { claim, exposure, title, proofs, narrowed, entry: None, reach: None })
 }
 
-/// How many of them nobody runs together: those of the same owners count once, where the owners of all are recorded.
-fn apart(graph: &Graph, running: &[Automation<'_>]) -> usize {
-    let owners: Vec<BTreeSet<NodeIx>> = running
-        .iter()
-        .map(|automation| graph.incoming(automation.ix, EdgeKind::Owns).map(|edge| edge.from).collect())
-        .collect();
-    if owners.iter().any(BTreeSet::is_empty) { running.len() } else { owners.iter().collect::<BTreeSet<_>>().len() }
+/// How many of them nobody runs together: those of the same owners count once, where the owners of all are recorded. Where
+/// a record of an owner may hold or not, as few as either would make.
+fn apart(context: &Context<'_>, running: &[&Automation<'_>]) -> usize {
+    let count = |counts: fn(Tri) -> bool| {
+        let owners = |automation: &&Automation<'_>| {
+            let records = context.graph.incoming(automation.ix, EdgeKind::Owns);
+            let records = records.filter(|edge| counts(edge.holds(context.as_of)));
+            // One person is one, whatever system names it.
+            records.map(|edge| context.joins.meant(edge.from)).collect()
+        };
+        let owners: Vec<BTreeSet<NodeIx>> = running.iter().map(owners).collect();
+        if owners.iter().any(BTreeSet::is_empty) { running.len() } else { owners.iter().collect::<BTreeSet<_>>().len() }
+    };
+    count(Tri::is_true).min(count(|held| !held.is_false()))
 }
 
 fn system(graph: &Graph, ix: NodeIx) -> String {
@@ -112,16 +113,16 @@ fn system(graph: &Graph, ix: NodeIx) -> String {
 }
 
 /// The workloads that may sign in, each once, in the order of the graph.
-fn trusted<'g>(graph: &'g Graph, identity: &Identity<'g>) -> Vec<Trusted<'g>> {
+fn trusted<'g>(graph: &'g Graph, identity: &Identity<'g>, as_of: Timestamp) -> Vec<Trusted<'g>> {
     let mut seen = BTreeSet::new();
-    let one = |edge: &&'g Edge| {
+    let one = |edge: &'g Edge| {
         let subject = graph.node(edge.from);
         let issuer = subject.text(attr::ISSUER)?;
         let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
         let workload = workload(issuer, subject.text(attr::SUBJECT)?);
         Some(Trusted { edge, issuer, workload })
     };
-    let all = identity.federations.iter().filter_map(one);
+    let all = identity.trusts(as_of).filter_map(one);
     all.filter(|trusted| seen.insert((trusted.issuer.to_ascii_lowercase(), trusted.workload))).collect()
 }
 
@@ -157,15 +158,11 @@ fn narrowed(places: usize, by_trust: bool) -> Vec<Narrowed> {
     all
 }
 
-fn ran(graph: &Graph, automation: &Automation<'_>) -> Proof {
-    let node = graph.node(automation.ix);
-    let name = display_name(node.text(attr::NAME).unwrap_or_else(|| node.id.vendor_id()));
-    let ties =
-        if automation.tie.kind == EdgeKind::RunsAs { "runs as it" } else { "uses a connection that signs in as it" };
-    let (class, by) =
-        if automation.direct { (EvidenceClass::Direct, "") } else { (EvidenceClass::Structural, " (principal-id/1)") };
-    let claim = format!("The {} \"{name}\" {ties}{by}.", automations::noun(node.kind));
-    evidence::of_edge(graph, automation.tie, class, claim)
+fn doubtful(count: usize) -> Option<Narrowed> {
+    (count > 0).then(|| Narrowed {
+        claim: format!("That {} it", counted(count, "more automation uses", "more automations use")),
+        reason: "The id that they run as is of several objects here.".to_owned(),
+    })
 }
 
 fn trust(graph: &Graph, trusted: &Trusted<'_>) -> Proof {

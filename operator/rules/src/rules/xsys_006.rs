@@ -8,6 +8,7 @@ use sv0_graph::{NodeKind, attr};
 
 use crate::assemble;
 use crate::authority::Grant;
+use crate::derive::ENVIRONMENT_NAME;
 use crate::environment::{self, By, Label, Place};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, Evidence, EvidenceClass, EvidenceSource, Family};
@@ -141,10 +142,10 @@ fn reach(
     })
 }
 
-/// The customer's own word. Following a pattern of names is a derivation, `environment-name/1`.
+/// The customer's own word. Following a pattern of names is a derivation.
 fn declared(label: &Label<'_>, what: &str) -> Proof {
     let kind = if label.production { "production" } else { "non-production" };
-    let by_pattern = if label.by == By::Name { " (environment-name/1)" } else { "" };
+    let by_pattern = if label.by == By::Name { format!(" ({})", ENVIRONMENT_NAME.name()) } else { String::new() };
     let claim = format!(
         "{what} belongs to the {kind} environment \"{}\", which the Estate declares {}{by_pattern}.",
         display_name(label.name),

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use sv0_graph::{Edge, EdgeKind, EdgeState, NodeId, NodeIx, NodeKind, Tri, attr};
+use sv0_graph::{Edge, EdgeKind, NodeId, NodeIx, NodeKind, Tri, attr};
 
 use crate::assemble;
 use crate::evidence::{self, Mark, Proof};
@@ -32,7 +32,7 @@ const OFFLINE: &str = "offline_access";
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "XSYS-008",
-        version: "1.0.0",
+        version: "1.1.0",
         family: Family::CrossSystemAuthorityChain,
         category: "DelegatedGrantUnattended",
         title: "An automation can act with a person's authority by a standing delegated grant",
@@ -117,7 +117,8 @@ fn unattended(context: &Context<'_>, identity: &Identity<'_>) -> Option<Proof> {
 }
 
 fn grants<'g>(context: &Context<'g>, ix: NodeIx) -> impl Iterator<Item = &'g Edge> + use<'g> {
-    let counts = |edge: &&Edge| edge.state == EdgeState::Active && edge.condition.is_none();
+    let as_of = context.as_of;
+    let counts = move |edge: &&Edge| edge.holds(as_of).is_true();
     context.graph.out(ix, EdgeKind::DelegatedGrant).iter().filter(counts)
 }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside test functions")]
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sv0_graph::testing::{SnapshotBuilder, text};
 use sv0_graph::{CoverageState, EdgeKind, EdgeRow, EdgeState, Graph, NodeId, NodeKind, Value, attr};
@@ -25,6 +27,28 @@ pub(crate) const OTHER_TENANT: &str = "bbbbbbbb-0000-4000-8000-000000000002";
 /// The instant that stands for now in every test.
 pub(crate) fn as_of() -> Timestamp {
     "2026-06-01T00:00:00Z".parse().unwrap()
+}
+
+/// Whatever evidence rests on beside facts stands in the visible list of derivations and keys.
+pub(crate) fn all_named(output: &RuleOutput) {
+    let known: BTreeSet<String> = sv0_rules::named().collect();
+    for finding in &output.findings {
+        let claims = finding.evidence.iter().map(|item| item.claim.as_str());
+        for name in claims.chain([finding.title.as_str(), finding.why.as_str()]).flat_map(derivations_in) {
+            assert!(known.contains(&name), "{} names {name}", finding.rule.id);
+        }
+    }
+}
+
+/// Each `(name/1)` in a sentence.
+pub(crate) fn derivations_in(text: &str) -> Vec<String> {
+    let named = |inner: &&str| {
+        let Some((name, version)) = inner.split_once('/') else { return false };
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+        !name.is_empty() && name.bytes().all(word) && version.parse::<u16>().is_ok()
+    };
+    let inner = text.split('(').skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    inner.filter(named).map(str::to_owned).collect()
 }
 
 /// A tenant under construction.
@@ -209,6 +233,14 @@ impl World {
         self
     }
 
+    /// A record in the vendor's audit log of who added a credential of the application.
+    pub(crate) fn added_by(&mut self, key: &str, by: &NodeId, at: &str) -> &mut Self {
+        let credential = self.b.id(NodeKind::Credential, &format!("app-1/{key}"));
+        let record = self.b.edge("directoryAudits", &credential, EdgeKind::CreatedBy, by);
+        record.since = Some(at.parse().unwrap());
+        self
+    }
+
     /// A federated subject that can sign in as the application.
     pub(crate) fn trusts_github(&mut self) -> &mut Self {
         let attrs = [
@@ -290,7 +322,9 @@ impl World {
 
     pub(crate) fn run(&self) -> RuleOutput {
         let graph = Graph::build(vec![self.b.build()]).unwrap();
-        sv0_rules::run(&graph, &self.config, as_of(), 1)
+        let output = sv0_rules::run(&graph, &self.config, as_of(), 1);
+        all_named(&output);
+        output
     }
 
     /// What the rules say with `before` as the baseline.
@@ -298,7 +332,9 @@ impl World {
         let then = Graph::build(vec![before.b.build()]).unwrap();
         let baselines = [Baseline::of(&then, &self.config).unwrap()];
         let graph = Graph::build(vec![self.b.build()]).unwrap();
-        sv0_rules::run_since(&graph, &baselines, &self.config, as_of(), 1)
+        let output = sv0_rules::run_since(&graph, &baselines, &self.config, as_of(), 1);
+        all_named(&output);
+        output
     }
 
     /// The finding of the drift rule `rule` about the usual subject.
