@@ -254,6 +254,10 @@ impl Owners<'_> {
             return (AccountableState::Gone, None);
         }
         let count = counted(unresolved, "recorded owner", "recorded owners");
-        (AccountableState::Unknown, Some(format!("The account of {count} could not be resolved.")))
+        // No account is unresolved for these reasons.
+        let of_record = |reason| matches!(reason, UnknownReason::DynamicValue | UnknownReason::Unparsable);
+        let by_record = |owner: &Owner<'_>| matches!(owner.state, OwnerState::Unresolved(reason) if of_record(reason));
+        let what = if self.list.iter().any(by_record) { "The record or the account" } else { "The account" };
+        (AccountableState::Unknown, Some(format!("{what} of {count} could not be resolved.")))
     }
 }

@@ -214,6 +214,9 @@ fn an_owner_answers_while_the_record_holds() {
     assert_eq!(active[0], (false, false, AccountableState::Active));
     assert_eq!(active[1], (false, true, AccountableState::NotRecorded));
     assert_eq!(active[2], (false, false, AccountableState::Unknown));
+    let reason = |world: &World| world.run().findings[0].accountable.reason.clone();
+    let [_, _, unknown] = told(EdgeKind::Owns, || owned_by(Some(true), 0), reason);
+    assert_eq!(unknown.as_deref(), Some("The record or the account of one recorded owner could not be resolved."));
     let gone = told(EdgeKind::Owns, || owned_by(Some(false), 0), state);
     assert_eq!(gone[0], (true, false, AccountableState::Gone));
     assert_eq!(gone[1], active[1], "a former owner is no owner who is gone");

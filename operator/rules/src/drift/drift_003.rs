@@ -39,7 +39,7 @@ pub(super) const RULE: DriftRule = DriftRule {
         family: Family::ScopeDrift,
         category: "NewAuthenticator",
         title: "A privileged identity can sign in with something that it had not in the accepted snapshot",
-        narrower: Some("A credential was added to a privileged identity that may sign it in"),
+        narrower: Some("A credential or trust was added to a privileged identity that may sign it in"),
         why: "Whoever adds a credential to a privileged identity can act as it from then on.",
         remediation: &[
             "Ask whoever is named here to have added it; where nobody is, ask the owner and look in the directory's audit log.",

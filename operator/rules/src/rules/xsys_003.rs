@@ -32,7 +32,8 @@ pub(super) const RULE: Rule = Rule {
         category: "FederatedTrustTooBroad",
         title: "A federated trust admits more than one workload of an issuer that serves everybody",
         narrower: Some(
-            "How many workloads a federated trust admits cannot be determined, or a further limit is not weighed",
+            "How many workloads a federated trust admits, or whether it holds, cannot be determined, or a further limit is \
+             not weighed",
         ),
         why: "Whoever can run a workload that matches gets all of the identity's authority, without any secret.",
         remediation: &[
