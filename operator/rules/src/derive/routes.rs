@@ -1,8 +1,14 @@
-//! The ways to what matters ([`End`]): takes the steps of every derivation, gives for an identity the shortest ones to one
-//! class of targets, what each step stands for, and the step to cut.
+//! The ways to what matters ([`End`]): takes the steps of every derivation, gives for an identity the decisive one to one
+//! class of targets and the shortest others, what each step stands for, and the step to cut.
 //!
 //! One search back from all targets of a class gives how far every identity is from it; what leads to none is dropped
 //! before anything is searched forward.
+//!
+//! Of proven ways the one that weighs most decides, then the shortest, then the least by ids: a way that is nearer and says
+//! less must hide none, or to see more would lower a severity. What a way weighs is the strongest class on it, and whether
+//! it ends at sensitive data. On every way to data somebody adds a credential, which is tier P2 or P1; more than that is
+//! the tenant, a class of its own. So there are two weights, and the greater one comes of the right over all applications
+//! on the way or of what is held at its end: two more searches back, and no product of ways.
 
 use jiff::Timestamp;
 use sv0_graph::paths::{Distances, Limits, Path, Spot, Step, StepIx, View, ViewBuilder, cut};
@@ -12,6 +18,7 @@ use super::{Class, DERIVATIONS, End, Fact, Overlay, Target};
 use crate::authority::{self, Grant, earlier};
 use crate::rule::RuleConfig;
 use crate::sensitive;
+use crate::severity::Tier;
 
 /// Which steps count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +57,8 @@ pub(crate) enum CutEdge<'g> {
     Owner(&'g Edge),
 }
 
-/// How an identity comes to hold something by acting as others. The shortest way of those that are known best.
+/// How an identity comes to hold something by acting as others. Of proven ways the one that weighs most, then the shortest;
+/// where none is proven, the shortest.
 #[derive(Clone, Debug)]
 pub(crate) struct Composition<'g> {
     /// What it comes to.
@@ -59,11 +67,13 @@ pub(crate) struct Composition<'g> {
     pub(crate) legs: Vec<Leg<'g>>,
     /// What the last of them holds.
     pub(crate) held: Grant<'g>,
+    /// The strongest class on the way: of the rights over others that it uses, and of what is held at its end.
+    pub(crate) tier: Tier,
     /// Whether every step is proven.
     pub(crate) state: Tri,
     /// Whether the first step that is not proven is a lock that was not read. Else it is a grant or a membership.
     pub(crate) lock_unread: bool,
-    /// The shortest ways, of which this is the first.
+    /// This one, then the shortest others.
     ways: Vec<Path>,
     /// The next instant at which a grant or membership on the way ends by itself.
     pub(crate) ends: Option<Timestamp>,
@@ -76,6 +86,11 @@ impl<'g> Composition<'g> {
             By::Grant(grant) => Some(grant),
             By::Owner { .. } => None,
         }
+    }
+
+    /// The strongest class on it, and whether it ends at sensitive data.
+    pub(crate) fn weight(&self) -> (Tier, Tri) {
+        (self.tier, self.held.weight().1)
     }
 }
 
@@ -94,6 +109,8 @@ pub(crate) struct CutOff<'g> {
 struct Reach {
     proven: Distances,
     possible: Distances,
+    /// On proven ways that are heavy by what is held at their end.
+    heavy: Distances,
 }
 
 /// What the steps that lead somewhere stand for, by tag, ascending. All others are forgotten.
@@ -117,6 +134,11 @@ impl<'g> Facts<'g> {
     fn of_roles(&self, step: &Step) -> bool {
         !matches!(self.find(step), Some(Fact::Owner { .. } | Fact::Scoped { .. }))
     }
+
+    /// Whether a step may be part of a way that is heavy by its end.
+    fn ends_heavy(&self, step: &Step) -> bool {
+        !matches!(self.find(step), Some(Fact::Holds { heavy: false, .. }))
+    }
 }
 
 /// Every way to what matters.
@@ -128,6 +150,8 @@ pub(crate) struct Routes<'g> {
     tenants: Vec<Spot>,
     /// To a whole tenant, by what somebody holds.
     by_roles: Distances,
+    /// To a right over all applications, on proven ways.
+    over_all: Distances,
     /// By [`End::index`].
     reach: Vec<Reach>,
     /// By node: whether it, or a group that it is in, holds any grant.
@@ -155,14 +179,18 @@ impl<'g> Routes<'g> {
         let view = all.towards(&all.distances(&targets.concat(), |_| true));
         drop(all);
         let facts = Facts::of(&view, &facts);
+        let over_all: Vec<Spot> =
+            classes.iter().filter(|((class, ..), _)| *class == Class::Applications).map(|(_, spot)| *spot).collect();
+        let over_all = view.distances(&over_all, |step| step.state.is_true());
         let tenants = targets[End::Tenant.index()].clone();
         let by_roles = view.distances(&tenants, |step| step.state.is_true() && facts.of_roles(step));
         let reach = targets.iter().map(|targets| Reach {
             proven: view.distances(targets, |step| step.state.is_true()),
             possible: view.distances(targets, |_| true),
+            heavy: view.distances(targets, |step| step.state.is_true() && facts.ends_heavy(step)),
         });
         let reach = reach.collect();
-        Some(Self { view, facts, tenants, by_roles, reach, grants_behind })
+        Some(Self { view, facts, tenants, by_roles, over_all, reach, grants_behind })
     }
 
     /// Whether a grant lies behind this node: where none does, groups need not be followed.
@@ -193,6 +221,11 @@ impl<'g> Routes<'g> {
         let certain = |step: &Step| step.state.is_true() && admits(step);
         let start = Spot::from(principal);
         let mut ways = self.view.shortest(start, proven, certain, Limits::default());
+        if let Some(heavy) = self.heavier(start, end, ways.first()) {
+            ways.retain(|way| *way != heavy);
+            ways.insert(0, heavy);
+            ways.truncate(Limits::default().paths);
+        }
         if ways.is_empty() {
             let possible = &self.reach.get(end.index())?.possible;
             ways = self.view.shortest(start, possible, &admits, Limits::default());
@@ -200,16 +233,60 @@ impl<'g> Routes<'g> {
         }
         let first = ways.first()?;
         let (legs, held) = self.legs(graph, first)?;
+        let rights = legs.iter().filter_map(|leg| match &leg.by {
+            By::Grant(grant) => Some(grant.tier),
+            By::Owner { permitted, .. } => Some(authority::described(graph, &[], permitted)?.tier),
+        });
+        let tier = rights.fold(held.tier, Tier::min);
         let doubt = first.steps.iter().map(|at| self.view.step(*at)).find(|step| !step.state.is_true());
         let lock = |reason| reason != UnknownReason::DynamicValue && reason != UnknownReason::Unparsable;
         Some(Composition {
             end,
             legs,
             held,
+            tier,
             state: self.view.state(first),
             lock_unread: doubt.is_some_and(|step| matches!(step.state, Tri::Unknown(reason) if lock(reason))),
             ends: first.steps.iter().fold(None, |ends, at| earlier(ends, self.ends(*at))),
             ways,
+        })
+    }
+
+    /// The shortest proven way that weighs most, when `shortest`, which is proven, weighs less. All ways to the tenant weigh
+    /// the same; of those to a part of it the ones that end at sensitive data weigh more.
+    fn heavier(&self, start: Spot, end: End, shortest: Option<&Path>) -> Option<Path> {
+        let shortest = shortest?;
+        let by_rights = !matches!(end, End::Tenant | End::Part);
+        let heavy = |at: &StepIx| match self.fact(*at) {
+            Some(Fact::Holds { heavy, .. }) => *heavy,
+            Some(Fact::Applications(_)) => by_rights,
+            _ => false,
+        };
+        if end == End::Tenant || shortest.steps.iter().any(heavy) {
+            return None;
+        }
+        let reach = self.reach.get(end.index())?;
+        let at_its_end = |step: &Step| step.state.is_true() && self.facts.ends_heavy(step);
+        let one = Limits { paths: 1, ..Limits::default() };
+        let mut ways = self.view.shortest(start, &reach.heavy, at_its_end, one);
+        if by_rights {
+            ways.extend(self.over_all(start, &reach.proven));
+        }
+        ways.into_iter().min_by(|a, b| (a.steps.len(), a).cmp(&(b.steps.len(), b)))
+    }
+
+    /// Proven ways by a right over all applications: each of the shortest to such a right, then on from there. Whoever was
+    /// passed already is not acted as again: what it holds is its own, and weighs no more by this detour.
+    fn over_all(&self, start: Spot, targets: &Distances) -> impl Iterator<Item = Path> {
+        let limits = Limits::default();
+        let rights = self.view.shortest(start, &self.over_all, |step| step.state.is_true(), limits);
+        rights.into_iter().filter_map(move |right| {
+            let class = self.view.step(*right.steps.last()?).to;
+            let passed: Vec<Spot> = right.steps.iter().map(|at| self.view.step(*at).from).collect();
+            let onward = |step: &Step| step.state.is_true() && !passed.contains(&step.to);
+            let left = limits.steps.checked_sub(u32::try_from(right.steps.len()).ok()?)?;
+            let rest = self.view.shortest(class, targets, onward, Limits { paths: 1, steps: left }).pop()?;
+            Some(Path { steps: [right.steps, rest.steps].concat() })
         })
     }
 
@@ -277,7 +354,7 @@ impl<'g> Routes<'g> {
                     let grant = authority::described(graph, &std::mem::take(&mut members), edge)?;
                     legs.push(leg(By::Grant(grant), target));
                 }
-                Fact::Holds { edge, sensitive } if !legs.is_empty() => {
+                Fact::Holds { edge, sensitive, .. } if !legs.is_empty() => {
                     let described = authority::described(graph, &members, edge);
                     let mut held = match (described, sensitive) {
                         (None, Some(sensitive)) => sensitive::unknown(graph, edge, sensitive)?,

@@ -15,6 +15,7 @@ mod drift_005;
 use std::collections::BTreeSet;
 
 pub use baseline::Baseline;
+pub(crate) use baseline::UNLICENSED;
 pub(crate) use compare::{Comparison, Comparisons};
 
 use crate::identity::Identity;
