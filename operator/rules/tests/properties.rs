@@ -1,4 +1,19 @@
 //! What holds for every estate: evaluation is a function, and knowing more never takes a proven claim away.
+//!
+//! Each property was seen to fail, within the cases that CI tries, with one defect in what it is about:
+//!
+//! | Property | Defect |
+//! |---|---|
+//! | order of input | edges not sorted when they are read and merged |
+//! | threads | the first finding of each thread is lost |
+//! | several instances | a title that counts instances |
+//! | less coverage | a rule that speaks only while a collection is not complete; a narrower claim more severe than its full one |
+//! | rows that give authority | the shortest way through others is told, not the one that weighs most |
+//! | facts not read | an identity of which it was not read whether it is on counts as on; nobody recorded where not all were read |
+//! | lane | findings about what is below it |
+//! | next transition | an identity that says none |
+//!
+//! That resolving needs complete collections and that a replay is equal is tried over whole evaluations.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside test functions")]
 
@@ -13,7 +28,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::RngSeed;
 use support::*;
 use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder};
-use sv0_graph::{CoverageState, EdgeKind, EdgeRow, Graph, NodeKind, Snapshot, attr};
+use sv0_graph::{CoverageState, EdgeKind, EdgeRow, Graph, NodeKind, Snapshot};
 use sv0_rules::{Claim, RuleConfig, RuleFinding, RuleOutput};
 
 const LESS: [CoverageState; 4] =
@@ -94,14 +109,8 @@ impl Loss {
             (seed, of).hash(&mut hasher);
             hasher.finish() % 4
         }
-        let mut lost: BTreeSet<&str> =
+        let lost: BTreeSet<&str> =
             ENTRA_COLLECTIONS.iter().zip(&self.lost).filter(|(_, lost)| **lost).map(|(name, _)| *name).collect();
-        // An audit record moves a credential's first day to the day on which it was added. Records reach back a month
-        // only: CRED-003 and CRED-001 rest on the day that the credential states, and say so, where there is none.
-        lost.remove("directoryAudits");
-        // A use of a credential is one of its identity, whose record has it too. Where they differ, as they may here, the
-        // identity's alone says less.
-        lost.remove("credentialActivity");
         let operations = snapshot.header.operations.clone();
         let unread = |op: u16| operations.get(usize::from(op)).is_some_and(|op| lost.contains(op.collection.as_str()));
         snapshot.nodes.retain(|row| !unread(row.op) || chance(seed, (&row.id, row.op)) > 0);
@@ -109,16 +118,15 @@ impl Loss {
         let whole = |op: u16| operations.get(usize::from(op)).is_some_and(|op| op.collection.ends_with("Activity"));
         for row in snapshot.nodes.iter_mut().filter(|row| unread(row.op) && !whole(row.op)) {
             let id = row.id.clone();
-            // The day on which something was made comes with its row or with none: records of use before it are of another
-            // one with the same name.
-            // So does the first day of a credential, which here may lie behind a use of it.
-            let whole = |key: &String| key == attr::CREATED_AT || key == attr::VALID_FROM;
-            row.attrs.retain(|key, _| whole(key) || chance(seed, (&id, key)) > 1);
+            row.attrs.retain(|key, _| chance(seed, (&id, key)) > 1);
         }
-        // That nobody is recorded as owner stays true where a blueprint's sponsors were not read: they stand beside owners,
-        // and most applications can have none.
-        let beside = |row: &EdgeRow| row.kind == EdgeKind::Sponsors && row.to.kind() == Some(NodeKind::Application);
-        let kept = |row: &EdgeRow| beside(row) || chance(seed, (&row.from, row.kind, &row.to, &row.role)) > 0;
+        // That an application is a blueprint, and so could have sponsors, is only seen of its agent identities. Where neither
+        // they nor sponsors were read, that nobody is recorded as owner stays true.
+        let unseen = lost.contains("agentIdentities") && lost.contains("agentIdentitySponsors");
+        let sponsors = |row: &EdgeRow| row.kind == EdgeKind::Sponsors && row.to.kind() == Some(NodeKind::Application);
+        let kept = |row: &EdgeRow| {
+            unseen && sponsors(row) || chance(seed, (&row.from, row.kind, &row.to, &row.role)) > 0
+        };
         snapshot.edges.retain(|row| !unread(row.op) || kept(row));
     }
 }

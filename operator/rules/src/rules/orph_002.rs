@@ -15,7 +15,7 @@ use crate::severity::{Exposure, Tier};
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "ORPH-002",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::OrphanedAutomation,
         category: "NoOwnerRecorded",
         title: "An identity that can run unattended has no owner recorded anywhere",
@@ -54,6 +54,12 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
             reason: format!("Of the application's reference {}.", reason.sentence()),
         });
     }
+    if let Tri::Unknown(reason) = sponsors_read(context, identity) {
+        narrowed.push(Narrowed {
+            claim: "That nobody sponsors it as the blueprint of an agent".to_owned(),
+            reason: format!("Of its sponsors, {}.", reason.sentence()),
+        });
+    }
     let reads_only = identity.authority.tier > Tier::P2;
     if reads_only {
         narrowed.push(Narrowed {
@@ -82,6 +88,14 @@ fn elsewhere(context: &Context<'_>, identity: &Identity<'_>) -> Tri {
         None => Tri::Unknown(UnknownReason::NotCollected),
     };
     Tri::from(linked).or(Tri::any(objects.map(reference)))
+}
+
+/// Whether sponsors would have been seen: only an application from which agent identities are made can have any.
+fn sponsors_read(context: &Context<'_>, identity: &Identity<'_>) -> Tri {
+    let Some(application) = identity.application.map(|edge| edge.from) else { return Tri::True };
+    let mut made = context.graph.out(application, EdgeKind::Instantiates).iter();
+    let blueprint = made.any(|edge| context.graph.node(edge.to).kind == NodeKind::AgentIdentity);
+    if blueprint { owners::listed(context.graph, application, EdgeKind::Sponsors) } else { Tri::True }
 }
 
 fn empty_list(context: &Context<'_>, object: NodeIx) -> Option<Proof> {
