@@ -287,7 +287,11 @@ impl View {
         limits: Limits,
     ) -> Vec<Path> {
         let rest = |_, spot| distances.get(spot);
-        self.search(start, &Search { view: self, rest, next: |stage, at| admits(self.step(at)).then_some(stage) }, limits)
+        self.search(
+            start,
+            &Search { view: self, rest, next: |stage, at| admits(self.step(at)).then_some(stage) },
+            limits,
+        )
     }
 
     /// The same of ways that start in the first stage and end in the last one. `stages` are those of this view, its targets,

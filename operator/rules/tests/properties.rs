@@ -124,9 +124,8 @@ impl Loss {
         // they nor sponsors were read, that nobody is recorded as owner stays true.
         let unseen = lost.contains("agentIdentities") && lost.contains("agentIdentitySponsors");
         let sponsors = |row: &EdgeRow| row.kind == EdgeKind::Sponsors && row.to.kind() == Some(NodeKind::Application);
-        let kept = |row: &EdgeRow| {
-            unseen && sponsors(row) || chance(seed, (&row.from, row.kind, &row.to, &row.role)) > 0
-        };
+        let kept =
+            |row: &EdgeRow| unseen && sponsors(row) || chance(seed, (&row.from, row.kind, &row.to, &row.role)) > 0;
         snapshot.edges.retain(|row| !unread(row.op) || kept(row));
     }
 }

@@ -147,12 +147,7 @@ fn reach(
 }
 
 /// The same, and what it comes to by acting as others, which weighs more.
-fn through(
-    context: &Context<'_>,
-    itself: &str,
-    own: Reach,
-    (way, told): (&Composition<'_>, &[&Grant<'_>]),
-) -> Reach {
+fn through(context: &Context<'_>, itself: &str, own: Reach, (way, told): (&Composition<'_>, &[&Grant<'_>])) -> Reach {
     let (tier, sensitive) = way.weight();
     let told: Vec<Grant<'_>> = told.iter().map(|grant| (*grant).clone()).collect();
     let mut hops = own.hops;
