@@ -28,7 +28,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::RngSeed;
 use support::*;
 use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder};
-use sv0_graph::{CoverageState, EdgeKind, EdgeRow, Graph, NodeKind, Snapshot};
+use sv0_graph::{CoverageState, EdgeKind, EdgeRow, Graph, NodeKind, Snapshot, Value, attr};
 use sv0_rules::{Claim, RuleConfig, RuleFinding, RuleOutput};
 
 const LESS: [CoverageState; 4] =
@@ -118,7 +118,13 @@ impl Loss {
         let whole = |op: u16| operations.get(usize::from(op)).is_some_and(|op| op.collection.ends_with("Activity"));
         for row in snapshot.nodes.iter_mut().filter(|row| unread(row.op) && !whole(row.op)) {
             let id = row.id.clone();
-            row.attrs.retain(|key, _| chance(seed, (&id, key)) > 1);
+            // A credential without a first day counts as valid, and CRED-003 says that its age is not known: a vendor that
+            // gives none gives it to no row. So one that is not valid yet is read with its day.
+            let to_come = |key: &str, value: &Value| {
+                let day = if let Value::Text(day) = value { day.parse::<jiff::Timestamp>().ok() } else { None };
+                key == attr::VALID_FROM && day.is_some_and(|day| day > as_of())
+            };
+            row.attrs.retain(|key, value| to_come(key, value) || chance(seed, (&id, key)) > 1);
         }
         // That an application is a blueprint, and so could have sponsors, is only seen of its agent identities. Where neither
         // they nor sponsors were read, that nobody is recorded as owner stays true.
