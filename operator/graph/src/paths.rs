@@ -287,11 +287,8 @@ impl View {
         limits: Limits,
     ) -> Vec<Path> {
         let rest = |_, spot| distances.get(spot);
-        self.search(
-            start,
-            &Search { view: self, rest, next: |stage, at| admits(self.step(at)).then_some(stage) },
-            limits,
-        )
+        let next = |stage, at| admits(self.step(at)).then_some(stage);
+        Search { view: self, rest, next }.paths(start, limits)
     }
 
     /// The same of ways that start in the first stage and end in the last one. `stages` are those of this view, its targets,
@@ -303,34 +300,7 @@ impl View {
         next: impl Fn(usize, StepIx) -> Option<usize>,
         limits: Limits,
     ) -> Vec<Path> {
-        self.search(start, &Search { view: self, rest: |stage, spot| stages.get(stage, spot), next }, limits)
-    }
-
-    fn search<R, N>(&self, start: Spot, search: &Search<'_, R, N>, limits: Limits) -> Vec<Path>
-    where
-        R: Fn(usize, Spot) -> Option<u32>,
-        N: Fn(usize, StepIx) -> Option<usize>,
-    {
-        let cap = limits.steps;
-        let mut found: Vec<Path> = Vec::new();
-        // By length, then by the first different step: positions are in that order.
-        let mut waiting: BTreeSet<(usize, Path)> = BTreeSet::new();
-        if (search.rest)(0, start) != Some(0) {
-            waiting.extend(search.from(start, &[], &[], cap).map(|path| (path.steps.len(), path)));
-        }
-        while found.len() < limits.paths {
-            let Some((_, path)) = waiting.pop_first() else { break };
-            found.push(path);
-            // What leaves the last one is asked for by nobody.
-            let Some(path) = found.last().filter(|_| found.len() < limits.paths) else { break };
-            for at in 0..path.steps.len() {
-                let kept = &path.steps[..at];
-                let others = found.iter().filter(|other| other.steps.starts_with(kept));
-                let taken: Vec<StepIx> = others.filter_map(|other| other.steps.get(at).copied()).collect();
-                waiting.extend(search.from(start, kept, &taken, cap).map(|path| (path.steps.len(), path)));
-            }
-        }
-        found
+        Search { view: self, rest: |stage, spot| stages.get(stage, spot), next }.paths(start, limits)
     }
 
     /// Whether each step of `path` holds, and so whether all of it does.
@@ -399,6 +369,30 @@ struct Open<S> {
 }
 
 impl<R: Fn(usize, Spot) -> Option<u32>, N: Fn(usize, StepIx) -> Option<usize>> Search<'_, R, N> {
+    /// The shortest paths from `start` to a target, shortest first.
+    fn paths(&self, start: Spot, limits: Limits) -> Vec<Path> {
+        let cap = limits.steps;
+        let mut found: Vec<Path> = Vec::new();
+        // By length, then by the first different step: positions are in that order.
+        let mut waiting: BTreeSet<(usize, Path)> = BTreeSet::new();
+        if (self.rest)(0, start) != Some(0) {
+            waiting.extend(self.from(start, &[], &[], cap).map(|path| (path.steps.len(), path)));
+        }
+        while found.len() < limits.paths {
+            let Some((_, path)) = waiting.pop_first() else { break };
+            found.push(path);
+            // What leaves the last one is asked for by nobody.
+            let Some(path) = found.last().filter(|_| found.len() < limits.paths) else { break };
+            for at in 0..path.steps.len() {
+                let kept = &path.steps[..at];
+                let others = found.iter().filter(|other| other.steps.starts_with(kept));
+                let taken: Vec<StepIx> = others.filter_map(|other| other.steps.get(at).copied()).collect();
+                waiting.extend(self.from(start, kept, &taken, cap).map(|path| (path.steps.len(), path)));
+            }
+        }
+        found
+    }
+
     /// The least of the shortest paths from `start` that begin with the steps `kept` and go on with none of `taken`.
     fn from(&self, start: Spot, kept: &[StepIx], taken: &[StepIx], cap: u32) -> Option<Path> {
         let spur = kept.last().map_or(start, |at| self.view.step(*at).to);
