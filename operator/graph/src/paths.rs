@@ -5,7 +5,11 @@
 //! accepts a credential"): one node with a step in and a step out takes the place of a product. A step is as certain as
 //! its [`Tri`]; a path is as certain as its weakest step. What is disproven is never part of a view.
 //!
-//! Distances cost O(nodes + steps) for any number of targets. Of equally long paths the lesser is the one whose first
+//! Where not every way counts (one that acts as nobody, one that uses no strong right), what a way has done so far is its
+//! *stage*: it starts in the first one, no step leads back to an earlier one, and it counts when it reaches a target in the
+//! last one. So the search stays one search, whatever is asked of a way as a whole.
+//!
+//! Distances cost O(nodes + steps) for any number of targets, and for each stage. Of equally long paths the lesser is the one whose first
 //! different step is lesser by kind, then by node, then by tag, so that the result does not depend on the order in which
 //! steps were added. Nothing here recurses: depth is the input's to choose.
 
@@ -33,6 +37,13 @@ impl Default for Limits {
 
 /// Distance of a node from which no target is reached.
 const FAR: u32 = u32::MAX;
+
+/// The same by stages, where no way is longer than a number of one byte.
+const BEYOND: u8 = u8::MAX;
+
+/// How often what a search left, since it would have gone in a circle, is tried again from elsewhere. More often only a
+/// hostile shape asks for.
+const RETRIES: usize = 100;
 
 /// A node of a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -211,6 +222,51 @@ impl View {
         Distances { hops }
     }
 
+    /// For every node and each of so many stages, the fewest steps from it to any of `targets` that end in the last stage.
+    /// `next` says to which stage a step leads from another one, none when it may not be taken there; never to an earlier
+    /// one. More steps than `limits` allows, or than 254, are as none.
+    pub fn stages(
+        &self,
+        targets: &[Spot],
+        stages: usize,
+        next: impl Fn(usize, StepIx) -> Option<usize>,
+        limits: Limits,
+    ) -> Stages {
+        let mut all = Stages { hops: vec![vec![BEYOND; self.nodes()]; stages] };
+        let cap = u8::try_from(limits.steps).unwrap_or(BEYOND).min(BEYOND - 1);
+        let targets: BTreeSet<Spot> = targets.iter().copied().filter(|spot| spot.index() < self.nodes()).collect();
+        for stage in (0..stages).rev() {
+            // By distance, those from which one step leads to a later stage.
+            let mut begin: Vec<Vec<Spot>> = vec![Vec::new(); usize::from(cap) + 1];
+            if stage + 1 == stages {
+                begin[0].extend(&targets);
+            }
+            for (step, at) in self.steps.iter().zip(0u32..) {
+                let later = next(stage, at).filter(|later| *later > stage);
+                let rest = later.and_then(|later| all.get(later, step.to)).and_then(|rest| usize::try_from(rest).ok());
+                if let Some(layer) = rest.and_then(|rest| begin.get_mut(rest + 1)) {
+                    layer.push(step.from);
+                }
+            }
+            let mut layer: Vec<Spot> = Vec::new();
+            for (depth, begin) in (0..=cap).zip(begin) {
+                layer.extend(begin);
+                // A way ends at the first target: none goes on from one.
+                layer.retain(|spot| {
+                    let hops = &mut all.hops[stage][spot.index()];
+                    let nearer = *hops == BEYOND && (depth == 0 || !targets.contains(spot));
+                    if nearer {
+                        *hops = depth;
+                    }
+                    nearer
+                });
+                let before = |spot: &Spot| self.incoming(*spot).filter(|(at, _)| next(stage, *at) == Some(stage));
+                layer = layer.iter().flat_map(before).map(|(_, step)| step.from).collect();
+            }
+        }
+        all
+    }
+
     /// The same nodes with the steps that lead somewhere from which a target is reached: what a search has to look at.
     #[must_use]
     pub fn towards(&self, distances: &Distances) -> Self {
@@ -230,27 +286,21 @@ impl View {
         admits: impl Fn(&Step) -> bool,
         limits: Limits,
     ) -> Vec<Path> {
-        let cap = limits.steps;
-        let search = Search { view: self, distances, admits };
-        let mut found: Vec<Path> = Vec::new();
-        // By length, then by the first different step: positions are in that order.
-        let mut waiting: BTreeSet<(usize, Path)> = BTreeSet::new();
-        if distances.get(start) != Some(0) {
-            waiting.extend(search.from(start, &[], &[], cap).map(|path| (path.steps.len(), path)));
-        }
-        while found.len() < limits.paths {
-            let Some((_, path)) = waiting.pop_first() else { break };
-            found.push(path);
-            // What leaves the last one is asked for by nobody.
-            let Some(path) = found.last().filter(|_| found.len() < limits.paths) else { break };
-            for at in 0..path.steps.len() {
-                let kept = &path.steps[..at];
-                let others = found.iter().filter(|other| other.steps.starts_with(kept));
-                let taken: Vec<StepIx> = others.filter_map(|other| other.steps.get(at).copied()).collect();
-                waiting.extend(search.from(start, kept, &taken, cap).map(|path| (path.steps.len(), path)));
-            }
-        }
-        found
+        let rest = |_, spot| distances.get(spot);
+        let next = |stage, at| admits(self.step(at)).then_some(stage);
+        Search { view: self, rest, next }.paths(start, limits)
+    }
+
+    /// The same of ways that start in the first stage and end in the last one. `stages` are those of this view, its targets,
+    /// `next` and `limits`. Of a graph that sends the search in very many circles some way may be missed; none is made up.
+    pub fn shortest_by_stages(
+        &self,
+        start: Spot,
+        stages: &Stages,
+        next: impl Fn(usize, StepIx) -> Option<usize>,
+        limits: Limits,
+    ) -> Vec<Path> {
+        Search { view: self, rest: |stage, spot| stages.get(stage, spot), next }.paths(start, limits)
     }
 
     /// Whether each step of `path` holds, and so whether all of it does.
@@ -279,6 +329,21 @@ impl Distances {
     }
 }
 
+/// For every node of a view, by stage, how far it is from the targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// By stage, then by node: one byte, since there are many of both.
+    hops: Vec<Vec<u8>>,
+}
+
+impl Stages {
+    /// The fewest steps from `spot` to a target when `stage` is reached; none when no way is left that counts.
+    pub fn get(&self, stage: usize, spot: Spot) -> Option<u32> {
+        let hops = self.hops.get(stage)?.get(spot.index()).copied()?;
+        (hops != BEYOND).then_some(u32::from(hops))
+    }
+}
+
 /// A way from a start to a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path {
@@ -286,23 +351,59 @@ pub struct Path {
     pub steps: Vec<StepIx>,
 }
 
-struct Search<'v, F> {
+struct Search<'v, R, N> {
     view: &'v View,
-    distances: &'v Distances,
-    admits: F,
+    /// The fewest steps to a target from a node in a stage.
+    rest: R,
+    /// To which stage a step leads.
+    next: N,
 }
 
-impl<F: Fn(&Step) -> bool> Search<'_, F> {
+/// A node on the way that is tried, and what was not tried of it yet.
+struct Open<S> {
+    spot: Spot,
+    stage: usize,
+    steps: S,
+    /// The first node of the way to which a step led back, below it.
+    back: usize,
+}
+
+impl<R: Fn(usize, Spot) -> Option<u32>, N: Fn(usize, StepIx) -> Option<usize>> Search<'_, R, N> {
+    /// The shortest paths from `start` to a target, shortest first.
+    fn paths(&self, start: Spot, limits: Limits) -> Vec<Path> {
+        let cap = limits.steps;
+        let mut found: Vec<Path> = Vec::new();
+        // By length, then by the first different step: positions are in that order.
+        let mut waiting: BTreeSet<(usize, Path)> = BTreeSet::new();
+        if (self.rest)(0, start) != Some(0) {
+            waiting.extend(self.from(start, &[], &[], cap).map(|path| (path.steps.len(), path)));
+        }
+        while found.len() < limits.paths {
+            let Some((_, path)) = waiting.pop_first() else { break };
+            found.push(path);
+            // What leaves the last one is asked for by nobody.
+            let Some(path) = found.last().filter(|_| found.len() < limits.paths) else { break };
+            for at in 0..path.steps.len() {
+                let kept = &path.steps[..at];
+                let others = found.iter().filter(|other| other.steps.starts_with(kept));
+                let taken: Vec<StepIx> = others.filter_map(|other| other.steps.get(at).copied()).collect();
+                waiting.extend(self.from(start, kept, &taken, cap).map(|path| (path.steps.len(), path)));
+            }
+        }
+        found
+    }
+
     /// The least of the shortest paths from `start` that begin with the steps `kept` and go on with none of `taken`.
     fn from(&self, start: Spot, kept: &[StepIx], taken: &[StepIx], cap: u32) -> Option<Path> {
         let spur = kept.last().map_or(start, |at| self.view.step(*at).to);
+        let stage = kept.iter().try_fold(0, |stage, at| (self.next)(stage, *at))?;
         let used = u32::try_from(kept.len()).ok()?;
-        let least = self.distances.get(spur)?;
+        let least = (self.rest)(stage, spur)?;
         let visited: Vec<Spot> = kept.iter().map(|at| self.view.step(*at).from).collect();
         // What is banned can only make it longer: the distances are a lower bound, and what exceeds the budget with them
         // is not looked at.
         for budget in least..=cap.checked_sub(used)? {
-            match self.within(spur, &visited, taken, budget) {
+            match self.within((spur, stage), &visited, taken, budget) {
                 Within::Path(rest) => return Some(Path { steps: kept.iter().copied().chain(rest).collect() }),
                 Within::Nothing => return None,
                 Within::MoreBudget => {}
@@ -312,29 +413,35 @@ impl<F: Fn(&Step) -> bool> Search<'_, F> {
     }
 
     /// Depth first, in the order of steps, and never where the target is too far: without bans it walks straight to the
-    /// target, however many ways there are. No way is shorter than `budget`, so that the first one found is the least and
-    /// goes in no circle. What failed once is not tried again with as few steps left.
-    fn within(&self, spur: Spot, visited: &[Spot], taken: &[StepIx], budget: u32) -> Within {
+    /// target, however many ways there are. No way is shorter than `budget`, so that the first one found is the least. What
+    /// failed once is not tried again with as few steps left, unless it failed only since it led back to where that way came
+    /// from: by another way it may lead on.
+    fn within(&self, (spur, stage): (Spot, usize), visited: &[Spot], taken: &[StepIx], budget: u32) -> Within {
         // Looked up, never walked: its order cannot reach the result.
-        let mut failed: HashSet<(Spot, u32)> = HashSet::new();
-        let mut more = false;
-        let mut open = vec![(spur, self.view.out(spur))];
+        let mut failed: HashSet<(Spot, usize, u32)> = HashSet::new();
+        let (mut more, mut retries) = (false, 0);
+        let mut open = vec![Open { spot: spur, stage, steps: self.view.out(spur), back: usize::MAX }];
         let mut way: Vec<StepIx> = Vec::new();
-        while let Some((spot, steps)) = open.last_mut() {
-            let spot = *spot;
+        while let Some(last) = open.last_mut() {
             // At most the cap, which bounds both lists.
             let left = budget.saturating_sub(u32::try_from(way.len()).unwrap_or(u32::MAX));
-            let Some((at, step)) = steps.next() else {
-                failed.insert((spot, left));
+            let Some((at, step)) = last.steps.next() else {
+                let (key, back) = ((last.spot, last.stage, left), last.back);
                 open.pop();
+                if back >= open.len() || retries == RETRIES {
+                    failed.insert(key);
+                } else if let Some(before) = open.last_mut() {
+                    before.back = before.back.min(back);
+                    retries += 1;
+                }
                 way.pop();
                 continue;
             };
-            let banned = step.to == spur || visited.contains(&step.to) || (spot == spur && taken.contains(&at));
-            let Some(rest) = self.distances.get(step.to) else { continue };
-            if banned || !(self.admits)(step) {
+            let banned = step.to == spur || visited.contains(&step.to) || (last.spot == spur && taken.contains(&at));
+            let stage = if banned { None } else { (self.next)(last.stage, at) };
+            let Some((stage, rest)) = stage.and_then(|stage| Some((stage, (self.rest)(stage, step.to)?))) else {
                 continue;
-            }
+            };
             if rest >= left {
                 more = true;
                 continue;
@@ -343,9 +450,13 @@ impl<F: Fn(&Step) -> bool> Search<'_, F> {
                 way.push(at);
                 return Within::Path(way);
             }
-            if !failed.contains(&(step.to, left - 1)) {
+            if let Some(back) = open.iter().position(|before| before.spot == step.to) {
+                if let Some(last) = open.last_mut() {
+                    last.back = last.back.min(back);
+                }
+            } else if !failed.contains(&(step.to, stage, left - 1)) {
                 way.push(at);
-                open.push((step.to, self.view.out(step.to)));
+                open.push(Open { spot: step.to, stage, steps: self.view.out(step.to), back: usize::MAX });
             }
         }
         if more { Within::MoreBudget } else { Within::Nothing }

@@ -108,6 +108,44 @@ proptest! {
         }
     }
 
+    /// A way may not take what its stage bans, and counts only when it ends in the last stage.
+    #[test]
+    fn paths_by_stages_are_those_that_trying_everything_gives(
+        (nodes, raw) in raw(),
+        targets in prop::collection::vec(0usize..8, 1..3),
+        moves in prop::collection::vec(0usize..5, 24),
+        stages in 1usize..4,
+        most in 1usize..5,
+        cap in 1u32..8,
+    ) {
+        let view = view(nodes, &raw);
+        let spots = spots(nodes);
+        let targets: Vec<Spot> = targets.iter().map(|at| spots[at % nodes]).collect();
+        let next = |stage: usize, at: u32| match moves[at as usize] {
+            0 => Some(stage),
+            1 => (stage > 0).then_some(stage),
+            2 => Some((stage + 1).min(stages - 1)),
+            3 => Some(stages - 1),
+            _ => (stage == 0).then_some(stage),
+        };
+        let limits = Limits { paths: most, steps: cap };
+        let far = view.stages(&targets, stages, next, limits);
+        let last = |path: &Vec<Key>| {
+            let at = |one: &Key| u32::try_from(view.steps().iter().position(|step| key(step) == *one).unwrap()).unwrap();
+            path.iter().try_fold(0, |stage, one| next(stage, at(one)))
+        };
+        for start in &spots {
+            let mut expected = all(&view, *start, &targets, every, cap as usize);
+            expected.retain(|path| last(path) == Some(stages - 1));
+            let found = view.shortest_by_stages(*start, &far, next, limits);
+            prop_assert_eq!(&keys(&view, &found), &expected[..expected.len().min(most)]);
+            // What would go in a circle can only be longer.
+            let nearest = expected.first().map(|path| u32::try_from(path.len()).unwrap());
+            prop_assert!(nearest.is_none() || far.get(0, *start) <= nearest);
+            prop_assert!(nearest.is_none() || far.get(0, *start).is_some());
+        }
+    }
+
     #[test]
     fn the_order_in_which_steps_are_added_does_not_matter((nodes, raw) in raw(), seed in any::<u64>()) {
         let mut other = raw.clone();
@@ -173,7 +211,22 @@ fn ties_are_broken_by_kind_then_node_then_tag() {
     assert_eq!(told, [(member, 1, 0), (member, 1, 1), (member, 2, 0), (controls, 1, 0), (controls, 1, 1)]);
 }
 
-/// A chain as deep as the input likes.
+/// 1 and 2 both lead to 3, which leads on by 1 alone: by 1 that would be a circle, by 2 it is none.
+#[test]
+fn what_leads_back_on_one_way_leads_on_by_another() {
+    let raw = [(0, 0, 1, 0, 0), (0, 0, 2, 0, 0), (1, 1, 3, 0, 0), (2, 1, 3, 0, 0), (3, 2, 1, 0, 0), (1, 0, 4, 0, 0)];
+    let view = view(5, &raw);
+    let all = spots(5);
+    // Only ways that take a step of the second kind count.
+    let next = |stage: usize, at: u32| Some(if view.step(at).kind == KINDS[1] { 1 } else { stage });
+    let far = view.stages(&[all[4]], 2, next, Limits::default());
+    let paths = view.shortest_by_stages(all[0], &far, next, Limits::default());
+    let through: Vec<usize> = paths[0].steps.iter().map(|at| view.step(*at).to.index()).collect();
+    assert_eq!((paths.len(), through), (1, vec![2, 3, 1, 4]));
+    assert!(view.shortest_by_stages(all[1], &far, next, Limits::default()).is_empty(), "it comes back to itself only");
+}
+
+/// A chain with a way back in each link, as deep as the input likes.
 #[test]
 fn depth_costs_memory_and_no_stack() {
     let nodes = 300_000;

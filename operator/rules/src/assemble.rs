@@ -8,7 +8,7 @@ use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tr
 use crate::authority::{self, Authority, Grant};
 use crate::behind::Behind;
 use crate::composed;
-use crate::derive::{By, Composition};
+use crate::derive::Composition;
 use crate::evidence::{self, Mark, Proof};
 use crate::finding::{
     Accountable, AccountableState, Claim, Dependency, Evidence, EvidenceClass, Hop, Narrowed, RuleFinding, RuleRef,
@@ -65,27 +65,20 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     }
 }
 
-/// Class and sensitivity of the most severe path, both of one and the same: of equals, the strongest. A way through others
-/// counts from its first step to what is held at its end.
+/// Class and sensitivity of the most severe path, both of one and the same: of equals, the strongest.
 fn weigh(authority: &Authority<'_>, draft: &Draft) -> (Tier, Tri) {
     if let Some(reach) = &draft.reach {
         return (reach.tier, reach.sensitive);
     }
-    let through: Vec<(Tier, Tri)> = authority.compositions().map(|way| weight(authority, way)).collect();
-    let paths = through.into_iter().chain(authority.decisive.iter().map(Grant::weight));
-    heaviest(paths, draft.exposure, draft.claim).unwrap_or((authority.tier, Tri::False))
+    weight(authority, draft.exposure, draft.claim)
 }
 
-/// Of a way through others: the strongest class on it, and whether it ends at sensitive data.
-fn weight(authority: &Authority<'_>, way: &Composition<'_>) -> (Tier, Tri) {
-    let of =
-        |edge: &Edge| authority.decisive.iter().find(|grant| std::ptr::eq(grant.edge, edge)).map(|grant| grant.tier);
-    let on_the_way = way.legs.iter().filter_map(|leg| match &leg.by {
-        By::Grant(grant) => Some(grant.tier),
-        By::Owner { permitted, .. } => of(permitted),
-    });
-    let (tier, sensitive) = way.held.weight();
-    (on_the_way.fold(tier, Tier::min), sensitive)
+/// Class and sensitivity of the most severe path of all that is proven. A way through others counts from its first step to
+/// what is held at its end.
+pub(crate) fn weight(authority: &Authority<'_>, exposure: Exposure, claim: Claim) -> (Tier, Tri) {
+    let through: Vec<(Tier, Tri)> = authority.compositions().map(Composition::weight).collect();
+    let paths = through.into_iter().chain(authority.decisive.iter().map(Grant::weight));
+    heaviest(paths, exposure, claim).unwrap_or((authority.tier, Tri::False))
 }
 
 /// The most severe of these; of equals the first one that a finding can be about.

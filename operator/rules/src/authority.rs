@@ -44,8 +44,8 @@ pub(crate) struct Authority<'g> {
     pub(crate) tier: Tier,
     /// Whether sensitive data are reached, by a proven grant or a proven composition.
     pub(crate) sensitive: Tri,
-    /// The strongest grant, or the one that a composition starts with; then the one that reaches sensitive data when that
-    /// is another one.
+    /// The strongest grant, or the one that a composition starts with; then the strongest that reaches sensitive data when
+    /// that is another one. No other proven grant weighs more.
     pub(crate) decisive: Vec<Grant<'g>>,
     /// Every proven grant, strongest first.
     pub(crate) proven: Vec<Grant<'g>>,
@@ -55,11 +55,14 @@ pub(crate) struct Authority<'g> {
     pub(crate) composition: Option<Composition<'g>>,
     /// How it comes to authority of tier P1 by acting as others, when nothing else is proven to give as much.
     pub(crate) part: Option<Composition<'g>>,
-    /// How it comes to sensitive data by acting as others, when it reaches none otherwise and does not hold everything.
+    /// How it comes to sensitive data by acting as others, unless `part` leads there or it holds everything. Told only where
+    /// it weighs more than its own grants ([`Self::composed_data`]).
     pub(crate) data: Option<Composition<'g>>,
     /// How it comes to what everybody writes and files ([`End::Everybodys`]) by acting as others, when no grant of its own
     /// reaches as much.
     pub(crate) everybodys: Option<Composition<'g>>,
+    /// The same of what Exchange may limit ([`End::Mailboxes`]); only where it is proven.
+    pub(crate) mailboxes: Option<Composition<'g>>,
     /// Grants that could not be weighed, counted by why.
     pub(crate) unproven: BTreeMap<UnknownReason, usize>,
     /// The next instant at which one of these grants ends by itself.
@@ -166,27 +169,21 @@ pub(crate) fn of<'g>(
 ) -> Authority<'g> {
     let Held { proven, eligible, unproven, changes } = held(graph, principal, as_of, &around.nesting);
     let best = proven.first().map_or(Tier::P4, |grant| grant.tier);
-    let reach = proven.iter().position(|grant| grant.sensitive.is_some());
     let composed = composed(graph, principal, (best, &proven), (around, through));
     let resting = composed.resting();
     let tier = resting.map_or(best, |composition| if composition.end == End::Tenant { Tier::P0 } else { Tier::P1 });
-    // An owner's first step is no grant: what it holds beside it decides nothing.
-    let mut decisive: Vec<Grant<'g>> = match resting {
-        Some(composition) => composition.first_grant().cloned().into_iter().collect(),
-        None => proven.first().cloned().into_iter().collect(),
-    };
-    // The one that reaches data is told too, unless it stands there already.
-    let reaching = reach.and_then(|at| proven.get(at));
-    decisive.extend(reaching.filter(|grant| decisive.iter().all(|told| told.edge != grant.edge)).cloned());
-    let sensitive = if reach.is_some() || composed.reaches_data() {
+    let decisive = decisive(&proven, resting);
+    let reaches = proven.iter().any(|grant| grant.sensitive.is_some());
+    let sensitive = if reaches || composed.reaches_data() {
         Tri::True
     } else {
         let weighed = unproven.keys().next().map_or(Tri::True, |reason| Tri::Unknown(*reason));
         let others = composed.data.as_ref().map_or(Tri::True, |composition| composition.state);
         !seen(graph, principal, around).and(weighed).and(others)
     };
-    let Composed { tenant: composition, part, data, everybodys } = composed;
-    let ends = [&composition, &part, &data, &everybodys].into_iter().flatten().filter_map(|way| way.ends).min();
+    let Composed { tenant: composition, part, data, everybodys, mailboxes } = composed;
+    let ways = [&composition, &part, &data, &everybodys, &mailboxes];
+    let ends = ways.into_iter().flatten().filter_map(|way| way.ends).min();
     Authority {
         tier,
         sensitive,
@@ -198,8 +195,23 @@ pub(crate) fn of<'g>(
         part,
         data,
         everybodys,
+        mailboxes,
         unproven,
     }
+}
+
+/// Of proven grants, strongest first, those that are told: beside what the tier rests on, the one that reaches data.
+fn decisive<'g>(proven: &[Grant<'g>], resting: Option<&Composition<'g>>) -> Vec<Grant<'g>> {
+    let own = |grant: &Grant<'g>| proven.iter().find(|own| std::ptr::eq(own.edge, grant.edge)).unwrap_or(grant).clone();
+    let mut decisive: Vec<Grant<'g>> = match resting {
+        // An owner's first step is no grant: what it holds beside it decides nothing.
+        Some(composition) => composition.first_grant().map(own).into_iter().collect(),
+        None => proven.first().cloned().into_iter().collect(),
+    };
+    // The one that reaches data is told too, unless it stands there already.
+    let reaching = proven.iter().find(|grant| grant.sensitive.is_some());
+    decisive.extend(reaching.filter(|grant| decisive.iter().all(|told| told.edge != grant.edge)).cloned());
+    decisive
 }
 
 /// What acting as others adds to what is held, proven or not.
@@ -208,6 +220,7 @@ struct Composed<'g> {
     part: Option<Composition<'g>>,
     data: Option<Composition<'g>>,
     everybodys: Option<Composition<'g>>,
+    mailboxes: Option<Composition<'g>>,
 }
 
 impl<'g> Composed<'g> {
@@ -222,9 +235,9 @@ impl<'g> Composed<'g> {
     }
 }
 
-/// Asked in turn, each only where what is known already does not say as much. Who holds the tenant has all of its data,
-/// and no more is asked; but for what everybody writes, since a finding rests on that way alone: that more is seen must not
-/// take it away.
+/// Asked in turn, each unless what is known already says as much and weighs as much as any way could. Who holds the
+/// tenant has all of its data, and no more is asked; but for what everybody writes, since a finding rests on that way alone:
+/// that more is seen must not take it away.
 fn composed<'g>(
     graph: &'g Graph,
     principal: NodeIx,
@@ -232,7 +245,7 @@ fn composed<'g>(
     (around, through): (&Surroundings<'g>, Through),
 ) -> Composed<'g> {
     let routes = &around.routes;
-    let mut all = Composed { tenant: None, part: None, data: None, everybodys: None };
+    let mut all = Composed { tenant: None, part: None, data: None, everybodys: None, mailboxes: None };
     if through == Through::Roles {
         all.tenant = if best == Tier::P0 { None } else { routes.by_roles(graph, principal) };
         return all;
@@ -240,6 +253,8 @@ fn composed<'g>(
     let wide = |held: Sensitive| held.is_everybodys() && !held.limited_by_exchange();
     if !grants.iter().any(|grant| grant.sensitive.is_some_and(wide)) {
         all.everybodys = routes.composition(graph, principal, End::Everybodys);
+        let mailboxes = routes.composition(graph, principal, End::Mailboxes);
+        all.mailboxes = mailboxes.filter(|way| way.state.is_true());
     }
     if best == Tier::P0 {
         return all;
@@ -251,8 +266,7 @@ fn composed<'g>(
     if best > Tier::P1 {
         all.part = routes.composition(graph, principal, End::Part);
     }
-    let reaches = grants.iter().any(|grant| grant.sensitive.is_some());
-    if !reaches && !all.reaches_data() {
+    if !all.reaches_data() {
         all.data = routes.composition(graph, principal, End::Data);
     }
     all
@@ -433,15 +447,19 @@ impl<'g> Authority<'g> {
         proven(self.composition.as_ref()).or_else(|| proven(self.part.as_ref()))
     }
 
-    /// The composition beside it by which alone it reaches sensitive data.
+    /// The composition beside it by which it reaches sensitive data: it weighs more than every grant of its own that does.
     pub(crate) fn composed_data(&self) -> Option<&Composition<'g>> {
-        proven(self.data.as_ref())
+        let own = self.proven.iter().find(|grant| grant.sensitive.is_some());
+        proven(self.data.as_ref()).filter(|way| own.is_none_or(|grant| way.tier < grant.tier))
     }
 
-    /// A proven composition by which mailboxes are reached, unless Exchange limits them: nearer data hide others.
-    pub(crate) fn composed_mailboxes(&self) -> Option<&Composition<'g>> {
-        let limited = |way: &&Composition<'g>| way.held.sensitive.is_some_and(Sensitive::limited_by_exchange);
-        self.compositions().find(limited)
+    /// What is told, once grants that it holds turned out to reach sensitive data.
+    pub(crate) fn declared(&mut self) {
+        self.proven.sort_by_key(|grant| (grant.tier, grant.sensitive.is_none()));
+        if self.proven.iter().any(|grant| grant.sensitive.is_some()) {
+            self.sensitive = Tri::True;
+        }
+        self.decisive = decisive(&self.proven, self.composed());
     }
 
     /// Every composition that what is said of it rests on: of its tier, then of its data.

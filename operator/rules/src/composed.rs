@@ -221,7 +221,7 @@ const fn end(end: End) -> &'static str {
     match end {
         End::Tenant => "the tenant",
         End::Part => "that authority",
-        End::Data | End::Everybodys => "those data",
+        End::Data | End::Everybodys | End::Mailboxes => "those data",
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, attr};
+use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, attr};
 
 use crate::authority::{self, Authority, Grant};
 use crate::environment::within;
@@ -241,7 +241,7 @@ pub(crate) fn declare<'g>(context: &Context<'g>, ix: NodeIx, authority: &mut Aut
         return;
     }
     let graph = context.graph;
-    for grant in authority.proven.iter_mut().chain(&mut authority.decisive).filter(|grant| grant.sensitive.is_none()) {
+    for grant in authority.proven.iter_mut().filter(|grant| grant.sensitive.is_none()) {
         grant.sensitive = declared(graph, config, grant.edge);
     }
     let known: BTreeSet<*const Edge> = authority.proven.iter().map(|grant| std::ptr::from_ref(grant.edge)).collect();
@@ -254,15 +254,7 @@ pub(crate) fn declare<'g>(context: &Context<'g>, ix: NodeIx, authority: &mut Aut
         .filter_map(|edge| unknown(graph, edge, declared_by(graph, config, edge)?))
         .collect();
     authority.proven.extend(more);
-    authority.proven.sort_by_key(|grant| (grant.tier, grant.sensitive.is_none()));
-    if let Some(reaching) = authority.proven.iter().find(|grant| grant.sensitive.is_some()) {
-        authority.sensitive = Tri::True;
-        // What it holds itself is told before what it reaches as another.
-        authority.data = None;
-        if authority.decisive.iter().all(|grant| grant.sensitive.is_none()) {
-            authority.decisive.push(reaching.clone());
-        }
-    }
+    authority.declared();
 }
 
 /// A grant of a role that the tables do not know, on what the customer declared to be sensitive.

@@ -209,3 +209,30 @@ fn only_an_owner_of_the_blueprint_can_take_an_agent_over() {
     let finding = agents.world.finding("UNB-011").unwrap();
     assert!(finding.title.starts_with("one owner "), "{}", finding.title);
 }
+
+/// Whoever sponsors a blueprint is recorded beside the owners of its application: where sponsors were not read, that nobody
+/// else is recorded is not proven.
+#[rstest]
+#[case::read_and_none(Some(0), CoverageState::Complete, Some(Claim::Full))]
+#[case::not_read(None, CoverageState::Complete, Some(Claim::Narrower))]
+#[case::not_all_read(Some(0), CoverageState::Partial, Some(Claim::Narrower))]
+fn of_a_blueprint_without_owners_the_sponsors_count(
+    #[case] sponsors: Option<i64>,
+    #[case] state: CoverageState,
+    #[case] expected: Option<Claim>,
+) {
+    let mut world = World::privileged(GLOBAL_ADMINISTRATOR);
+    let agent = world.b.node("agentIdentities", NodeKind::AgentIdentity, "agent", &[]);
+    let application = world.app.clone();
+    world.b.edge("agentIdentities", &application, EdgeKind::Instantiates, &agent);
+    if let Some(sponsors) = sponsors {
+        let count = [(attr::SPONSOR_COUNT, Value::Int(sponsors))];
+        world.b.node("agentIdentitySponsors", NodeKind::Application, "app-1", &count);
+    }
+    world.cover("agentIdentitySponsors", state);
+    let claim = |world: &World| world.finding("ORPH-002").map(|finding| finding.rule.claim);
+    assert_eq!(claim(&world), expected);
+    let dana = world.person("dana", Some(true));
+    world.b.edge("agentIdentitySponsors", &dana, EdgeKind::Sponsors, &application);
+    assert_eq!(claim(&world), None);
+}

@@ -120,6 +120,28 @@ fn stronger_authority_elsewhere_does_not_count() {
     assert!(finding.path.last().unwrap().via.as_deref().unwrap().contains("User Administrator"));
 }
 
+/// A right over production by which it can act as others counts with what it comes to, whatever it holds elsewhere.
+#[test]
+fn what_it_can_act_as_in_production_weighs_beside_what_it_holds_elsewhere() {
+    let mut world = world(APPLICATION_ADMINISTRATOR);
+    let holder = world.other("holder", Some(false));
+    world.role_of(&holder, GLOBAL_ADMINISTRATOR, "/");
+    let of_subject = |world: &World| {
+        let mut all = world.run().findings.into_iter();
+        all.find(|finding| finding.rule.id == RULE && finding.subject.id.ends_with(":sp-1")).unwrap()
+    };
+    assert_eq!(of_subject(&world).severity, Severity::Critical);
+    let test = Environment { objects: ids(&["graph"]), ..Environment::default() };
+    declare(&mut world, "test", test);
+    world.permission(FILES_WRITE);
+    let finding = of_subject(&world);
+    assert_eq!(finding.severity, Severity::Critical, "{}", finding.why);
+    assert!(finding.path.iter().any(|hop| hop.edge == "CAN_CONTROL"), "{:?}", finding.path);
+    let says = "In production it holds Application Administrator over the whole tenant: it administers part of the tenant or \
+                can act as others, and by adding a credential to another application can take over the whole tenant.";
+    assert!(finding.why.starts_with(says), "{}", finding.why);
+}
+
 #[test]
 fn partial_coverage_keeps_what_is_proven_and_adds_nothing() {
     let mut world = world(GLOBAL_ADMINISTRATOR);

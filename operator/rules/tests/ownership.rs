@@ -197,6 +197,39 @@ fn an_owner_that_is_no_person_needs_a_permission() {
     assert_eq!(claim(&world), Some(Claim::Full));
 }
 
+/// Who could activate the role has no less authority. A tenant without the licence has no such roles.
+#[rstest]
+#[case::seen(CoverageState::Complete, None, Some(Claim::Full))]
+#[case::not_all_seen(CoverageState::Partial, None, Some(Claim::Narrower))]
+#[case::denied(CoverageState::Denied, Some("PermissionMissing"), Some(Claim::Narrower))]
+#[case::unlicensed(CoverageState::Skipped, Some("LicenseMissing"), Some(Claim::Full))]
+fn an_owner_that_is_no_person_may_be_eligible(
+    #[case] state: CoverageState,
+    #[case] reason: Option<&str>,
+    #[case] expected: Option<Claim>,
+) {
+    let mut world = World::privileged(GLOBAL_ADMINISTRATOR);
+    let owner = world.other("owner", Some(false));
+    world.owns_app(&owner).owners_read(1, 0);
+    manages_owned(&mut world, &owner);
+    for row in &mut world.b.header().coverage {
+        if row.collection == "directoryRoleEligibility" {
+            (row.state, row.reason) = (state, reason.map(str::to_owned));
+        }
+    }
+    let of_payroll = |world: &World| {
+        let found = world.run().findings.into_iter();
+        found.filter(|finding| finding.rule.id == RULE).map(|finding| finding.rule.claim).next()
+    };
+    assert_eq!(of_payroll(&world), expected);
+    // Read, such a role says as much.
+    let system = world.system.clone();
+    let edge = world.b.edge("directoryRoleEligibility", &owner, EdgeKind::Granted, &system);
+    (edge.role, edge.scope) = (Some(GLOBAL_ADMINISTRATOR.to_owned()), Some("/".to_owned()));
+    edge.state = sv0_graph::EdgeState::Eligible;
+    assert_eq!(of_payroll(&world), Some(Claim::Narrower));
+}
+
 #[test]
 fn an_identity_that_owns_itself_gains_nothing() {
     let mut world = World::privileged(GLOBAL_ADMINISTRATOR);

@@ -1,4 +1,19 @@
 //! What holds for every estate: evaluation is a function, and knowing more never takes a proven claim away.
+//!
+//! Each property was seen to fail, within the cases that CI tries, with one defect in what it is about:
+//!
+//! | Property | Defect |
+//! |---|---|
+//! | order of input | edges not sorted when they are read and merged |
+//! | threads | the first finding of each thread is lost |
+//! | several instances | a title that counts instances |
+//! | less coverage | a rule that speaks only while a collection is not complete; a narrower claim more severe than its full one |
+//! | rows that give authority | the shortest way through others is told, not the one that weighs most |
+//! | facts not read | an identity of which it was not read whether it is on counts as on; nobody recorded where not all were read |
+//! | lane | findings about what is below it |
+//! | next transition | an identity that says none |
+//!
+//! That resolving needs complete collections and that a replay is equal is tried over whole evaluations.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside test functions")]
 
@@ -13,7 +28,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::RngSeed;
 use support::*;
 use sv0_graph::testing::{ENTRA_COLLECTIONS, SnapshotBuilder};
-use sv0_graph::{CoverageState, EdgeKind, EdgeRow, Graph, NodeKind, Snapshot, attr};
+use sv0_graph::{CoverageState, EdgeKind, EdgeRow, Graph, NodeKind, Snapshot, Value, attr};
 use sv0_rules::{Claim, RuleConfig, RuleFinding, RuleOutput};
 
 const LESS: [CoverageState; 4] =
@@ -94,14 +109,8 @@ impl Loss {
             (seed, of).hash(&mut hasher);
             hasher.finish() % 4
         }
-        let mut lost: BTreeSet<&str> =
+        let lost: BTreeSet<&str> =
             ENTRA_COLLECTIONS.iter().zip(&self.lost).filter(|(_, lost)| **lost).map(|(name, _)| *name).collect();
-        // An audit record moves a credential's first day to the day on which it was added. Records reach back a month
-        // only: CRED-003 and CRED-001 rest on the day that the credential states, and say so, where there is none.
-        lost.remove("directoryAudits");
-        // A use of a credential is one of its identity, whose record has it too. Where they differ, as they may here, the
-        // identity's alone says less.
-        lost.remove("credentialActivity");
         let operations = snapshot.header.operations.clone();
         let unread = |op: u16| operations.get(usize::from(op)).is_some_and(|op| lost.contains(op.collection.as_str()));
         snapshot.nodes.retain(|row| !unread(row.op) || chance(seed, (&row.id, row.op)) > 0);
@@ -109,16 +118,20 @@ impl Loss {
         let whole = |op: u16| operations.get(usize::from(op)).is_some_and(|op| op.collection.ends_with("Activity"));
         for row in snapshot.nodes.iter_mut().filter(|row| unread(row.op) && !whole(row.op)) {
             let id = row.id.clone();
-            // The day on which something was made comes with its row or with none: records of use before it are of another
-            // one with the same name.
-            // So does the first day of a credential, which here may lie behind a use of it.
-            let whole = |key: &String| key == attr::CREATED_AT || key == attr::VALID_FROM;
-            row.attrs.retain(|key, _| whole(key) || chance(seed, (&id, key)) > 1);
+            // A credential without a first day counts as valid, and CRED-003 says that its age is not known: a vendor that
+            // gives none gives it to no row. So one that is not valid yet is read with its day.
+            let to_come = |key: &str, value: &Value| {
+                let day = if let Value::Text(day) = value { day.parse::<jiff::Timestamp>().ok() } else { None };
+                key == attr::VALID_FROM && day.is_some_and(|day| day > as_of())
+            };
+            row.attrs.retain(|key, value| to_come(key, value) || chance(seed, (&id, key)) > 1);
         }
-        // That nobody is recorded as owner stays true where a blueprint's sponsors were not read: they stand beside owners,
-        // and most applications can have none.
-        let beside = |row: &EdgeRow| row.kind == EdgeKind::Sponsors && row.to.kind() == Some(NodeKind::Application);
-        let kept = |row: &EdgeRow| beside(row) || chance(seed, (&row.from, row.kind, &row.to, &row.role)) > 0;
+        // That an application is a blueprint, and so could have sponsors, is only seen of its agent identities. Where neither
+        // they nor sponsors were read, that nobody is recorded as owner stays true.
+        let unseen = lost.contains("agentIdentities") && lost.contains("agentIdentitySponsors");
+        let sponsors = |row: &EdgeRow| row.kind == EdgeKind::Sponsors && row.to.kind() == Some(NodeKind::Application);
+        let kept =
+            |row: &EdgeRow| unseen && sponsors(row) || chance(seed, (&row.from, row.kind, &row.to, &row.role)) > 0;
         snapshot.edges.retain(|row| !unread(row.op) || kept(row));
     }
 }
@@ -192,7 +205,7 @@ proptest! {
     }
 
     /// Whoever reaches something still does when more is seen: of rows that give authority, the more there are the more is
-    /// claimed.
+    /// claimed, and whatever is claimed both times is no less severe: no way hides one that weighs more.
     #[test]
     fn rows_that_give_authority_take_no_claim_of_reach_away(
         case in case(1..8),
@@ -207,14 +220,11 @@ proptest! {
         }
         let all = by_name(case.judged(whole, 1));
         for finding in case.judged(part, 1).findings {
-            if !["UNB-001", "UNB-005"].contains(&finding.rule.id.as_str()) || finding.rule.claim != Claim::Full {
-                continue;
-            }
-            let with = all.get(&finding.name);
-            prop_assert!(with.is_some_and(|with| with.rule.claim == Claim::Full), "{} is gone", finding.title);
-            // Whose own permission is seen is told by that, which can weigh less than a way through others.
-            let own = with.is_some_and(|with| with.path.iter().all(|hop| hop.edge != "CAN_CONTROL"));
-            prop_assert!(own || with.is_some_and(|with| with.severity >= finding.severity), "{} is less", finding.title);
+            let with = all.get(&finding.name).filter(|with| with.rule.claim == finding.rule.claim);
+            let of_reach = ["UNB-001", "UNB-005"].contains(&finding.rule.id.as_str());
+            prop_assert!(with.is_some() || !of_reach || finding.rule.claim != Claim::Full, "{} is gone", finding.title);
+            let less = with.filter(|with| with.severity < finding.severity);
+            prop_assert!(less.is_none(), "{} {} is less: {}", finding.rule.id, finding.title, less.unwrap().why);
         }
     }
 

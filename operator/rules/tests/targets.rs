@@ -231,11 +231,12 @@ fn the_way_to_everybodys_data_is_told_whole() {
     let says = |part: &str| finding.evidence.iter().any(|item| item.claim.contains(part));
     assert!(says("(owner-credentials/1)") && says("The service principal \"holder\" holds the application permission"));
     assert!(finding.remediation.last().unwrap().contains("off the owners of the application \"holder-app\""));
-    // Its own permission is told instead of what it has by others.
+    // Its own permission is what the finding is about; what it has by others is told too, since that weighs more.
     world.permission(FILES_READ);
     let own = self::finding(&world, "UNB-005").unwrap();
     assert!(own.title.ends_with("reaches everybody's data with Files.Read.All"), "{}", own.title);
-    assert!(own.path.iter().all(|hop| hop.edge != "CAN_CONTROL"));
+    assert_eq!((own.severity, &own.weighed), (finding.severity, &finding.weighed));
+    assert!(own.path.iter().any(|hop| hop.edge == "CAN_CONTROL"), "{:?}", own.path);
 }
 
 #[test]
@@ -317,7 +318,111 @@ fn what_the_customer_declares_counts_behind_another_application_too() {
         Some("dddddddd-0000-4000-8000-00000000000d".to_owned());
     let own = self::finding(&world, "ORPH-002").unwrap();
     assert!(own.why.contains("data that your Estate declares as finance"), "{}", own.why);
-    assert!(own.path.iter().all(|hop| hop.edge != "CAN_CONTROL"), "{:?}", own.path);
+    assert_eq!(own.weighed, finding.weighed, "what it may do with a grant of its own is not known");
+    // Where its own grant weighs as much, that is told alone.
+    let graph = world.b.id(NodeKind::ServicePrincipal, "graph");
+    world.b.edge("appRoleAssignments", &sp, EdgeKind::Granted, &graph).role = Some(FILES_WRITE.to_owned());
+    let strong = self::finding(&world, "ORPH-002").unwrap();
+    assert!(strong.path.iter().all(|hop| hop.edge != "CAN_CONTROL"), "{:?}", strong.path);
+}
+
+/// `payroll-bot` administers the application of `holder`, which reads everybody's files, and that of `admin`, which
+/// administers all applications.
+fn two_ways() -> World {
+    let mut world = World::new();
+    world.enabled(true).key(&Key::default()).owners_read(0, 0);
+    let (sp, holder, admin) = (world.sp.clone(), world.other("holder", Some(false)), world.other("admin", Some(false)));
+    permit(&mut world, &holder, FILES_READ);
+    world.role_of(&admin, APPLICATION_ADMINISTRATOR, "/");
+    world.role_of(&sp, APPLICATION_ADMINISTRATOR, "/app-holder").role_of(&sp, APPLICATION_ADMINISTRATOR, "/app-admin");
+    world
+}
+
+#[test]
+fn a_way_that_weighs_more_is_told_before_a_shorter_one() {
+    let world = two_ways();
+    for rule in ["ORPH-002", "UNB-005"] {
+        let finding = finding(&world, rule).unwrap();
+        let weighed = (finding.severity, finding.weighed.tier, finding.weighed.sensitive);
+        assert_eq!(weighed, (Severity::Critical, Tier::P1, true), "{rule}");
+    }
+    let unbounded = finding(&world, "UNB-005").unwrap();
+    let acted_as: Vec<_> =
+        unbounded.path.iter().filter(|hop| hop.edge == "CAN_CONTROL").map(|hop| hop.to.as_str()).collect();
+    assert_eq!(acted_as, ["service principal \"admin\"", "service principal \"holder\""]);
+    // The shorter one is still among those of which one step cuts most.
+    let cut = unbounded.remediation.last().unwrap();
+    assert!(cut.ends_with("that alone cuts all 2 of the shortest ways to those data."), "{cut}");
+}
+
+/// Nobody gains by acting again as whom it is already: `both` has the data by itself, and its right over all applications
+/// leads to no other data.
+#[test]
+fn a_detour_weighs_no_more() {
+    let mut world = World::new();
+    world.enabled(true).key(&Key::default()).owners_read(0, 0);
+    let (sp, both) = (world.sp.clone(), world.other("both", Some(false)));
+    permit(&mut world, &both, FILES_READ);
+    world.role_of(&both, APPLICATION_ADMINISTRATOR, "/").role_of(&sp, APPLICATION_ADMINISTRATOR, "/app-both");
+    assert_eq!(told(&world, "ORPH-002"), Some((Claim::Full, Severity::High)));
+    let other = world.other("other", Some(false));
+    permit(&mut world, &other, FILES_READ);
+    assert_eq!(told(&world, "ORPH-002"), Some((Claim::Full, Severity::Critical)));
+}
+
+/// What weighs more only at its end: the nearer data are read, the farther ones by somebody of tier P1.
+#[test]
+fn what_is_held_at_the_end_weighs_too() {
+    let mut world = owning(&[FILES_READ]);
+    let far = world.other("far", Some(false));
+    let holder = world.b.id(NodeKind::ServicePrincipal, "holder");
+    world.role_of(&holder, APPLICATION_ADMINISTRATOR, "/app-far");
+    assert_eq!(told(&world, "ORPH-002"), Some((Claim::Full, Severity::Medium)), "that of P2");
+    permit(&mut world, &far, FILES_WRITE);
+    let finding = finding(&world, "ORPH-002").unwrap();
+    assert_eq!((finding.weighed.tier, finding.weighed.sensitive), (Tier::P1, true), "{}", finding.why);
+}
+
+/// A permission of its own that is read beside the others takes nothing away. By the right of `admin` everybody's files are
+/// reached as tier P1; by itself as tier P3.
+#[test]
+fn what_it_reaches_by_itself_hides_no_way_that_weighs_more() {
+    let mut world = two_ways();
+    let before = told(&world, "UNB-005");
+    assert_eq!(before, Some((Claim::Full, Severity::Critical)));
+    world.permission(FILES_READ);
+    assert_eq!(told(&world, "UNB-005"), before);
+}
+
+/// The owner is gone, and not all owners were seen: a permission of its own that was not read made this more severe.
+#[test]
+fn a_permission_that_was_not_read_raises_nothing() {
+    let mut world = World::new();
+    world.enabled(true).key(&Key::default()).owners_read(2, 0);
+    let (sp, group) = (world.sp.clone(), world.group("admins", APPLICATION_ADMINISTRATOR));
+    world.member(&sp, &group);
+    let holder = world.other("holder", Some(false));
+    permit(&mut world, &holder, FILES_READ);
+    let gone = world.person("gone", Some(false));
+    world.owns_app(&gone);
+    let without = told(&world, "ORPH-001");
+    assert_eq!(without, Some((Claim::Narrower, Severity::High)));
+    world.permission(FILES_READ);
+    assert_eq!(told(&world, "ORPH-001"), without);
+}
+
+/// Nearer data of another kind do not hide mailboxes.
+#[test]
+fn mailboxes_are_asked_for_by_themselves() {
+    let mut world = owning(&[MAIL_READ]);
+    let near = world.other("near", Some(false));
+    permit(&mut world, &near, BITLOCKER_READ);
+    let holder = world.b.id(NodeKind::ServicePrincipal, "holder");
+    world.role_of(&holder, APPLICATION_ADMINISTRATOR, "/app-near");
+    owns(&mut world, "app-near");
+    let finding = finding(&world, "UNB-005").unwrap();
+    assert_eq!(finding.rule.claim, Claim::Narrower);
+    assert!(finding.path.iter().any(|hop| hop.via.as_deref() == Some("Mail.Read")), "{:?}", finding.path);
 }
 
 #[test]

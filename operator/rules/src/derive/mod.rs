@@ -93,8 +93,9 @@ struct Target {
 enum Fact<'g> {
     /// A membership.
     Member(&'g Edge),
-    /// A grant at which a way ends, and the data that it reaches.
-    Holds { edge: &'g Edge, sensitive: Option<Sensitive> },
+    /// A grant at which a way ends, and the data that it reaches; whether it both reaches data and is of tier P1 or P0
+    /// over all of the tenant.
+    Holds { edge: &'g Edge, sensitive: Option<Sensitive>, heavy: bool },
     /// A grant that lets its holder add a credential to any application of the tenant.
     Applications(&'g Edge),
     /// The application is one of those.
@@ -116,11 +117,13 @@ pub(crate) enum End {
     Data,
     /// What people write and file, everybody's at once, with nothing else that could limit it.
     Everybodys,
+    /// The same where Exchange may limit it to some.
+    Mailboxes,
 }
 
 impl End {
     /// Every class of targets, in the order of [`Self::index`].
-    const ALL: [Self; 4] = [Self::Tenant, Self::Part, Self::Data, Self::Everybodys];
+    const ALL: [Self; 5] = [Self::Tenant, Self::Part, Self::Data, Self::Everybodys, Self::Mailboxes];
 
     const fn index(self) -> usize {
         match self {
@@ -128,6 +131,7 @@ impl End {
             Self::Part => 1,
             Self::Data => 2,
             Self::Everybodys => 3,
+            Self::Mailboxes => 4,
         }
     }
 }
@@ -176,7 +180,8 @@ impl<'g> Overlay<'g> {
     fn ends(&mut self, grant: &Held<'g>, end: End) {
         let Held { edge, sensitive, .. } = *grant;
         let Some(target) = self.class(Class::End(end), edge.from) else { return };
-        let fact = (edge.holds(self.as_of), Fact::Holds { edge, sensitive });
+        let heavy = sensitive.is_some() && grant.scope.is_none() && grant.known.is_some_and(|it| it.tier <= Tier::P1);
+        let fact = (edge.holds(self.as_of), Fact::Holds { edge, sensitive, heavy });
         self.step(edge.from.into(), EdgeKind::Granted, target, fact);
     }
 

@@ -17,7 +17,7 @@ use crate::shared;
 use crate::text::display_name;
 
 /// The reason in a coverage record of what the tenant's licence does not include.
-const UNLICENSED: &str = "LicenseMissing";
+pub(crate) const UNLICENSED: &str = "LicenseMissing";
 
 /// The accepted state of one tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,6 +16,7 @@ mod known;
 use std::collections::BTreeSet;
 
 pub use baseline::Baseline;
+pub(crate) use baseline::UNLICENSED;
 pub(crate) use compare::{Comparison, Comparisons};
 
 use crate::identity::Identity;

@@ -55,6 +55,12 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
             reason: format!("Of the application's reference {}.", doubt(reason)),
         });
     }
+    if let Tri::Unknown(reason) = sponsors_read(context, identity) {
+        narrowed.push(Narrowed {
+            claim: "That nobody sponsors it as the blueprint of an agent".to_owned(),
+            reason: format!("Of its sponsors, {}.", reason.sentence()),
+        });
+    }
     let reads_only = identity.authority.tier > Tier::P2;
     if reads_only {
         narrowed.push(Narrowed {
@@ -87,6 +93,14 @@ fn elsewhere(context: &Context<'_>, identity: &Identity<'_>) -> Tri {
         None => Tri::Unknown(UnknownReason::NotCollected),
     };
     linked.or(Tri::any(objects.map(reference)))
+}
+
+/// Whether sponsors would have been seen: only an application from which agent identities are made can have any.
+fn sponsors_read(context: &Context<'_>, identity: &Identity<'_>) -> Tri {
+    let Some(application) = identity.application.map(|edge| edge.from) else { return Tri::True };
+    let mut made = context.graph.out(application, EdgeKind::Instantiates).iter();
+    let blueprint = made.any(|edge| context.graph.node(edge.to).kind == NodeKind::AgentIdentity);
+    if blueprint { owners::listed(context.graph, application, EdgeKind::Sponsors) } else { Tri::True }
 }
 
 fn empty_list(context: &Context<'_>, object: NodeIx) -> Option<Proof> {

@@ -18,12 +18,12 @@ use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{Home, Identity};
 use crate::rule::{Context, Draft, Meta, Reach, Rule, Scope};
 use crate::sensitive::Sensitive;
-use crate::severity::Exposure;
+use crate::severity::{Exposure, severity};
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "UNB-005",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::UnboundedExecutionScope,
         category: "TenantWideData",
         title: "An identity that can run unattended reaches the data of everybody in the tenant",
@@ -55,6 +55,8 @@ pub(super) const RULE: Rule = Rule {
     check,
 };
 
+const EXPOSURE: Exposure = Exposure::X1;
+
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     if identity.home == Home::Microsoft {
         return None;
@@ -69,7 +71,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
         _ if !wide.is_empty() => by_grants(context, identity, Claim::Full, &wide),
         (Some(way), _) => by_another(context, identity, way),
         (None, Some(_)) => by_grants(context, identity, Claim::Narrower, &limited),
-        (None, None) => match (authority.composed_mailboxes(), acting) {
+        (None, None) => match (authority.mailboxes.as_ref(), acting) {
             (Some(way), _) => by_another(context, identity, way),
             (None, Some(way)) => possible(context, identity, way),
             (None, None) => return None,
@@ -111,14 +113,26 @@ fn by_another(context: &Context<'_>, identity: &Identity<'_>, way: &Composition<
         let title = format!("\"{}\" can act as an application that reaches everybody's data", identity.name);
         (Claim::Full, title, Vec::new())
     };
-    let reach = Reach {
-        tier: identity.authority.tier,
-        sensitive: Tri::True,
-        says: composed::reaches(graph, way),
-        hops: composed::hops(graph, &assemble::itself(identity), way, &[]),
-        cut: composed::cut(context, &[way]),
-    };
-    Draft { proofs: composed::proofs(graph, way, &[]), narrowed, reach: Some(reach), ..draft(claim, title) }
+    let reach = Some(reach(context, identity, way, claim));
+    Draft { proofs: composed::proofs(graph, way, &[]), narrowed, reach, ..draft(claim, title) }
+}
+
+/// That way; and where something else that it holds weighs more, that first: it is what makes the finding as severe.
+fn reach(context: &Context<'_>, identity: &Identity<'_>, way: &Composition<'_>, claim: Claim) -> Reach {
+    let (graph, authority, itself) = (context.graph, &identity.authority, assemble::itself(identity));
+    let weigh = |(tier, sensitive)| severity(tier, EXPOSURE, sensitive, claim, Tri::False);
+    let (alone, most) = (way.weight(), assemble::weight(authority, EXPOSURE, claim));
+    let cut = composed::cut(context, &[way]);
+    let says = composed::reaches(graph, way);
+    if weigh(alone) >= weigh(most) {
+        let (tier, sensitive) = alone;
+        return Reach { tier, sensitive, says, hops: composed::hops(graph, &itself, way, &[]), cut };
+    }
+    let (tier, sensitive) = most;
+    let says = format!("{}. {says}", assemble::holds(graph, authority));
+    let mut hops = assemble::reached(graph, &itself, authority);
+    hops.extend(composed::hops(graph, &itself, way, &authority.decisive));
+    Reach { tier, sensitive, says, hops, cut }
 }
 
 /// It administers credentials of others; that one of them that reaches the data accepts one is not proven.
@@ -134,7 +148,7 @@ fn possible(context: &Context<'_>, identity: &Identity<'_>, way: &Composition<'_
 }
 
 const fn draft(claim: Claim, title: String) -> Draft {
-    Draft { claim, exposure: Exposure::X1, title, proofs: Vec::new(), narrowed: Vec::new(), entry: None, reach: None }
+    Draft { claim, exposure: EXPOSURE, title, proofs: Vec::new(), narrowed: Vec::new(), entry: None, reach: None }
 }
 
 fn proof(context: &Context<'_>, grant: &Grant<'_>) -> Proof {

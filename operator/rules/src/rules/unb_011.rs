@@ -10,11 +10,12 @@
 //! "Less authority" is a negative: it is only proven when the roles of owners and of groups were collected too
 //! ([`OWNER_ROLES`]). Otherwise an owner may be an administrator anyway, and the narrower claim is made.
 
-use sv0_graph::{EdgeKind, NodeKind, Tri, UnknownReason, attr};
+use sv0_graph::{EdgeKind, Graph, NodeIx, NodeKind, Tri, UnknownReason, attr};
 
 use crate::assemble;
 use crate::authority::MEMBERS;
 use crate::derive;
+use crate::drift::UNLICENSED;
 use crate::evidence::{self, Mark};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
 use crate::identity::{self, Home, Identity, noun};
@@ -25,6 +26,9 @@ use crate::text::{counted, display_name, doubt};
 
 /// The collection of directory roles that recorded owners and groups hold.
 const OWNER_ROLES: &str = "ownerRoles";
+
+/// The collection of roles that have to be activated first.
+const ELIGIBILITY: &str = "directoryRoleEligibility";
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
@@ -49,6 +53,7 @@ pub(super) const RULE: Rule = Rule {
             "ownerAccounts",
             OWNER_ROLES,
             "directoryRoleAssignments",
+            ELIGIBILITY,
             "appRoleAssignments",
         ],
         evidence: &[EvidenceClass::Direct, EvidenceClass::Structural],
@@ -164,6 +169,8 @@ fn weaker(context: &Context<'_>, target: Tier, owner: &Owner<'_>) -> Tri {
     // Of a person too: which groups hold a role stands beside what identities hold.
     let collections = [OWNER_ROLES, "directoryRoleAssignments", "appRoleAssignments"];
     let seen = Tri::all(collections.iter().map(|collection| graph.complete_for(owner.ix, collection).0));
+    // Who could make itself as strong gains less than it seems. Of people this is not read.
+    let eligible = if node.kind == NodeKind::Human { Tri::True } else { eligibility_seen(graph, owner.ix) };
     let unweighed = own.unproven.keys().next().map_or(Tri::True, |reason| Tri::Unknown(*reason));
     // A group with that much authority may have the owner as a member. Of members, only service principals are read.
     let by_group = context.best_group_tier(node.id.system(), node.id.tenant()) <= target;
@@ -173,7 +180,17 @@ fn weaker(context: &Context<'_>, target: Tier, owner: &Owner<'_>) -> Tri {
         (true, _) => graph.complete_for(owner.ix, MEMBERS).0,
     };
     let composes = if own.could_be() <= target { Tri::Unknown(UnknownReason::Unsupported) } else { Tri::True };
-    seen.and(unweighed).and(groups).and(composes)
+    seen.and(eligible).and(unweighed).and(groups).and(composes)
+}
+
+/// Whether all roles were seen that have to be activated first: a tenant without the licence has none.
+fn eligibility_seen(graph: &Graph, ix: NodeIx) -> Tri {
+    let (seen, instance) = graph.complete_for(ix, ELIGIBILITY);
+    let unlicensed = instance.is_some_and(|instance| {
+        let mut rows = graph.coverage(instance, ELIGIBILITY).peekable();
+        rows.peek().is_some() && rows.all(|row| row.reason.as_deref() == Some(UNLICENSED))
+    });
+    if unlicensed { Tri::True } else { seen }
 }
 
 fn proof(context: &Context<'_>, owner: &Owner<'_>) -> evidence::Proof {

@@ -4,23 +4,24 @@
 //! a declared pattern of names, the home tenant of the application, the tenant. Where one side has no environment, or
 //! declarations contradict each other, nothing is said.
 
-use sv0_graph::{NodeKind, attr};
+use sv0_graph::{NodeKind, Tri, attr};
 
 use crate::assemble;
 use crate::authority::Grant;
-use crate::derive::ENVIRONMENT_NAME;
+use crate::composed;
+use crate::derive::{Composition, ENVIRONMENT_NAME};
 use crate::environment::{self, By, Label, Place};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, Evidence, EvidenceClass, EvidenceSource, Family};
 use crate::identity::{Home, Identity};
 use crate::rule::{Context, Draft, Meta, Reach, Rule, Scope};
-use crate::severity::{Exposure, Tier};
+use crate::severity::{Exposure, Tier, severity};
 use crate::text::display_name;
 
 pub(super) const RULE: Rule = Rule {
     meta: Meta {
         id: "XSYS-006",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::CrossSystemAuthorityChain,
         category: "NonProductionReachesProduction",
         title: "An identity of a non-production environment has authority over production",
@@ -119,8 +120,8 @@ fn reach(
 ) -> Option<Reach> {
     let there = |grant: &Grant<'_>| reached.iter().any(|reached| std::ptr::eq(reached.grant.edge, grant.edge));
     let authority = &identity.authority;
-    let within = |grant: Option<&Grant<'_>>| grant.is_some_and(there);
-    if authority.decisive.iter().all(there) && authority.compositions().all(|way| within(way.first_grant())) {
+    let within = |way: &&Composition<'_>| way.first_grant().is_some_and(there);
+    if authority.decisive.iter().all(there) && authority.compositions().all(|way| within(&way)) {
         return None;
     }
     let graph = context.graph;
@@ -129,17 +130,32 @@ fn reach(
     let data = data.filter(|grant| !std::ptr::eq(grant.edge, first.edge));
     let told: Vec<&Grant<'_>> = [Some(first), data].into_iter().flatten().collect();
     let (tier, sensitive) = assemble::heaviest(told.iter().map(|grant| grant.weight()), exposure, Claim::Full)?;
+    let weigh = |(tier, sensitive)| severity(tier, exposure, sensitive, Claim::Full, Tri::False);
+    let way = authority.compositions().filter(within).max_by_key(|way| weigh(way.weight()));
+    let way = way.filter(|way| weigh(way.weight()) > weigh((tier, sensitive)));
     let data = told.iter().find_map(|grant| grant.sensitive);
     let names: Vec<String> = told.iter().map(|grant| grant.short(graph)).collect();
     let domain = data.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
     let itself = assemble::itself(identity);
-    Some(Reach {
-        tier,
-        sensitive,
-        says: format!("In production it holds {}: it {}{domain}", names.join(" and "), first.tier.meaning()),
-        hops: told.iter().flat_map(|grant| assemble::grant_hops(graph, &itself, grant)).collect(),
-        cut: None,
+    let says = format!("In production it holds {}: it {}{domain}", names.join(" and "), first.tier.meaning());
+    let hops = told.iter().flat_map(|grant| assemble::grant_hops(graph, &itself, grant)).collect();
+    let own = Reach { tier, sensitive, says, hops, cut: None };
+    Some(match way {
+        Some(way) => through(context, &itself, own, (way, &told)),
+        None => own,
     })
+}
+
+/// The same, and what it comes to by acting as others, which weighs more.
+fn through(context: &Context<'_>, itself: &str, own: Reach, (way, told): (&Composition<'_>, &[&Grant<'_>])) -> Reach {
+    let (tier, sensitive) = way.weight();
+    let told: Vec<Grant<'_>> = told.iter().map(|grant| (*grant).clone()).collect();
+    let mut hops = own.hops;
+    hops.extend(composed::hops(context.graph, itself, way, &told));
+    let ends = way.held.sensitive.filter(|_| tier > Tier::P0);
+    let comes = ends.map_or_else(|| tier.meaning().to_owned(), |domain| format!("reaches {}", domain.as_str()));
+    let says = format!("{}, and by adding a credential to another application {comes}", own.says);
+    Reach { tier, sensitive, says, hops, cut: composed::cut(context, &[way]) }
 }
 
 /// The customer's own word. Following a pattern of names is a derivation.

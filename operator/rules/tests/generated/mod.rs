@@ -341,7 +341,7 @@ fn held_key() -> impl Strategy<Value = HeldKey> {
     (
         prop::option::weighted(0.9, -50i32..1000),
         prop::option::weighted(0.9, prop_oneof![3 => -100i32..1500, 1 => 1i32..30]),
-        prop::option::of(-2i32..400),
+        prop::option::of(0i32..400),
         prop::option::of(0usize..2),
         prop::option::weighted(0.85, prop::bool::weighted(0.9)),
         prop::bool::weighted(0.2),
@@ -376,8 +376,8 @@ pub(crate) fn limits() -> impl Strategy<Value = RuleConfig> {
 fn life() -> impl Strategy<Value = Life> {
     (
         prop::option::weighted(0.8, 0i32..1000),
-        prop::option::of(-2i32..500),
-        prop::option::of(-2i32..500),
+        prop::option::of(0i32..500),
+        prop::option::of(0i32..500),
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.1),
     )
@@ -401,7 +401,6 @@ struct Extra {
     trust: Option<usize>,
     /// An agent identity of the application with these sponsors: account and whether of the blueprint.
     agent: Option<Vec<(Option<bool>, bool)>>,
-    used: bool,
     /// Owns that one: its application or its service principal, and whether it may manage what it owns.
     owns: Option<(usize, bool, bool)>,
     /// Administers the application of that one.
@@ -424,17 +423,15 @@ fn extra() -> impl Strategy<Value = Extra> {
         prop::option::weighted(0.3, (0..SCOPES.len(), any::<bool>())),
         prop::option::weighted(0.3, 0..EXPRESSIONS.len()),
         prop::option::weighted(0.3, prop::collection::vec((any::<Option<bool>>(), any::<bool>()), 0..3)),
-        any::<bool>(),
         prop::option::weighted(0.3, (0usize..4, any::<bool>(), prop::bool::weighted(0.8))),
         prop::option::weighted(0.15, 0usize..4),
     )
-        .prop_map(|(member, eligible, delegated, trust, agent, used, owns, over)| Extra {
+        .prop_map(|(member, eligible, delegated, trust, agent, owns, over)| Extra {
             member,
             eligible,
             delegated,
             trust,
             agent,
-            used,
             owns,
             over,
         })
@@ -477,11 +474,6 @@ fn add_extra(world: &mut World, i: usize, spec: &Spec, app: &NodeId, sp: &NodeId
         let issuer = "https://token.actions.githubusercontent.com";
         world.federated(&format!("fic-{i}"), issuer, &[(attr::MATCHING_EXPRESSION, text(EXPRESSIONS[trust]))]);
     }
-    if extra.used {
-        let used = [(attr::LAST_UNATTENDED_USE_AT, text("2026-05-01T00:00:00Z"))];
-        let kind = if spec.more.managed { NodeKind::ManagedIdentity } else { NodeKind::ServicePrincipal };
-        world.b.node("servicePrincipalActivity", kind, &principal_id(i), &used);
-    }
     trust(world, i, &spec.more);
     let Some(sponsors) = &extra.agent else { return };
     let mut attrs = vec![(attr::ENABLED, Value::Bool(true)), (attr::OWNER_COUNT, Value::Int(0))];
@@ -514,18 +506,36 @@ fn spec() -> impl Strategy<Value = Spec> {
         life(),
         (extra(), more()),
     )
-        .prop_map(|(role, permission, enabled, keys, owners, counted, locked, life, (extra, more))| Spec {
-            role,
-            permission,
-            enabled,
-            keys,
-            owners,
-            counted,
-            locked,
-            life,
-            extra,
-            more,
+        .prop_map(|(role, permission, enabled, keys, owners, counted, locked, life, (extra, more))| {
+            Spec { role, permission, enabled, keys, owners, counted, locked, life, extra, more }.possible()
         })
+}
+
+impl Spec {
+    /// What can be true together: nothing is used before it was made, nor after its end; what was used with a credential
+    /// was used; and an account is one account.
+    fn possible(mut self) -> Self {
+        let made = self.life.made.unwrap_or(i32::MAX);
+        for key in &mut self.keys {
+            key.added = key.added.map(|added| added.min(made));
+            // The vendor's first day of a new credential is the day on which it is added.
+            key.age = key.age.map(|age| key.added.unwrap_or(age.min(made)));
+            let begun = key.age.or(key.added).unwrap_or(made);
+            key.rest = key.rest.map(|rest| rest.max(1 - begun.min(10_000)));
+            let ended = key.rest.map_or(0, |rest| (-rest).max(0));
+            key.used = key.used.filter(|used| key.signs_in != Some(false) && (ended..=begun).contains(used));
+        }
+        let life = &mut self.life;
+        let own = |key: &&HeldKey| !self.more.managed && (key.on_principal || !life.foreign);
+        let with_keys = self.keys.iter().filter(own).filter_map(|key| key.used).min();
+        life.unattended = life.unattended.map(|days| days.min(made)).into_iter().chain(with_keys).min();
+        life.used = life.used.map(|days| days.min(made).min(life.unattended.unwrap_or(made)));
+        let accounts = self.owners.clone();
+        for owner in &mut self.owners {
+            owner.1 = accounts.iter().find(|first| first.0 == owner.0).and_then(|first| first.1);
+        }
+        self
+    }
 }
 
 const PERMISSIONS: [&str; 7] =
