@@ -27,11 +27,13 @@ pub struct Canonical {
     writer: Writer,
     /// Of the object: each field as `"key":value`.
     fields: BTreeMap<Cow<'static, str>, Range<usize>>,
+    /// What is only looked at.
+    passing: Vec<u8>,
 }
 
 impl Default for Canonical {
     fn default() -> Self {
-        Self { writer: Writer::new(), fields: BTreeMap::new() }
+        Self { writer: Writer::new(), fields: BTreeMap::new(), passing: Vec::new() }
     }
 }
 
@@ -45,6 +47,15 @@ impl Canonical {
         out.reserve(self.writer.len());
         self.writer.read(0..self.writer.len(), out);
         Ok(())
+    }
+
+    /// Lower-case hex of the SHA-256 of the canonical bytes of `value`.
+    pub fn sha256_hex<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<String, serde_json::Error> {
+        let mut passing = std::mem::take(&mut self.passing);
+        let written = self.json(value, &mut passing);
+        let hex = sha256_hex(&passing);
+        self.passing = passing;
+        written.map(|()| hex)
     }
 
     /// Takes up the fields of `value`, instead of those of the one before, for whoever adds fields that depend on its bytes.
