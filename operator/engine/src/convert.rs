@@ -354,7 +354,9 @@ fn is_unsafe(c: char) -> bool {
 /// A text without control and formatting characters and of at most `most` characters; what is cut ends in `…`.
 pub(crate) fn fit(text: &str, most: usize) -> String {
     // Nearly every text: one byte for each character, and nothing to clean.
-    if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    // Looked at to its end, several bytes at once.
+    let plain = || text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if text.len() <= most && plain() {
         return text.to_owned();
     }
     let clean = |c: char| if is_unsafe(c) { ' ' } else { c };

@@ -40,6 +40,8 @@ pub(crate) const LINE: &str = "line";
 pub(crate) const BEFORE: &str = "before";
 /// The digest of the line itself, over everything else in it.
 pub(crate) const DIGEST: &str = "digest";
+/// `sha256:<hex>` of the canonical JSON of a finding's evidence, in its order: of `full` when it is there, else of `spec`.
+const EVIDENCE: &str = "evidence";
 
 /// The pack cannot be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -207,8 +209,6 @@ struct FindingLine<'a> {
     /// With its evidence; absent when it does not fire now.
     #[serde(skip_serializing_if = "Option::is_none")]
     full: Option<&'a RuleFinding>,
-    /// `sha256:<hex>` of the canonical JSON of the evidence, in its order: of `full` when it is there, else of `spec`.
-    evidence: String,
 }
 
 /// The last line.
@@ -277,7 +277,6 @@ fn write(
     bounds: &Bounds,
 ) -> Result<Vec<u8>, PackError> {
     let mut chain = Chain::new(bounds.pack)?;
-    let (mut canonical, mut evidence) = (Canonical::default(), Vec::new());
     chain.add(header)?;
     for (name, held) in &merged.held {
         let mut fewer = held.full.as_deref().filter(|full| full.evidence.len() > most).cloned();
@@ -285,11 +284,7 @@ fn write(
             fewer.keep_evidence(most);
         }
         let full = fewer.as_ref().or(held.full.as_deref());
-        match full {
-            Some(full) => canonical.json(&full.evidence, &mut evidence)?,
-            None => canonical.json(&held.remembered.spec.evidence, &mut evidence)?,
-        }
-        chain.add(&finding(name, held, full, digest(&evidence), &conclusion))?;
+        chain.add_finding(&finding(name, held, full, &conclusion))?;
     }
     let (findings, kept) = (merged.held.len() as u64, conclusion.standing.kept.len() as u64);
     chain.add(&Closing { findings, kept })?;
@@ -324,7 +319,6 @@ fn finding<'a>(
     name: &'a str,
     held: &'a Held,
     full: Option<&'a RuleFinding>,
-    evidence: String,
     conclusion: &Conclusion<'a>,
 ) -> FindingLine<'a> {
     let Conclusion { standing, accepted, .. } = conclusion;
@@ -337,7 +331,6 @@ fn finding<'a>(
         accepted_by: accepted_by(spec, accepted.by.get(name)),
         spec,
         full,
-        evidence,
     }
 }
 
@@ -356,6 +349,7 @@ struct Chain {
     /// Room that every line uses again.
     canonical: Canonical,
     line: Vec<u8>,
+    evidence: Vec<u8>,
 }
 
 impl Chain {
@@ -369,15 +363,35 @@ impl Chain {
             head: None,
             canonical: Canonical::default(),
             line: Vec::new(),
+            evidence: Vec::new(),
         })
     }
 
     fn add<T: Serialize>(&mut self, content: &T) -> Result<(), PackError> {
+        self.take(content)?;
+        self.seal()
+    }
+
+    fn add_finding(&mut self, finding: &FindingLine<'_>) -> Result<(), PackError> {
+        self.take(finding)?;
+        // Written once: the evidence of what fires is marked in it.
+        if finding.full.is_none() || !self.canonical.marked(&mut self.evidence) {
+            self.evidence = to_canonical_json(&finding.spec.evidence)?;
+        }
+        self.canonical.set(EVIDENCE, &digest(&self.evidence))?;
+        self.seal()
+    }
+
+    /// Takes up the fields of the next line.
+    fn take<T: Serialize>(&mut self, content: &T) -> Result<(), PackError> {
+        let object = self.canonical.object(content)?;
+        if object { Ok(()) } else { Err(std::io::Error::other("a line is not an object").into()) }
+    }
+
+    /// Numbers it, binds it to the one before, and writes it.
+    fn seal(&mut self) -> Result<(), PackError> {
         use std::io::Write as _;
         let Self { canonical, line, .. } = self;
-        if !canonical.object(content)? {
-            return Err(std::io::Error::other("a line is not an object").into());
-        }
         canonical.set(LINE, &self.lines)?;
         if let Some(head) = &self.head {
             canonical.set(BEFORE, head)?;

@@ -9,10 +9,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use writer::Writer;
+use writer::{MARKED, Writer};
 
 /// The canonical bytes of `value`.
 pub fn to_canonical_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
@@ -89,11 +89,25 @@ impl Canonical {
         out.push(b'}');
     }
 
+    /// Puts the canonical bytes of the last [`marked`] value of the object into `out`, in place of what is there. Whether
+    /// there is one.
+    pub fn marked(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(at) = self.writer.marked.clone() else { return false };
+        out.clear();
+        self.writer.read(at, out);
+        true
+    }
+
     /// How many JSON values what was written has, those too that were set twice: the entries of all its objects and lists,
     /// one for each that is empty, and one for the whole.
     pub const fn values(&self) -> u64 {
         self.writer.values().saturating_add(1)
     }
+}
+
+/// For a field's `serialize_with`: [`Canonical::marked`] gives what was written, and nothing else is changed by it.
+pub fn marked<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_newtype_struct(MARKED, value)
 }
 
 /// Lower-case hex of the SHA-256 of `bytes`.
@@ -226,8 +240,7 @@ mod tests {
         canonical.set("e", &json!({"y": 0, "x": 0})).unwrap();
         canonical.set("e", &Inner { two: "z", one: Some(1) }).unwrap();
         canonical.write(&mut out);
-        let expected =
-            json!({"b": {"d": 1, "c": 2}, "a": [{"z": 1, "y": 2}], "e": {"one": 1, "two": "z"}, "b2": "\""});
+        let expected = json!({"b": {"d": 1, "c": 2}, "a": [{"z": 1, "y": 2}], "e": {"one": 1, "two": "z"}, "b2": "\""});
         assert_eq!(out, to_canonical_json(&expected).unwrap());
         assert!(canonical.object(&json!({})).unwrap(), "what was there before is gone");
         canonical.write(&mut out);
@@ -247,7 +260,8 @@ mod tests {
         }
         let leaf = |a| Deep { z: Vec::new(), y: None, a };
         let middle = |a| Deep { z: vec![leaf("1"), leaf("2")], y: Some(Box::new(leaf("3"))), a };
-        let all = [Deep { z: vec![middle("4"), leaf("5"), middle("6")], y: Some(Box::new(middle("7"))), a: "8" }, leaf("9")];
+        let all =
+            [Deep { z: vec![middle("4"), leaf("5"), middle("6")], y: Some(Box::new(middle("7"))), a: "8" }, leaf("9")];
         let (mut canonical, mut out) = (Canonical::default(), Vec::new());
         for _ in 0..2 {
             for one in &all {
@@ -269,6 +283,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_marked_value_is_given_as_it_stands_in_the_object() {
+        #[derive(Serialize)]
+        struct Marking {
+            z: Vec<u8>,
+            #[serde(serialize_with = "marked")]
+            a: Vec<Inner>,
+        }
+        let value = Marking { z: vec![1], a: vec![Inner { two: "x", one: None }, Inner { two: "y", one: Some(1) }] };
+        same(&[&value]);
+        let (mut canonical, mut out) = (Canonical::default(), Vec::new());
+        assert!(canonical.object(&value).unwrap() && canonical.marked(&mut out));
+        assert_eq!(out, to_canonical_json(&value.a).unwrap());
+        assert!(canonical.object(&json!({"a": 1})).unwrap() && !canonical.marked(&mut out));
     }
 
     #[test]

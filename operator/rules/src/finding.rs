@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sv0_graph::canonical;
 
 use crate::severity::{Exposure, Tier};
 
@@ -41,7 +42,9 @@ pub struct RuleFinding {
     pub accountable: Accountable,
     /// From the anchor to what it reaches.
     pub path: Vec<Hop>,
-    /// What proves the claim, most important first; at most [`MAX_EVIDENCE`] pieces, beside those that hops name.
+    /// What proves the claim, most important first; at most [`MAX_EVIDENCE`] pieces, beside those that hops name. The pack has
+    /// a digest of it.
+    #[serde(serialize_with = "canonical::marked")]
     pub evidence: Vec<Evidence>,
     /// Pieces that are left out ([`Self::keep_evidence`]): of each kind of them some are there.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -361,7 +364,8 @@ mod tests {
         });
         let mut finding: RuleFinding = serde_json::from_value(json).unwrap();
         finding.path = vec![hop(Some(15)), hop(None), hop(Some(21))];
-        finding.evidence = (1..=20).map(|n| piece("consents", n)).chain([piece("runs", 21), piece("runs", 22)]).collect();
+        finding.evidence =
+            (1..=20).map(|n| piece("consents", n)).chain([piece("runs", 21), piece("runs", 22)]).collect();
         finding
     }
 
@@ -378,7 +382,11 @@ mod tests {
         let numbers: Vec<_> = finding.path.iter().map(|hop| hop.evidence).collect();
         assert_eq!(numbers, [Some(4), None, Some(5)], "each hop names the same piece as before");
         finding.keep_evidence(1);
-        assert_eq!((kept(&finding), finding.evidence_omitted), (vec![15, 21], 20), "the path is proven, whatever the limit");
+        assert_eq!(
+            (kept(&finding), finding.evidence_omitted),
+            (vec![15, 21], 20),
+            "the path is proven, whatever the limit"
+        );
         let numbers: Vec<_> = finding.path.iter().map(|hop| hop.evidence).collect();
         assert_eq!(numbers, [Some(1), None, Some(2)]);
     }

@@ -221,7 +221,8 @@ fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
     let derivations: Vec<String> = DERIVATIONS.iter().map(Derivation::name).collect();
     let evidence = format!("evidence<={MAX_EVIDENCE}");
-    let names = [rules.join(" "), composite::line(), gather::line(), evidence, derivations.join(" "), tables.to_owned()];
+    let names =
+        [rules.join(" "), composite::line(), gather::line(), evidence, derivations.join(" "), tables.to_owned()];
     let digest = canonical::sha256_hex(names.join(" ").as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }

@@ -22,9 +22,10 @@ pub fn display_name(raw: &str) -> String {
 /// Whether a text is short, of printable characters of one byte, and with single spaces between words: nearly every one is,
 /// and has nothing to clean.
 fn ordinary(raw: &str) -> bool {
-    let printable = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'"';
+    // Looked at to its end, several bytes at once.
+    let printable = |all: bool, byte: &u8| all & matches!(byte, b' ' | b'!' | b'#'..=b'~');
     let spaced = raw.starts_with(' ') || raw.ends_with(' ') || raw.contains("  ");
-    !raw.is_empty() && raw.len() <= MAX_NAME_CHARS && raw.as_bytes().iter().all(printable) && !spaced
+    !raw.is_empty() && raw.len() <= MAX_NAME_CHARS && raw.as_bytes().iter().fold(true, printable) && !spaced
 }
 
 fn cleaned(raw: &str) -> String {

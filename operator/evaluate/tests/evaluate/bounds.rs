@@ -40,9 +40,9 @@ fn consents(scan: &str, people: usize) -> SnapshotBuilder {
 
 /// The line of the finding about the consents.
 fn line(evaluation: &Evaluation) -> Map<String, Value> {
-    let found = lines(&evaluation.pack.bytes).into_iter().find(|line| {
-        line.get("spec").is_some_and(|spec| spec["rule"]["id"] == "XSYS-008")
-    });
+    let found = lines(&evaluation.pack.bytes)
+        .into_iter()
+        .find(|line| line.get("spec").is_some_and(|spec| spec["rule"]["id"] == "XSYS-008"));
     found.unwrap_or_else(|| panic!("not found: {:?} {:?}", evaluation.tally.by_rule, evaluation.tally.outside_lane))
 }
 

@@ -13,6 +13,9 @@ use serde_json::{Error, Value as Json};
 
 type Result<T = ()> = std::result::Result<T, Error>;
 
+/// What [`super::marked`] calls a value; to every other serializer a newtype is what is in it.
+pub(super) const MARKED: &str = "sv0:marked";
+
 /// A field of an object: its key, and where it stands as `"key":value`.
 #[derive(Debug)]
 pub(super) struct Field {
@@ -21,7 +24,7 @@ pub(super) struct Field {
 }
 
 /// Room for most objects that are written, so that their bytes are not moved again and again while they grow.
-const ROOM: usize = 16 * 1024;
+const ROOM: usize = 4 * 1024;
 
 /// An object whose fields do not stand in the order of their keys.
 #[derive(Debug)]
@@ -45,16 +48,19 @@ pub(super) struct Writer {
     order: Vec<Range<usize>>,
     /// JSON values that were written, as [`Writer::values`] counts them.
     values: u64,
+    /// Where the last value that [`super::marked`] wrote stands.
+    pub(super) marked: Option<Range<usize>>,
 }
 
 impl Writer {
     pub(super) fn new() -> Self {
         Self {
             raw: Vec::with_capacity(ROOM),
-            fields: Vec::with_capacity(64),
-            unsorted: Vec::with_capacity(64),
-            order: Vec::with_capacity(256),
+            fields: Vec::with_capacity(32),
+            unsorted: Vec::new(),
+            order: Vec::new(),
             values: 0,
+            marked: None,
         }
     }
 
@@ -65,6 +71,7 @@ impl Writer {
         self.unsorted.clear();
         self.order.clear();
         self.values = 0;
+        self.marked = None;
     }
 
     /// Bytes that are written.
@@ -397,8 +404,13 @@ impl<'a> ser::Serializer for &'a mut Writer {
         self.text(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result {
-        value.serialize(self)
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result {
+        let start = self.raw.len();
+        value.serialize(&mut *self)?;
+        if name == MARKED {
+            self.marked = Some(start..self.raw.len());
+        }
+        Ok(())
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
