@@ -117,8 +117,11 @@ fn every_credential_that_was_named_is_remembered() {
 fn of_very_many_credentials_any_may_have_been_named() {
     let all: Vec<u16> = (1..=1_200).collect();
     let before = next(None, &keyed(SCAN_1, &all, &all), 10);
-    let remembered = Ledger::read(&before.ledger.bytes).unwrap().findings.into_values();
-    let aged = remembered.filter(|one| one.spec.rule.id == "CRED-012").next().unwrap();
+    let of = |evaluation: &Evaluation| {
+        let mut all = Ledger::read(&evaluation.ledger.bytes).unwrap().findings.into_values();
+        all.find(|one| one.spec.rule.id == "CRED-012").unwrap()
+    };
+    let aged = of(&before);
     assert!(aged.more_credentials && aged.credentials.len() <= MAX_CREDENTIALS);
     let forgotten: Vec<u16> =
         all.iter().copied().filter(|n| !aged.credentials.contains(&format!("app-bot/key-{n}"))).collect();
@@ -130,8 +133,7 @@ fn of_very_many_credentials_any_may_have_been_named() {
     assert_eq!(state(&next(Some(&before), &keyed(SCAN_2, &[], &[]), 20)), Some(FindingState::Resolved));
     // What is left when the finding fires by a newer record is known by id again.
     let few = next(Some(&before), &keyed(SCAN_2, &[1, 2, 3], &[3]), 20);
-    let known = Ledger::read(&few.ledger.bytes).unwrap().findings.into_values();
-    let known = known.filter(|one| one.spec.rule.id == "CRED-012").next().unwrap();
+    let known = of(&few);
     assert_eq!((known.credentials.len(), known.more_credentials), (3, false));
 }
 

@@ -135,15 +135,15 @@ fn a_pack_that_is_too_large_is_written_with_less_evidence() {
 
 /// As the reader counts them: what begins a list or an object, or parts two entries.
 fn values(line: &str) -> u64 {
-    let parsed: Value = serde_json::from_str(line).unwrap();
-    fn count(value: &Value) -> u64 {
-        match value {
-            Value::Array(all) => all.iter().map(count).sum::<u64>() + all.len().max(1) as u64,
-            Value::Object(all) => all.values().map(count).sum::<u64>() + all.len().max(1) as u64,
-            _ => 0,
-        }
+    entries(&serde_json::from_str(line).unwrap()) + 1
+}
+
+fn entries(value: &Value) -> u64 {
+    match value {
+        Value::Array(all) => all.iter().map(entries).sum::<u64>() + all.len().max(1) as u64,
+        Value::Object(all) => all.values().map(entries).sum::<u64>() + all.len().max(1) as u64,
+        _ => 0,
     }
-    count(&parsed) + 1
 }
 
 /// Each bound of the reader, passed by one: nothing is written, and the sentence says what to change.
