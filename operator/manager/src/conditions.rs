@@ -114,7 +114,7 @@ pub const fn sentence(reason: Reason) -> &'static str {
             "The estate has 256 older ConnectorInstances, and one evaluation takes no more, so this one is not scanned. Create it in another estate, or delete one that is no longer needed."
         }
         Reason::EstateTooLarge => {
-            "The estate has more findings than one evaluation can store. Make the instance with most of them, which the Estate's condition names, in an estate of its own."
+            "The estate has more findings than one evaluation can store. Create the instance with most of them, which the Estate's condition names, in an estate of its own."
         }
         Reason::InvalidSchedule => "The schedule can never fire. Correct spec.schedule, spec.timeZone or spec.jitter.",
         Reason::InvalidConfiguration => {

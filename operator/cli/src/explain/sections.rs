@@ -205,7 +205,7 @@ fn more_evidence(spec: &FindingSpec) -> Option<String> {
     }
     Some(format!(
         "There are {more} of evidence, most of them like these. The evidence pack in the store has at most {MAX_EVIDENCE} of a \
-         finding, those of the path and of every kind among them, and says how many it leaves out."
+         finding, those of the path and of every kind among them, and says how many are left out."
     ))
 }
 
