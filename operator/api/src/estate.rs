@@ -350,7 +350,7 @@ pub struct EstateStatus {
     /// `sha256:<hex>` of the ledger that the next evaluation starts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<String>,
-    /// `sha256:<hex>` of the evidence pack: all findings with all evidence.
+    /// `sha256:<hex>` of the evidence pack: all findings with their evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pack_digest: Option<String>,
     /// Version of the rules that ran.

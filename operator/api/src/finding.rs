@@ -43,7 +43,8 @@ pub const MAX_PARTIES: usize = 5;
 pub const MAX_PATH: usize = 12;
 /// Most evidence entries that the schema takes.
 pub const MAX_EVIDENCE: usize = 12;
-/// Evidence entries that a Finding shows: what decides and what it reaches, then one more. The evidence pack has all.
+/// Evidence entries that a Finding shows: what decides and what it reaches, then one more. The evidence pack has all, of very
+/// many of one kind the first ones and their number.
 pub const SHOWN_EVIDENCE: usize = 3;
 /// Most unproven claims that are listed.
 pub const MAX_NARROWED: usize = 4;
@@ -115,7 +116,8 @@ pub struct FindingSpec {
     /// What proves the claim; what decides comes first.
     #[schemars(length(max = MAX_EVIDENCE))]
     pub evidence: Vec<Evidence>,
-    /// Evidence entries that are left out here for size; the evidence pack holds all.
+    /// Evidence entries that are left out here for size. The evidence pack holds them; of more than 1,000 as many, those of
+    /// the path and of every kind among them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub evidence_omitted: i32,
     /// What is not proven, and why.

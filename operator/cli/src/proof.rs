@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use sv0_api::{EstateStatus, Evidence, FindingSpec, FindingState};
+use sv0_rules::MAX_EVIDENCE;
 
 use crate::findings::table::collected_at;
 
@@ -12,6 +13,12 @@ pub fn source(spec: &FindingSpec, one: &Evidence, system: fn(&str) -> String) ->
     let connector = from.connector.as_deref().unwrap_or(&spec.subject.system);
     let object = from.object.as_deref().map_or_else(|| "the subject itself".to_owned(), |id| format!("object {id}"));
     format!("{}: {} ({}), {object}, field {}", system(connector), from.api, from.version, from.field)
+}
+
+/// Whether there is more evidence of a finding than the evidence pack holds: the others are only counted there.
+pub fn cut_in_pack(spec: &FindingSpec) -> bool {
+    let omitted = usize::try_from(spec.evidence_omitted).unwrap_or(0);
+    spec.evidence.len().saturating_add(omitted) > MAX_EVIDENCE
 }
 
 /// When it was read. A Finding does not say so of each piece: what is told is the scan that the last evaluation rests on.

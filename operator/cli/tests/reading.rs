@@ -291,6 +291,23 @@ fn a_finding_that_is_not_there(#[case] command: &str) {
     assert_eq!(output.status.code(), Some(2), "no flag of kubectl");
 }
 
+/// What the evidence pack leaves out is not told as if it were there.
+#[rstest]
+#[case::few(40, "The evidence pack in the store has 40 more pieces of evidence.")]
+#[case::many(
+    83_997,
+    "There are 83997 more pieces of evidence, most of them like these. The evidence pack in the store has at most 1000 of a finding"
+)]
+fn how_much_more_evidence_there_is_and_where(#[case] omitted: i32, #[case] expected: &str) {
+    let mut findings = items(FINDINGS);
+    for finding in &mut findings {
+        finding["spec"]["evidenceOmitted"] = omitted.into();
+    }
+    let text = said(&cluster(&findings, &items(ESTATES)), &["explain", "unb-001-9606c7a314434307", "-n", "team-a"]);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains(expected), "{text}");
+}
+
 /// With --words, every term of the glossary that stands in the explanation is explained below it, and no other.
 #[test]
 fn the_words_are_explained_where_they_stand() {

@@ -15,6 +15,10 @@ use crate::fire;
 use crate::ledger::Remembered;
 use crate::merge::{Basis, Held, Merged};
 
+/// Most credentials that are remembered of one finding. Of one that named more, any credential of the subject counts as
+/// named: it may stay for longer than it holds, and never goes too early.
+pub const MAX_CREDENTIALS: usize = 1_000;
+
 /// What may still hold.
 #[derive(Debug, Default)]
 pub struct Standing {
@@ -39,7 +43,8 @@ pub fn standing(
             && let Some(subject) = subject(remembered)
         {
             let aged = aged.get_or_insert_with(|| Aged::new(graph, &limits, config.as_of));
-            let left = aged.may_still_hold(&subject, &credentials(remembered));
+            let named = credentials(remembered);
+            let left = aged.may_still_hold(&subject, (!remembered.more_credentials).then_some(&named));
             if !left.is_empty() {
                 standing.whole.insert(name.clone(), remembered.clone());
                 standing.credentials.insert(name.clone(), left);
@@ -61,13 +66,23 @@ fn credentials(remembered: &Remembered) -> BTreeSet<String> {
     named(said.filter_map(|one| Some(Said { field: &one.source.field, value: one.value.as_deref()? })))
 }
 
-/// The credentials to remember of a finding that fires, all that it names.
-pub fn to_remember(finding: &RuleFinding) -> BTreeSet<String> {
+/// The credentials to remember of a finding that fires, and whether it may name more than those.
+pub fn to_remember(finding: &RuleFinding) -> (BTreeSet<String>, bool) {
     if !AGING.contains(&finding.rule.id.as_str()) {
-        return BTreeSet::new();
+        return (BTreeSet::new(), false);
     }
     let said = finding.evidence.iter();
-    named(said.filter_map(|one| Some(Said { field: &one.source.field, value: one.value.as_deref()? })))
+    let named = named(said.filter_map(|one| Some(Said { field: &one.source.field, value: one.value.as_deref()? })));
+    (named, finding.evidence_omitted > 0)
+}
+
+/// Adds to what is remembered, as far as there is room.
+fn add(remembered: &mut Remembered, credentials: BTreeSet<String>) {
+    remembered.credentials.extend(credentials);
+    while remembered.credentials.len() > MAX_CREDENTIALS {
+        remembered.credentials.pop_last();
+        remembered.more_credentials = true;
+    }
 }
 
 /// A finding holds the parts of its subject's identity.
@@ -88,7 +103,7 @@ pub fn restore(merged: &mut Merged, standing: Standing) {
     }
     for (name, left) in standing.credentials {
         if let Some(held) = merged.held.get_mut(&name).filter(|held| held.basis == Basis::Fires) {
-            held.remembered.credentials.extend(left);
+            add(&mut held.remembered, left);
         }
     }
 }

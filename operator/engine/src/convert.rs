@@ -16,7 +16,7 @@ use sv0_api::{
     MAX_NARROWED, MAX_PARTIES, MAX_PATH, MAX_REMEDIATION, MAX_SENTENCE, MAX_STANDARDS, MAX_TITLE, MAX_WHY, MAX_WORD,
     SHOWN_EVIDENCE,
 };
-use sv0_graph::canonical::{sha256_hex, to_canonical_json};
+use sv0_graph::canonical::Canonical;
 use sv0_rules as rules;
 
 use crate::ledger::Dependency;
@@ -27,13 +27,22 @@ const MAX_LABEL: usize = 63;
 
 /// One finding of the rules as a draft. `as_of` stands for the first observation until the merge sets it.
 pub fn draft(finding: rules::RuleFinding, as_of: Timestamp) -> Result<Draft, serde_json::Error> {
+    draft_with(&mut Canonical::default(), finding, as_of)
+}
+
+/// The same with room that many findings use in turn.
+pub(crate) fn draft_with(
+    canonical: &mut Canonical,
+    finding: rules::RuleFinding,
+    as_of: Timestamp,
+) -> Result<Draft, serde_json::Error> {
     let name = finding.name.clone();
     let depends_on = dependencies(&finding.depends_on);
     let through = finding.through.clone();
     let mut spec = spec(&finding, as_of);
     // One that is still too large after all cuts stands as it is: the limit is about cost, not about truth.
     api::fit(&mut spec);
-    spec.content_digest = content_digest(&spec)?;
+    spec.content_digest = digest_with(canonical, &spec)?;
     // The pack needs all of it later; as a typed value it takes a fraction of what a JSON tree does.
     Ok(Draft { name, spec, depends_on, through, full: Some(Box::new(finding)) })
 }
@@ -82,6 +91,10 @@ struct Said<'a> {
 
 /// SHA-256 over the canonical JSON of what the finding says.
 pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
+    digest_with(&mut Canonical::default(), spec)
+}
+
+fn digest_with(canonical: &mut Canonical, spec: &FindingSpec) -> Result<String, serde_json::Error> {
     // Without `..`: whether the digest covers a new field is decided here.
     let FindingSpec {
         rule,
@@ -128,7 +141,7 @@ pub fn content_digest(spec: &FindingSpec) -> Result<String, serde_json::Error> {
         consists_of,
         parts_omitted: Some(*parts_omitted).filter(|count| *count != 0),
     };
-    Ok(sha256_hex(&to_canonical_json(&said)?))
+    canonical.sha256_hex(&said)
 }
 
 /// Destructures without `..`: a field that the rules gain is a compile error here.
@@ -147,13 +160,15 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         accountable,
         path,
         evidence,
+        evidence_omitted,
         narrowed,
         remediation,
         standards,
         depends_on: _,
         through: _,
     } = finding;
-    let omitted = evidence.len().saturating_sub(SHOWN_EVIDENCE);
+    let omitted = u32::try_from(evidence.len().saturating_sub(SHOWN_EVIDENCE)).unwrap_or(u32::MAX);
+    let omitted = omitted.saturating_add(*evidence_omitted);
     let vendor_id = vendor_id(subject);
     FindingSpec {
         rule: rule_of(rule),
@@ -339,7 +354,9 @@ fn is_unsafe(c: char) -> bool {
 /// A text without control and formatting characters and of at most `most` characters; what is cut ends in `…`.
 pub(crate) fn fit(text: &str, most: usize) -> String {
     // Nearly every text: one byte for each character, and nothing to clean.
-    if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    // Looked at to its end, several bytes at once.
+    let plain = || text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if text.len() <= most && plain() {
         return text.to_owned();
     }
     let clean = |c: char| if is_unsafe(c) { ' ' } else { c };

@@ -15,12 +15,13 @@ use sv0_rules::{Baseline, Memory};
 
 use crate::accept::{Exception, ExceptionNote, accept, ends};
 use crate::baseline::{self, BaselineNote};
+use crate::bounds::{Bounds, TooLarge};
 use crate::fold::{fold, fold_through};
 use crate::gaps::{Gap, Seen, gaps};
 use crate::history::{self, InstanceMemory, View, observe};
 use crate::ledger::{LEDGER_FORMAT, Ledger, LedgerError, LedgerView, RememberedInstance, RememberedSnapshot};
 use crate::load::{Input, MAX_SNAPSHOT_BYTES};
-use crate::merge::{Held, Merged, Removal, Situation, merge, retention_ends};
+use crate::merge::{Held, Merged, Removal, Situation, let_go, merge, retention_ends};
 use crate::pack::{Conclusion, PackError, write_pack};
 use crate::{aged, convert, fire};
 
@@ -132,6 +133,10 @@ pub struct Evaluation {
     pub exceptions: Vec<ExceptionNote>,
     /// The earliest instant at which time alone may change a finding, one day from now at the latest.
     pub next_transition: Timestamp,
+    /// Most pieces of evidence of a finding in the pack, when it is fewer than the rules keep: else it would be too large.
+    pub most_evidence: Option<usize>,
+    /// Names of instances of which what was remembered of use is forgotten: else the ledger would be too large.
+    pub forgotten: Vec<String>,
     /// The next ledger.
     pub ledger: Stored,
     /// The evidence pack.
@@ -226,10 +231,38 @@ pub enum EngineError {
     Convert(#[from] serde_json::Error),
     /// The next ledger cannot be encoded.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Ledger(LedgerError),
     /// The pack cannot be encoded.
     #[error(transparent)]
-    Pack(#[from] PackError),
+    Pack(PackError),
+    /// What would be stored could not be read again.
+    #[error(
+        "the {kind} would have {bound} and could not be read again, for the estate has {findings} findings; {most} of them are of {instance}: make that instance in an estate of its own, or let it read less"
+    )]
+    TooLarge {
+        /// Evidence pack or ledger.
+        kind: &'static str,
+        /// The bound that it would pass.
+        bound: TooLarge,
+        /// Findings that hold or are remembered.
+        findings: usize,
+        /// Name of the instance with most of them.
+        instance: String,
+        /// How many are of that.
+        most: usize,
+    },
+}
+
+impl EngineError {
+    fn too_large(kind: &'static str, bound: TooLarge, merged: &Merged) -> Self {
+        let mut by_instance: BTreeMap<&str, usize> = BTreeMap::new();
+        for held in merged.held.values() {
+            *by_instance.entry(&held.remembered.spec.subject.instance).or_default() += 1;
+        }
+        let most = by_instance.into_iter().max_by_key(|(name, count)| (*count, std::cmp::Reverse(*name)));
+        let (instance, most) = most.unwrap_or_default();
+        Self::TooLarge { kind, bound, findings: merged.held.len(), instance: instance.to_owned(), most }
+    }
 }
 
 /// What has just been done, for whoever measures.
@@ -261,6 +294,20 @@ pub fn evaluate_watched<S>(
     sources: impl Into<Sources<S>>,
     previous: Ledger,
     config: &Config,
+    done: &mut dyn FnMut(Step),
+) -> Result<Evaluation, EngineError>
+where
+    S: Into<Packed> + AsRef<Header>,
+{
+    evaluate_within(sources, previous, config, &Bounds::default(), done)
+}
+
+/// The same within `bounds`.
+pub fn evaluate_within<S>(
+    sources: impl Into<Sources<S>>,
+    previous: Ledger,
+    config: &Config,
+    bounds: &Bounds,
     done: &mut dyn FnMut(Step),
 ) -> Result<Evaluation, EngineError>
 where
@@ -299,32 +346,67 @@ where
     let situation = Situation { as_of: config.as_of, live: &live, settled: &settled, revisions, rules, retention };
     let mut merged = merge(fired.drafts, earlier, &situation);
     aged::restore(&mut merged, may_hold);
+    let_go(&mut merged, bounds.resolved);
     done(Step::Merged);
 
-    let mut folded = fold(&mut merged)?;
     let instances = next_instances((views, firsts, memory), remembered, &live, &notes);
-    let ledger = next_ledger(&merged, &instances).write()?;
+    let known = Known { config, bounds, notes, baselines: judged.notes, gaps, retention };
+    conclude(known, merged, instances, (fired.outside_lane, fired.next_transition))
+}
+
+/// What is known besides the findings, once these are merged.
+struct Known<'a> {
+    config: &'a Config,
+    bounds: &'a Bounds,
+    notes: Vec<InputNote>,
+    baselines: Vec<BaselineNote>,
+    gaps: Vec<Gap>,
+    retention: SignedDuration,
+}
+
+/// Ledger, acceptance, what stands as a resource, and the pack of it all.
+fn conclude(
+    known: Known<'_>,
+    mut merged: Merged,
+    mut instances: BTreeMap<String, RememberedInstance>,
+    (outside_lane, next): (BTreeMap<String, u64>, Option<Timestamp>),
+) -> Result<Evaluation, EngineError> {
+    let Known { config, bounds, notes, baselines, gaps, retention } = known;
+    let mut folded = fold(&mut merged)?;
+    let (ledger, forgotten) = next_ledger(&merged, &mut instances, bounds)?;
     // After the ledger, which remembers nothing of acceptance.
     let accepted = accept(&mut merged, &folded, &config.exceptions, config.as_of);
     fold_through(&mut merged, &mut folded, &accepted)?;
     let standing = Standing { kept: most_severe(&merged, &folded, config.max_findings), folded };
     let mut tally = tally(&merged, &standing);
-    tally.outside_lane = fired.outside_lane;
-    let next_transition = next_transition(config, retention, fired.next_transition, &merged);
-    let conclusion = Conclusion { standing: &standing, accepted: &accepted, next_ledger: &ledger.1, next_transition };
-    let pack = write_pack(config, (&notes, &judged.notes), &gaps, &merged, conclusion)?;
+    tally.outside_lane = outside_lane;
+    let next_transition = next_transition(config, retention, next, &merged);
+    let conclusion = Conclusion {
+        standing: &standing,
+        accepted: &accepted,
+        next_ledger: &ledger.digest,
+        next_transition,
+        forgotten: &forgotten,
+    };
+    let pack = write_pack(config, (&notes, &baselines, &gaps), &merged, conclusion, bounds);
+    let pack = pack.map_err(|error| match error {
+        PackError::TooLarge(bound) => EngineError::too_large("evidence pack", bound, &merged),
+        other @ PackError::Unwritable(_) => EngineError::Pack(other),
+    })?;
     let (findings, folded) = parted(merged, &standing);
     Ok(Evaluation {
         findings,
         folded,
         tally,
         inputs: notes,
-        baselines: judged.notes,
+        baselines,
         gaps,
         exceptions: accepted.notes,
         next_transition,
-        ledger: Stored { bytes: ledger.0, digest: ledger.1 },
-        pack: Stored { bytes: pack.0, digest: pack.1 },
+        most_evidence: pack.most_evidence,
+        forgotten,
+        ledger,
+        pack: Stored { bytes: pack.bytes, digest: pack.digest },
     })
 }
 
@@ -471,7 +553,37 @@ fn next_instances(
     remembered
 }
 
-fn next_ledger<'a>(merged: &'a Merged, instances: &'a BTreeMap<String, RememberedInstance>) -> LedgerView<'a> {
-    let findings = merged.held.iter().map(|(name, held)| (name.as_str(), &held.remembered)).collect();
-    LedgerView { format: LEDGER_FORMAT, instances, findings }
+/// The next ledger, and the names of instances that it knows no use of any more.
+///
+/// Where it would be too large, what is remembered of use goes: it is the largest part that can, and lost it proves nothing,
+/// since the watching begins anew. Of the instance with most of it first, so that one does not cost the others theirs.
+fn next_ledger(
+    merged: &Merged,
+    instances: &mut BTreeMap<String, RememberedInstance>,
+    bounds: &Bounds,
+) -> Result<(Stored, Vec<String>), EngineError> {
+    let mut forgotten: BTreeSet<String> = BTreeSet::new();
+    loop {
+        let findings = merged.held.iter().map(|(name, held)| (name.as_str(), &held.remembered)).collect();
+        let bound = match (LedgerView { format: LEDGER_FORMAT, instances, findings }).write(bounds) {
+            Ok((bytes, digest)) => return Ok((Stored { bytes, digest }, forgotten.into_iter().collect())),
+            Err(LedgerError::TooLarge(bound)) => bound,
+            Err(other) => return Err(EngineError::Ledger(other)),
+        };
+        let uses = |(uid, instance): (&String, &RememberedInstance)| {
+            Some((instance.activity.as_ref()?.uses.len(), uid.clone()))
+        };
+        let mut all: Vec<(usize, String)> = instances.iter().filter_map(uses).collect();
+        if all.is_empty() {
+            return Err(EngineError::too_large("ledger", bound, merged));
+        }
+        all.sort_unstable();
+        // As many as before and one more: each try writes all of it.
+        for (_, uid) in all.into_iter().rev().take(forgotten.len() + 1) {
+            if let Some(instance) = instances.get_mut(&uid) {
+                instance.activity = None;
+                forgotten.insert(instance.name.clone());
+            }
+        }
+    }
 }

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sv0_api::{DataDomain, DeclaredPurpose, EstateSpec, PurposeDomain};
 use sv0_graph::Graph;
-use sv0_graph::canonical::{digest, to_canonical_json};
+use sv0_graph::canonical::{Canonical, digest, to_canonical_json};
 use sv0_rules::tiers;
 use sv0_rules::{Baseline, Containers, Environment, Memory, Past, Purpose, RuleConfig, RuleOutput, catalogue};
 
-use crate::convert::draft;
+use crate::convert::draft_with;
 use crate::evaluate::Config;
 use crate::merge::Draft;
 
@@ -38,7 +38,9 @@ pub fn fire(
     let limits = rule_config(&config.estate);
     let RuleOutput { findings, next_transition, suppressed, undetermined } =
         sv0_rules::run_remembering(graph, Past { baselines, memory }, &limits, config.as_of, config.threads);
-    let drafts = findings.into_iter().map(|finding| draft(finding, config.as_of)).collect::<Result<_, _>>()?;
+    let mut canonical = Canonical::default();
+    let draft = |finding| draft_with(&mut canonical, finding, config.as_of);
+    let drafts = findings.into_iter().map(draft).collect::<Result<_, _>>()?;
     let outside_lane = suppressed
         .into_iter()
         .map(|(rule, counts)| (rule, counts.no_anchor + counts.anchor_unknown + counts.below_lane))

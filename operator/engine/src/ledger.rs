@@ -15,12 +15,13 @@ use sv0_api::FindingSpec;
 use sv0_graph::canonical;
 use sv0_rules::ActivityMemory;
 
+use crate::bounds::{Bounds, TooLarge, at_most};
 use crate::history::InstanceMemory;
 
 /// The format that this version writes and reads.
 pub const LEDGER_FORMAT: &str = "securityv0.ledger/1";
 /// Most uncompressed bytes of a ledger that is read: about 100,000 findings.
-const MAX_LEDGER_BYTES: u64 = 512 * 1024 * 1024;
+pub const MAX_LEDGER_BYTES: u64 = 512 * 1024 * 1024;
 const ZSTD_LEVEL: i32 = 3;
 /// What is given to the encoder at a time.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -50,17 +51,40 @@ pub struct LedgerView<'a> {
 }
 
 impl LedgerView<'_> {
-    /// The bytes to store, and their digest.
-    pub fn write(&self) -> Result<(Vec<u8>, String), LedgerError> {
-        let mut encoder =
-            zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(|_| LedgerError::Unwritable)?;
+    /// The bytes to store, and their digest; an error when they would pass `bounds`.
+    pub fn write(&self, bounds: &Bounds) -> Result<(Vec<u8>, String), LedgerError> {
+        let encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(|_| LedgerError::Unwritable)?;
+        let mut bounded = Bounded { out: encoder, written: 0, limit: bounds.ledger_bytes };
         // The encoder is called once for many tokens. It is not flushed: that would end a block early, and give other bytes.
-        let mut buffered = std::io::BufWriter::with_capacity(BUFFER_BYTES, &mut encoder);
-        serde_json::to_writer(&mut buffered, self).map_err(|_| LedgerError::Unwritable)?;
-        buffered.into_inner().map_err(|_| LedgerError::Unwritable)?;
-        let bytes = encoder.finish().map_err(|_| LedgerError::Unwritable)?;
+        let mut buffered = std::io::BufWriter::with_capacity(BUFFER_BYTES, &mut bounded);
+        let written = serde_json::to_writer(&mut buffered, self).map_err(|_| LedgerError::Unwritable);
+        let written = written.and_then(|()| buffered.into_inner().map(drop).map_err(|_| LedgerError::Unwritable));
+        at_most("bytes", bounded.written, bounded.limit)?;
+        written?;
+        let bytes = bounded.out.finish().map_err(|_| LedgerError::Unwritable)?;
+        at_most("compressed bytes", bytes.len() as u64, bounds.stored_bytes)?;
         let digest = canonical::digest(&bytes);
         Ok((bytes, digest))
+    }
+}
+
+/// Counts what is written, and takes no more once a limit is passed.
+struct Bounded<W> {
+    out: W,
+    written: u64,
+    limit: u64,
+}
+
+impl<W: std::io::Write> std::io::Write for Bounded<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.written += bytes.len() as u64;
+        at_most("bytes", self.written, self.limit).map_err(std::io::Error::other)?;
+        self.out.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -104,6 +128,9 @@ pub struct Remembered {
     /// only those that the spec shows. Absent in what earlier versions wrote.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub credentials: BTreeSet<String>,
+    /// It named more than are remembered: any credential of its subject may be one of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_credentials: bool,
     /// What it said when it was last seen, with its state and the times of its life.
     pub spec: FindingSpec,
 }
@@ -139,6 +166,9 @@ pub enum LedgerError {
     /// It cannot be encoded.
     #[error("the ledger cannot be written")]
     Unwritable,
+    /// Nobody could read it.
+    #[error("the ledger would have {0}")]
+    TooLarge(#[from] TooLarge),
 }
 
 impl Default for Ledger {
@@ -171,7 +201,7 @@ impl Ledger {
     /// The bytes to store, and their digest.
     pub fn write(&self) -> Result<(Vec<u8>, String), LedgerError> {
         let findings = self.findings.iter().map(|(name, remembered)| (name.as_str(), remembered)).collect();
-        LedgerView { format: &self.format, instances: &self.instances, findings }.write()
+        LedgerView { format: &self.format, instances: &self.instances, findings }.write(&Bounds::default())
     }
 
     /// By instance UID, the newest snapshot that was evaluated.

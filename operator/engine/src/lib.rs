@@ -9,6 +9,7 @@
 pub mod accept;
 pub mod aged;
 pub mod baseline;
+pub mod bounds;
 pub mod bundle;
 pub mod convert;
 pub mod evaluate;

@@ -91,6 +91,8 @@ pub enum Removal {
     RuleRetired,
     /// It was resolved long enough ago.
     RetentionOver,
+    /// More are resolved than are kept, and all the others were resolved later.
+    TooManyResolved,
 }
 
 impl Removal {
@@ -100,6 +102,7 @@ impl Removal {
             Self::SourceRemoved => "SourceRemoved",
             Self::RuleRetired => "RuleRetired",
             Self::RetentionOver => "RetentionOver",
+            Self::TooManyResolved => "TooManyResolved",
         }
     }
 }
@@ -144,6 +147,20 @@ pub fn merge(drafts: Vec<Draft>, mut before: BTreeMap<String, Remembered>, now: 
     merged
 }
 
+/// Lets go the findings that were resolved first, when more are resolved than are kept: whoever can make findings and take
+/// them back must not fill the memory. Comes after [`crate::aged::restore`], which takes back that some are.
+pub fn let_go(merged: &mut Merged, most: usize) {
+    let resolved = |held: &Held| held.remembered.spec.resolved_at.as_ref().map(|at| at.0);
+    let mut gone: Vec<(Timestamp, String)> =
+        merged.held.iter().filter_map(|(name, held)| Some((resolved(held)?, name.clone()))).collect();
+    let surplus = gone.len().saturating_sub(most);
+    gone.sort_unstable();
+    for (_, name) in gone.into_iter().take(surplus) {
+        merged.held.remove(&name);
+        merged.removed.insert(name, Removal::TooManyResolved);
+    }
+}
+
 /// A finding that fires is open. It keeps the day on which it was first seen, also when it had been resolved for a
 /// while; only what a vanished instance had seen is not inherited by another one.
 fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Held {
@@ -158,8 +175,9 @@ fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Hel
     spec.state = FindingState::Open;
     spec.resolved_at = None;
     spec.first_observed = earlier.map_or(Time(now.as_of), |earlier| earlier.spec.first_observed);
-    let credentials = full.as_deref().map(aged::to_remember).unwrap_or_default();
-    Held { remembered: Remembered { depends_on, through, credentials, spec }, basis: Basis::Fires, full }
+    let (credentials, more_credentials) = full.as_deref().map(aged::to_remember).unwrap_or_default();
+    let remembered = Remembered { depends_on, through, credentials, more_credentials, spec };
+    Held { remembered, basis: Basis::Fires, full }
 }
 
 /// A remembered finding that does not fire.

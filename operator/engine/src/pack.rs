@@ -2,7 +2,11 @@
 //!
 //! Takes the inputs' digests and the conclusions; gives bytes that are named by their digest. The content is canonical
 //! JSON Lines in one zstd frame: a header, one line per finding in the order of names (all of them, those too that were
-//! cut off as resources, with all evidence), and a closing line. Equal evaluations give equal bytes.
+//! cut off as resources, with their evidence), and a closing line. Equal evaluations give equal bytes.
+//!
+//! Of a finding with very much evidence some of each kind is here, and how much is left out is counted
+//! (`full.evidenceOmitted`). A pack that would be larger than its reader takes is written with less of it, which its header
+//! says, and is not written at all when it would be too large even so.
 //!
 //! Every line carries its number, the digest of the line before it (`before`) and its own digest over everything else
 //! in it (`digest`). So a changed line contradicts its own digest, a lost, doubled or moved one the numbers, and a line
@@ -15,11 +19,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sv0_api::FindingSpec;
-use sv0_graph::canonical::{Fields, digest, to_canonical_json};
-use sv0_rules::RuleFinding;
+use sv0_graph::canonical::{Canonical, digest, to_canonical_json};
+use sv0_rules::{MAX_EVIDENCE, RuleFinding};
 
 use crate::accept::{Accepted, ExceptionNote};
 use crate::baseline::{BaselineNote, Trouble};
+use crate::bounds::{Bounds, FEWER_PIECES, PackBounds, TooLarge, at_most};
 use crate::evaluate::{Config, InputNote, Standing};
 use crate::fire;
 use crate::gaps::Gap;
@@ -35,15 +40,23 @@ pub(crate) const LINE: &str = "line";
 pub(crate) const BEFORE: &str = "before";
 /// The digest of the line itself, over everything else in it.
 pub(crate) const DIGEST: &str = "digest";
+/// `sha256:<hex>` of the canonical JSON of a finding's evidence, in its order: of `full` when it is there, else of `spec`.
+const EVIDENCE: &str = "evidence";
 
 /// The pack cannot be encoded.
 #[derive(Debug, thiserror::Error)]
-#[error("the evidence pack cannot be written: {0}")]
-pub struct PackError(#[from] std::io::Error);
+pub enum PackError {
+    /// A value that JSON cannot hold, or a defect of the compressor.
+    #[error("the evidence pack cannot be written: {0}")]
+    Unwritable(#[from] std::io::Error),
+    /// Nobody could read it.
+    #[error("the evidence pack would have {0}")]
+    TooLarge(#[from] TooLarge),
+}
 
 impl From<serde_json::Error> for PackError {
     fn from(error: serde_json::Error) -> Self {
-        Self(error.into())
+        Self::Unwritable(error.into())
     }
 }
 
@@ -72,6 +85,13 @@ pub struct PackHeader {
     pub removed: BTreeMap<String, String>,
     /// Findings in this pack.
     pub findings: u64,
+    /// Most pieces of evidence of a finding, beside those that hops of its path name, where the pack would have been too
+    /// large with as many as the rules keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_evidence: Option<u64>,
+    /// Names of instances of which what was remembered of use is forgotten, since the ledger would have been too large.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<String>,
 }
 
 /// What a snapshot was read for.
@@ -186,11 +206,9 @@ struct FindingLine<'a> {
     accepted_by: Option<Acceptance<'a>>,
     /// As it stands, or would stand, as a resource.
     spec: &'a FindingSpec,
-    /// With all evidence; absent when it does not fire now.
+    /// With its evidence; absent when it does not fire now.
     #[serde(skip_serializing_if = "Option::is_none")]
     full: Option<&'a RuleFinding>,
-    /// `sha256:<hex>` of the canonical JSON of the evidence, in its order: of `full` when it is there, else of `spec`.
-    evidence: String,
 }
 
 /// The last line.
@@ -214,32 +232,70 @@ pub struct Conclusion<'a> {
     pub next_ledger: &'a str,
     /// The earliest instant at which time alone may change a finding.
     pub next_transition: Timestamp,
+    /// Names of instances of which nothing is remembered of use any more.
+    pub forgotten: &'a [String],
 }
 
-/// The pack's bytes and their digest.
+/// A pack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// `sha256:<hex>` of them.
+    pub digest: String,
+    /// Most pieces of evidence of a finding, when it is fewer than the rules keep.
+    pub most_evidence: Option<usize>,
+}
+
+/// The pack. When it would be larger than `bounds`, the one with as much evidence as fits.
 pub fn write_pack(
     config: &Config,
-    snapshots: (&[InputNote], &[BaselineNote]),
-    gaps: &[Gap],
+    seen: (&[InputNote], &[BaselineNote], &[Gap]),
     merged: &Merged,
     conclusion: Conclusion<'_>,
-) -> Result<(Vec<u8>, String), PackError> {
-    let mut chain = Chain::new()?;
-    chain.add(&header(config, snapshots, gaps, merged, conclusion)?)?;
+    bounds: &Bounds,
+) -> Result<Written, PackError> {
+    let mut header = header(config, seen, merged, conclusion)?;
+    let mut passed = None;
+    for most in [None].into_iter().chain(FEWER_PIECES.map(Some)) {
+        header.most_evidence = most.map(|most| most as u64);
+        match write(&header, merged, conclusion, most.unwrap_or(MAX_EVIDENCE), bounds) {
+            Ok(bytes) => return Ok(Written { digest: digest(&bytes), bytes, most_evidence: most }),
+            Err(PackError::TooLarge(bound)) => passed = passed.or(Some(bound)),
+            Err(other) => return Err(other),
+        }
+    }
+    Err(passed.map_or_else(|| std::io::Error::other("no pack was tried").into(), PackError::TooLarge))
+}
+
+/// The pack's bytes with at most `most` pieces of evidence of each finding.
+fn write(
+    header: &PackHeader,
+    merged: &Merged,
+    conclusion: Conclusion<'_>,
+    most: usize,
+    bounds: &Bounds,
+) -> Result<Vec<u8>, PackError> {
+    let mut chain = Chain::new(bounds.pack)?;
+    chain.add(header)?;
     for (name, held) in &merged.held {
-        chain.add(&finding(name, held, &conclusion)?)?;
+        let mut fewer = held.full.as_deref().filter(|full| full.evidence.len() > most).cloned();
+        if let Some(fewer) = &mut fewer {
+            fewer.keep_evidence(most);
+        }
+        let full = fewer.as_ref().or(held.full.as_deref());
+        chain.add_finding(&finding(name, held, full, &conclusion))?;
     }
     let (findings, kept) = (merged.held.len() as u64, conclusion.standing.kept.len() as u64);
     chain.add(&Closing { findings, kept })?;
     let bytes = chain.out.finish()?;
-    let digest = digest(&bytes);
-    Ok((bytes, digest))
+    at_most("compressed bytes", bytes.len() as u64, bounds.stored_bytes)?;
+    Ok(bytes)
 }
 
 fn header(
     config: &Config,
-    (inputs, baselines): (&[InputNote], &[BaselineNote]),
-    gaps: &[Gap],
+    (inputs, baselines, gaps): (&[InputNote], &[BaselineNote], &[Gap]),
     merged: &Merged,
     conclusion: Conclusion<'_>,
 ) -> Result<PackHeader, PackError> {
@@ -254,17 +310,20 @@ fn header(
         exceptions: conclusion.accepted.notes.iter().map(PackException::of).collect(),
         removed: merged.removed.iter().map(|(name, why)| (name.clone(), why.as_str().to_owned())).collect(),
         findings: merged.held.len() as u64,
+        most_evidence: None,
+        forgotten: conclusion.forgotten.to_vec(),
     })
 }
 
-fn finding<'a>(name: &'a str, held: &'a Held, conclusion: &Conclusion<'a>) -> Result<FindingLine<'a>, PackError> {
+fn finding<'a>(
+    name: &'a str,
+    held: &'a Held,
+    full: Option<&'a RuleFinding>,
+    conclusion: &Conclusion<'a>,
+) -> FindingLine<'a> {
     let Conclusion { standing, accepted, .. } = conclusion;
-    let (spec, full) = (&held.remembered.spec, held.full.as_deref());
-    let evidence = match full {
-        Some(full) => to_canonical_json(&full.evidence)?,
-        None => to_canonical_json(&spec.evidence)?,
-    };
-    Ok(FindingLine {
+    let spec = &held.remembered.spec;
+    FindingLine {
         name,
         basis: held.basis.as_str(),
         kept: standing.kept.contains(name),
@@ -272,40 +331,85 @@ fn finding<'a>(name: &'a str, held: &'a Held, conclusion: &Conclusion<'a>) -> Re
         accepted_by: accepted_by(spec, accepted.by.get(name)),
         spec,
         full,
-        evidence: digest(&evidence),
-    })
+    }
 }
 
 fn accepted_by<'a>(spec: &'a FindingSpec, uid: Option<&'a String>) -> Option<Acceptance<'a>> {
     Some(Acceptance { exception: &spec.acceptance.as_ref()?.exception, uid: uid? })
 }
 
-/// Lines on their way into the frame, each bound to the one before it.
+/// Lines on their way into the frame, each bound to the one before it, and all of them within the bounds.
 struct Chain {
     out: zstd::stream::write::Encoder<'static, Vec<u8>>,
+    bounds: PackBounds,
     lines: u64,
+    bytes: u64,
+    values: u64,
     head: Option<String>,
+    /// Room that every line uses again.
+    canonical: Canonical,
+    line: Vec<u8>,
+    evidence: Vec<u8>,
 }
 
 impl Chain {
-    fn new() -> Result<Self, PackError> {
-        Ok(Self { out: zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?, lines: 0, head: None })
+    fn new(bounds: PackBounds) -> Result<Self, PackError> {
+        Ok(Self {
+            out: zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?,
+            bounds,
+            lines: 0,
+            bytes: 0,
+            values: 0,
+            head: None,
+            canonical: Canonical::default(),
+            line: Vec::new(),
+            evidence: Vec::new(),
+        })
     }
 
     fn add<T: Serialize>(&mut self, content: &T) -> Result<(), PackError> {
-        use std::io::Write as _;
-        let not_an_object = || PackError(std::io::Error::other("a line is not an object"));
-        let mut line = Fields::of(content)?.ok_or_else(not_an_object)?;
-        line.set(LINE, &self.lines)?;
-        if let Some(head) = &self.head {
-            line.set(BEFORE, head)?;
+        self.take(content)?;
+        self.seal()
+    }
+
+    fn add_finding(&mut self, finding: &FindingLine<'_>) -> Result<(), PackError> {
+        self.take(finding)?;
+        // Written once: the evidence of what fires is marked in it.
+        if finding.full.is_none() || !self.canonical.marked(&mut self.evidence) {
+            self.evidence = to_canonical_json(&finding.spec.evidence)?;
         }
-        let own = digest(&line.to_json());
-        line.set(DIGEST, &own)?;
-        self.out.write_all(&line.to_json())?;
-        self.out.write_all(b"\n")?;
-        self.head = Some(own);
+        self.canonical.set(EVIDENCE, &digest(&self.evidence))?;
+        self.seal()
+    }
+
+    /// Takes up the fields of the next line.
+    fn take<T: Serialize>(&mut self, content: &T) -> Result<(), PackError> {
+        let object = self.canonical.object(content)?;
+        if object { Ok(()) } else { Err(std::io::Error::other("a line is not an object").into()) }
+    }
+
+    /// Numbers it, binds it to the one before, and writes it.
+    fn seal(&mut self) -> Result<(), PackError> {
+        use std::io::Write as _;
+        let Self { canonical, line, .. } = self;
+        canonical.set(LINE, &self.lines)?;
+        if let Some(head) = &self.head {
+            canonical.set(BEFORE, head)?;
+        }
+        canonical.write(line);
+        let own = digest(line);
+        canonical.set(DIGEST, &own)?;
+        canonical.write(line);
+        line.push(b'\n');
         self.lines += 1;
+        self.bytes += line.len() as u64;
+        self.values += canonical.values();
+        at_most("bytes in one line", line.len() as u64, self.bounds.line_bytes)?;
+        at_most("bytes", self.bytes, self.bounds.bytes)?;
+        at_most("values", self.values, self.bounds.values)?;
+        at_most("lines", self.lines, self.bounds.lines)?;
+        self.out.write_all(line)?;
+        self.head = Some(own);
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ pub struct EvaluateReport {
     pub written: u64,
 }
 
-/// Why an evaluation did not finish. No variant carries a source identifier, a name or an address.
+/// Why an evaluation did not finish. No variant carries anything of a source system: no identifier, name or address.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The order cannot be read.
@@ -64,6 +64,9 @@ impl RunError {
         match self {
             Self::Order(_) | Self::EstateSpec | Self::Ledger(LedgerError::Format) => {
                 (Reason::InvalidConfiguration, exit::REFUSED)
+            }
+            Self::Engine(EngineError::TooLarge { .. } | EngineError::TooManyRows(_)) => {
+                (Reason::EstateTooLarge, exit::REFUSED)
             }
             Self::Store(FetchError::Full) => (Reason::StoreFull, exit::REFUSED),
             Self::Store(_) | Self::HistoryLost | Self::Ledger(_) => (Reason::StoreUnavailable, exit::RETRY),

@@ -21,6 +21,8 @@ use sv0_protocol::{EvaluateExceptions, Reason};
 const MAX_GAPS: usize = 32;
 /// Most inputs that the status lists.
 const MAX_INPUTS: usize = 256;
+/// Most instances that a sentence names.
+const MAX_NAMED: usize = 5;
 /// Most characters of a condition's message (the API allows 32,768; people read less).
 const MAX_MESSAGE: usize = 1_000;
 
@@ -99,6 +101,7 @@ fn evaluated(
             if unseen == 1 { "1 finding stays".to_owned() } else { format!("{unseen} findings stay") }
         ));
     }
+    sentences.extend(less_kept(evaluation));
     if ordered.history_lost {
         let lost = "The store no longer had the last evaluation's ledger: first observations and resolved findings start anew.";
         sentences.push(lost.to_owned());
@@ -110,6 +113,20 @@ fn evaluated(
         _ => "Complete",
     };
     (reason, sentences.join(" "))
+}
+
+/// What is not stored, since nobody could read it then.
+fn less_kept(evaluation: &Evaluation) -> Vec<String> {
+    let evidence = evaluation.most_evidence.map(|most| {
+        format!("To stay readable, the evidence pack has at most {most} pieces of evidence of most findings, and counts the others.")
+    });
+    let names = evaluation.forgotten.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let forgotten = (!evaluation.forgotten.is_empty()).then(|| {
+        let more = evaluation.forgotten.len().saturating_sub(MAX_NAMED);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!("What was remembered of use in {names}{more} is forgotten, since the ledger was too large: whether something is idle is watched anew.")
+    });
+    evidence.into_iter().chain(forgotten).collect()
 }
 
 /// `FindingExceptions` that somebody should look at.

@@ -5,61 +5,109 @@
 
 mod writer;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use writer::Writer;
+use writer::{MARKED, Writer};
 
 /// The canonical bytes of `value`.
 pub fn to_canonical_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    write(value).map(|writer| writer.out)
+    let mut out = Vec::new();
+    Canonical::default().json(value, &mut out)?;
+    Ok(out)
 }
 
-fn write<T: Serialize + ?Sized>(value: &T) -> Result<Writer, serde_json::Error> {
-    let mut writer = Writer::new();
-    value.serialize(&mut writer)?;
-    Ok(writer)
+/// Writes one value after the other, and keeps the room that it needs for that: whoever writes thousands has one of these.
+#[derive(Debug)]
+pub struct Canonical {
+    writer: Writer,
+    /// Of the object: each field as `"key":value`.
+    fields: BTreeMap<Cow<'static, str>, Range<usize>>,
+    /// What is only looked at.
+    passing: Vec<u8>,
 }
 
-/// The canonical form of an object in pieces, for whoever adds fields to it that depend on its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fields(BTreeMap<String, Vec<u8>>);
-
-impl Fields {
-    /// The fields of `value`; none of what is not an object, as a list or a variant of an enum is not.
-    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Option<Self>, serde_json::Error> {
-        let Writer { out, fields, .. } = write(value)?;
-        if fields.is_empty() && out != b"{}" {
-            return Ok(None);
-        }
-        let piece = |at: std::ops::Range<usize>| out.get(at).unwrap_or_default().to_vec();
-        Ok(Some(Self(fields.into_iter().map(|field| (field.key.into_owned(), piece(field.at))).collect())))
+impl Default for Canonical {
+    fn default() -> Self {
+        Self { writer: Writer::new(), fields: BTreeMap::new(), passing: Vec::new() }
     }
+}
 
-    /// Sets the field `key`.
-    pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), serde_json::Error> {
-        let mut piece = serde_json::to_vec(key)?;
-        piece.push(b':');
-        piece.append(&mut write(value)?.out);
-        self.0.insert(key.to_owned(), piece);
+impl Canonical {
+    /// Puts the canonical bytes of `value` into `out`, in place of what is there.
+    pub fn json<T: Serialize + ?Sized>(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        self.fields.clear();
+        self.writer.clear();
+        value.serialize(&mut self.writer)?;
+        out.clear();
+        out.reserve(self.writer.len());
+        self.writer.read(0..self.writer.len(), out);
         Ok(())
     }
 
-    /// The canonical bytes of the object.
-    pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.0.values().map(|piece| piece.len() + 1).sum::<usize>() + 2);
+    /// Lower-case hex of the SHA-256 of the canonical bytes of `value`.
+    pub fn sha256_hex<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<String, serde_json::Error> {
+        let mut passing = std::mem::take(&mut self.passing);
+        let written = self.json(value, &mut passing);
+        let hex = sha256_hex(&passing);
+        self.passing = passing;
+        written.map(|()| hex)
+    }
+
+    /// Takes up the fields of `value`, instead of those of the one before, for whoever adds fields that depend on its bytes.
+    /// Whether it is an object: a list is none, and a variant of an enum.
+    pub fn object<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<bool, serde_json::Error> {
+        self.fields.clear();
+        self.writer.clear();
+        value.serialize(&mut self.writer)?;
+        self.fields.extend(self.writer.fields.drain(..).map(|field| (field.key, field.at)));
+        Ok(!self.fields.is_empty() || self.writer.is_empty_object())
+    }
+
+    /// Sets the field `key` of the object.
+    pub fn set<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), serde_json::Error> {
+        let at = self.writer.field(key, value)?;
+        self.fields.insert(Cow::Borrowed(key), at);
+        Ok(())
+    }
+
+    /// Puts the canonical bytes of the object with all its fields into `out`, in place of what is there.
+    pub fn write(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        out.reserve(self.writer.len() + self.fields.len());
         out.push(b'{');
-        for (at, piece) in self.0.values().enumerate() {
-            if at > 0 {
+        for (nth, at) in self.fields.values().enumerate() {
+            if nth > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(piece);
+            self.writer.read(at.clone(), out);
         }
         out.push(b'}');
-        out
     }
+
+    /// Puts the canonical bytes of the last [`marked`] value of the object into `out`, in place of what is there. Whether
+    /// there is one.
+    pub fn marked(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(at) = self.writer.marked.clone() else { return false };
+        out.clear();
+        self.writer.read(at, out);
+        true
+    }
+
+    /// How many JSON values what was written has, those too that were set twice: the entries of all its objects and lists,
+    /// one for each that is empty, and one for the whole.
+    pub const fn values(&self) -> u64 {
+        self.writer.values().saturating_add(1)
+    }
+}
+
+/// For a field's `serialize_with`: [`Canonical::marked`] gives what was written, and nothing else is changed by it.
+pub fn marked<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_newtype_struct(MARKED, value)
 }
 
 /// Lower-case hex of the SHA-256 of `bytes`.
@@ -184,15 +232,82 @@ mod tests {
     #[test]
     fn a_field_that_is_added_stands_where_it_belongs() {
         let value = json!({"b": {"d": 1, "c": 2}, "a": [{"z": 1, "y": 2}], "e": "x"});
-        let mut fields = Fields::of(&value).unwrap().unwrap();
-        assert_eq!(fields.to_json(), to_canonical_json(&value).unwrap());
-        fields.set("b2", &"\"").unwrap();
-        fields.set("e", &json!({"y": 0, "x": 0})).unwrap();
-        let expected = json!({"b": {"d": 1, "c": 2}, "a": [{"z": 1, "y": 2}], "e": {"y": 0, "x": 0}, "b2": "\""});
-        assert_eq!(fields.to_json(), to_canonical_json(&expected).unwrap());
-        assert_eq!(Fields::of(&json!({})).unwrap().unwrap().to_json(), b"{}");
-        assert_eq!(Fields::of(&[value]).unwrap(), None);
-        assert_eq!(Fields::of(&Every::Struct { z: 1, a: None }).unwrap(), None);
+        let (mut canonical, mut out) = (Canonical::default(), Vec::new());
+        assert!(canonical.object(&value).unwrap());
+        canonical.write(&mut out);
+        assert_eq!(out, to_canonical_json(&value).unwrap());
+        canonical.set("b2", &"\"").unwrap();
+        canonical.set("e", &json!({"y": 0, "x": 0})).unwrap();
+        canonical.set("e", &Inner { two: "z", one: Some(1) }).unwrap();
+        canonical.write(&mut out);
+        let expected = json!({"b": {"d": 1, "c": 2}, "a": [{"z": 1, "y": 2}], "e": {"one": 1, "two": "z"}, "b2": "\""});
+        assert_eq!(out, to_canonical_json(&expected).unwrap());
+        assert!(canonical.object(&json!({})).unwrap(), "what was there before is gone");
+        canonical.write(&mut out);
+        assert_eq!(out, b"{}");
+        assert!(!canonical.object(&[value]).unwrap());
+        assert!(!canonical.object(&Every::Struct { z: 1, a: None }).unwrap());
+    }
+
+    /// Structs whose fields are declared in another order, in each other and in lists, several times with one room.
+    #[test]
+    fn objects_in_objects_are_each_in_order() {
+        #[derive(Serialize)]
+        struct Deep {
+            z: Vec<Deep>,
+            y: Option<Box<Deep>>,
+            a: &'static str,
+        }
+        let leaf = |a| Deep { z: Vec::new(), y: None, a };
+        let middle = |a| Deep { z: vec![leaf("1"), leaf("2")], y: Some(Box::new(leaf("3"))), a };
+        let all =
+            [Deep { z: vec![middle("4"), leaf("5"), middle("6")], y: Some(Box::new(middle("7"))), a: "8" }, leaf("9")];
+        let (mut canonical, mut out) = (Canonical::default(), Vec::new());
+        for _ in 0..2 {
+            for one in &all {
+                same(one);
+                canonical.json(one, &mut out).unwrap();
+                assert_eq!(out, to_canonical_json(one).unwrap());
+            }
+        }
+        same(&all);
+    }
+
+    /// At each place of a text that is looked at in pieces.
+    #[test]
+    fn what_is_escaped_is_escaped_wherever_it_stands() {
+        for length in [1, 31, 32, 33, 64, 100] {
+            for at in 0..length {
+                for byte in ['"', '\\', '\u{1f}', '\u{0}', '\u{7f}', ' ', '\u{e9}'] {
+                    same(&format!("{}{byte}{}", "x".repeat(at), "y".repeat(length - at - 1)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_marked_value_is_given_as_it_stands_in_the_object() {
+        #[derive(Serialize)]
+        struct Marking {
+            z: Vec<u8>,
+            #[serde(serialize_with = "marked")]
+            a: Vec<Inner>,
+        }
+        let value = Marking { z: vec![1], a: vec![Inner { two: "x", one: None }, Inner { two: "y", one: Some(1) }] };
+        same(&[&value]);
+        let (mut canonical, mut out) = (Canonical::default(), Vec::new());
+        assert!(canonical.object(&value).unwrap() && canonical.marked(&mut out));
+        assert_eq!(out, to_canonical_json(&value.a).unwrap());
+        assert!(canonical.object(&json!({"a": 1})).unwrap() && !canonical.marked(&mut out));
+    }
+
+    #[test]
+    fn values_are_what_is_between_brackets_and_commas() {
+        let mut canonical = Canonical::default();
+        assert!(canonical.object(&json!({"a": [1, 2], "b": "[,{", "c": {}, "d": []})).unwrap());
+        assert_eq!(canonical.values(), 9);
+        canonical.set("e", &1).unwrap();
+        assert_eq!(canonical.values(), 10);
     }
 
     #[test]

@@ -113,6 +113,9 @@ pub const fn sentence(reason: Reason) -> &'static str {
         Reason::EstateFull => {
             "The estate has 256 older ConnectorInstances, and one evaluation takes no more, so this one is not scanned. Create it in another estate, or delete one that is no longer needed."
         }
+        Reason::EstateTooLarge => {
+            "The estate has more findings than one evaluation can store. Create the instance with most of them, which the Estate's condition names, in an estate of its own."
+        }
         Reason::InvalidSchedule => "The schedule can never fire. Correct spec.schedule, spec.timeZone or spec.jitter.",
         Reason::InvalidConfiguration => {
             "The spec cannot be carried out as written. Compare it with the samples and correct it."

@@ -235,6 +235,7 @@ pub const fn recovery(reason: Reason) -> Recovery {
         | Reason::ForeignTenant
         | Reason::NotAnEstate
         | Reason::EstateFull
+        | Reason::EstateTooLarge
         | Reason::InvalidSchedule
         | Reason::InvalidConfiguration
         | Reason::NetworkNotAllowed

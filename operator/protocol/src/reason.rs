@@ -91,6 +91,8 @@ reasons! {
     NotAnEstate,
     /// The estate has as many instances as one evaluation takes, all of them older.
     EstateFull,
+    /// What one evaluation of the estate would store is larger than can be read again.
+    EstateTooLarge,
     /// The schedule can never fire or its time zone is unknown.
     InvalidSchedule,
     /// The spec cannot be carried out as written.

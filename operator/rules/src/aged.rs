@@ -43,9 +43,10 @@ impl<'g> Aged<'g> {
         Self(Context::new(graph, config, as_of))
     }
 
-    /// Those of `named` that may still sign in `subject`, and of which no record is left that tells who added them. None
-    /// when it is proven that `subject` cannot run, or when nothing strong or sensitive is reached as it.
-    pub fn may_still_hold(&self, subject: &NodeId, named: &BTreeSet<String>) -> BTreeSet<String> {
+    /// Those of `named`, or of all credentials when it is not known which were named, that may still sign in `subject`, and
+    /// of which no record is left that tells who added them. None when it is proven that `subject` cannot run, or when
+    /// nothing strong or sensitive is reached as it.
+    pub fn may_still_hold(&self, subject: &NodeId, named: Option<&BTreeSet<String>>) -> BTreeSet<String> {
         let context = &self.0;
         let graph = context.graph;
         let Some(ix) = graph.find(subject) else { return BTreeSet::new() };
@@ -59,6 +60,6 @@ impl<'g> Aged<'g> {
             graph.out(held.ix, EdgeKind::CreatedBy).is_empty() && !held.usable(context.as_of).is_false()
         });
         let ids = left.map(|held| display_name(graph.node(held.ix).id.vendor_id()));
-        ids.filter(|id| named.contains(id)).collect()
+        ids.filter(|id| named.is_none_or(|named| named.contains(id))).collect()
     }
 }

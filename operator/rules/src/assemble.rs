@@ -57,6 +57,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         accountable: identity.owners.accountable(context.graph),
         path,
         evidence,
+        evidence_omitted: 0,
         narrowed,
         remediation: meta.remediation.iter().map(|step| (*step).to_owned()).chain(cut).collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
@@ -127,6 +128,7 @@ pub(crate) fn of_tenant(
         },
         path: told.first().map(|told| told.path.clone()).unwrap_or_default(),
         evidence: numbered(draft.proofs, Vec::new()).0,
+        evidence_omitted: 0,
         narrowed: draft.narrowed,
         remediation: meta.remediation.iter().map(|step| (*step).to_owned()).collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
@@ -424,19 +426,18 @@ pub(crate) fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof],
 /// The evidence in order, nothing twice from the same field of the same object; and the hops of the path, each with the
 /// number of the piece that is about it.
 pub(crate) fn numbered(proofs: Vec<Proof>, path: Vec<Marked>) -> (Vec<Evidence>, Vec<Hop>) {
-    let mut seen = BTreeMap::new();
-    let mut evidence = Vec::new();
-    let mut marks: Vec<(Mark, u32)> = Vec::new();
-    for proof in proofs {
+    let mut seen: BTreeMap<(&str, &str, &str, Option<&str>), u32> = BTreeMap::new();
+    let mut marks: Vec<(Mark, u32)> = Vec::with_capacity(proofs.len());
+    let mut new = Vec::with_capacity(proofs.len());
+    for proof in &proofs {
         let source = &proof.evidence.source;
-        let key = (source.api.clone(), source.object.clone(), source.field.clone(), proof.evidence.value.clone());
-        let next = u32::try_from(evidence.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let next = u32::try_from(seen.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let key = (&*source.object, &*source.field, &*source.api, proof.evidence.value.as_deref());
         let number = *seen.entry(key).or_insert(next);
         marks.extend(proof.mark.map(|mark| (mark, number)));
-        if number == next {
-            evidence.push(proof.evidence);
-        }
+        new.push(number == next);
     }
+    let evidence = proofs.into_iter().zip(new).filter_map(|(proof, new)| new.then_some(proof.evidence)).collect();
     let number = |mark: &Mark| marks.iter().find(|(known, _)| known == mark).map(|(_, number)| *number);
     let path = path.into_iter().map(|Marked { hop, marks }| Hop { evidence: marks.iter().find_map(number), ..hop });
     let path = path.collect();

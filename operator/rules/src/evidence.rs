@@ -106,7 +106,7 @@ fn proof(graph: &Graph, at: &At<'_>, class: EvidenceClass, claim: String, value:
     let header = graph.instances().get(at.source.instance()).map(|instance| &instance.header);
     let source = EvidenceSource {
         connector: header.map(|header| header.system.clone()).unwrap_or_default(),
-        api: operation.map(|operation| format!("{} {}", operation.api, operation.path)).unwrap_or_default(),
+        api: operation.map(|operation| [&*operation.api, " ", &*operation.path].concat()).unwrap_or_default(),
         version: operation.map(|operation| operation.version.clone()).unwrap_or_default(),
         object: display_name(at.object),
         field: at.field.to_owned(),

@@ -1,12 +1,17 @@
 //! What a rule gives: plain values with the fields of a Finding's spec. State, first observation and digest of the
 //! content are not a rule's to know: the evaluation adds them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sv0_graph::canonical;
 
 use crate::severity::{Exposure, Tier};
+
+/// Most pieces of evidence of one finding. What somebody else can make as many of as they like, such as consents to one
+/// application, must not make a finding that nobody can read.
+pub const MAX_EVIDENCE: usize = 1_000;
 
 /// One finding of one rule about one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,8 +42,13 @@ pub struct RuleFinding {
     pub accountable: Accountable,
     /// From the anchor to what it reaches.
     pub path: Vec<Hop>,
-    /// What proves the claim, most important first. Not capped: the pack holds all of it.
+    /// What proves the claim, most important first; at most [`MAX_EVIDENCE`] pieces, beside those that hops name. The pack has
+    /// a digest of it.
+    #[serde(serialize_with = "canonical::marked")]
     pub evidence: Vec<Evidence>,
+    /// Pieces that are left out ([`Self::keep_evidence`]): of each kind of them some are there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub evidence_omitted: u32,
     /// What is not proven, and why.
     pub narrowed: Vec<Narrowed>,
     /// What to do, in order.
@@ -51,6 +61,47 @@ pub struct RuleFinding {
     /// tells this one as soon as it tells enough of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl RuleFinding {
+    /// Leaves out evidence until at most `most` pieces are there, counts what goes, and numbers the hops' pieces anew.
+    ///
+    /// Each piece that a hop names stays, whatever `most` is: the way in, by which it runs, and each step to what it
+    /// reaches. Then the first piece of each kind, which is a field of what a call of the source system gives: nothing that
+    /// the claim rests on goes for many pieces of one other thing. Then the others in their order.
+    pub fn keep_evidence(&mut self, most: usize) {
+        let all = self.evidence.len();
+        if all <= most {
+            return;
+        }
+        let number = |hop: &Hop| usize::try_from(hop.evidence?).ok()?.checked_sub(1);
+        let mut kept: BTreeSet<usize> = self.path.iter().filter_map(number).filter(|at| *at < all).collect();
+        let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for (at, one) in self.evidence.iter().enumerate() {
+            kinds.entry((&one.source.api, &one.source.field)).or_insert(at);
+        }
+        let mut firsts: Vec<usize> = kinds.into_values().collect();
+        firsts.sort_unstable();
+        for at in firsts.into_iter().chain(0..all) {
+            if kept.len() >= most {
+                break;
+            }
+            kept.insert(at);
+        }
+        let anew: BTreeMap<usize, u32> = kept.iter().copied().zip(1..).collect();
+        for hop in &mut self.path {
+            hop.evidence = number(hop).and_then(|at| anew.get(&at).copied());
+        }
+        let gone = u32::try_from(all - kept.len()).unwrap_or(u32::MAX);
+        self.evidence_omitted = self.evidence_omitted.saturating_add(gone);
+        let mut at = 0..all;
+        self.evidence.retain(|_| at.next().is_some_and(|at| kept.contains(&at)));
+    }
 }
 
 /// One collection of one instance.
@@ -278,4 +329,81 @@ pub struct Narrowed {
     pub claim: String,
     /// Why not.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(api: &str, object: usize) -> Evidence {
+        let source = EvidenceSource {
+            connector: "entra".to_owned(),
+            api: api.to_owned(),
+            version: "v1.0".to_owned(),
+            object: object.to_string(),
+            field: "id".to_owned(),
+        };
+        let claim = format!("{api} {object}");
+        Evidence { class: EvidenceClass::Direct, claim, source, value: None, observed_at: None }
+    }
+
+    fn hop(evidence: Option<u32>) -> Hop {
+        let text = || "x".to_owned();
+        Hop { from: text(), edge: text(), to: text(), via: None, class: EvidenceClass::Direct, evidence }
+    }
+
+    /// Twenty consents, of which the 15th is a step of the path, then what shows that it runs, twice.
+    fn finding() -> RuleFinding {
+        let json = serde_json::json!({
+            "name": "n", "rule": {"id": "R-1", "version": "1.0.0", "claim": "Full"}, "family": "ScopeDrift",
+            "category": "c", "severity": "Low", "severityRank": 2, "title": "t", "why": "w",
+            "weighed": {"tier": "P2", "exposure": "X2", "sensitive": false},
+            "subject": {"id": "i", "kind": "k", "name": "n", "system": "s", "tenant": "t", "instance": "e", "instanceUid": "u"},
+            "accountable": {"state": "Unknown", "parties": [], "total": 0, "reason": null}, "path": [], "evidence": [],
+            "narrowed": [], "remediation": [], "standards": [], "dependsOn": []
+        });
+        let mut finding: RuleFinding = serde_json::from_value(json).unwrap();
+        finding.path = vec![hop(Some(15)), hop(None), hop(Some(21))];
+        finding.evidence =
+            (1..=20).map(|n| piece("consents", n)).chain([piece("runs", 21), piece("runs", 22)]).collect();
+        finding
+    }
+
+    fn kept(finding: &RuleFinding) -> Vec<usize> {
+        finding.evidence.iter().map(|one| one.source.object.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_hops_name_and_one_of_each_kind_stay() {
+        let mut finding = finding();
+        finding.keep_evidence(5);
+        assert_eq!(kept(&finding), [1, 2, 3, 15, 21]);
+        assert_eq!(finding.evidence_omitted, 17);
+        let numbers: Vec<_> = finding.path.iter().map(|hop| hop.evidence).collect();
+        assert_eq!(numbers, [Some(4), None, Some(5)], "each hop names the same piece as before");
+        finding.keep_evidence(1);
+        assert_eq!(
+            (kept(&finding), finding.evidence_omitted),
+            (vec![15, 21], 20),
+            "the path is proven, whatever the limit"
+        );
+        let numbers: Vec<_> = finding.path.iter().map(|hop| hop.evidence).collect();
+        assert_eq!(numbers, [Some(1), None, Some(2)]);
+    }
+
+    #[test]
+    fn a_kind_that_comes_late_goes_before_more_of_an_early_one() {
+        let mut finding = finding();
+        finding.path.clear();
+        finding.keep_evidence(3);
+        assert_eq!(kept(&finding), [1, 2, 21]);
+    }
+
+    #[test]
+    fn what_fits_is_as_it_was() {
+        let mut short = finding();
+        short.keep_evidence(22);
+        assert_eq!(short, finding());
+        assert!(!serde_json::to_string(&short).unwrap().contains("evidenceOmitted"));
+    }
 }

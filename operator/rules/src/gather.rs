@@ -150,6 +150,7 @@ fn of_gate(context: &Context<'_>, gate: NodeIx, told: &[&RuleFinding]) -> Option
         accountable: accountable(context, gate),
         path,
         evidence,
+        evidence_omitted: 0,
         narrowed: Vec::new(),
         remediation: ends(context, gate, count).into_iter().chain(general).take(REMEDIATION).collect(),
         standards: META.standards.iter().map(|standard| (*standard).to_owned()).collect(),

@@ -14,7 +14,7 @@ use crate::authority::earlier;
 use crate::composite;
 use crate::derive;
 use crate::drift::{Baseline, Comparisons, DRIFT_RULES};
-use crate::finding::RuleFinding;
+use crate::finding::{MAX_EVIDENCE, RuleFinding};
 use crate::gather;
 use crate::identity::{self, Identity};
 use crate::instants;
@@ -129,7 +129,9 @@ impl RuleOutput {
     ) -> Option<&mut RuleFinding> {
         let in_lane = draft.reach.as_ref().map_or_else(|| identity.authority.in_lane(), Reach::in_lane);
         if identity.anchor.is_true() && in_lane {
-            self.findings.push(assemble::finding(context, identity, meta, draft));
+            let mut finding = assemble::finding(context, identity, meta, draft);
+            finding.keep_evidence(MAX_EVIDENCE);
+            self.findings.push(finding);
             return self.findings.last_mut();
         }
         let counts = self.suppressed.entry(meta.id.to_owned()).or_default();
@@ -223,7 +225,8 @@ fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
     let derivations: Vec<String> = derive::named().collect();
     let derivations = [derivations.join(" "), derive::keys_digest()].join(" ");
-    let named = [rules.join(" "), composite::line(), gather::line(), derivations, tables.to_owned()];
+    let evidence = format!("evidence<={MAX_EVIDENCE}");
+    let named = [rules.join(" "), composite::line(), gather::line(), evidence, derivations, tables.to_owned()];
     let digest = canonical::sha256_hex(format!("{} shared@{SHARED_VERSION}", named.join(" ")).as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }

@@ -26,6 +26,19 @@ const MAX_MARKS: usize = 3;
 /// A vendor's text, fit to stand in a sentence: no control, bidirectional or invisible characters, no line breaks, no
 /// double quotes, single spaces, no pile of marks that covers the lines around it, at most 80 characters.
 pub fn display_name(raw: &str) -> String {
+    if ordinary(raw) { raw.to_owned() } else { cleaned(raw) }
+}
+
+/// Whether a text is short, of printable characters of one byte, and with single spaces between words: nearly every one is,
+/// and has nothing to clean.
+fn ordinary(raw: &str) -> bool {
+    // Looked at to its end, several bytes at once.
+    let printable = |all: bool, byte: &u8| all & matches!(byte, b' ' | b'!' | b'#'..=b'~');
+    let spaced = raw.starts_with(' ') || raw.ends_with(' ') || raw.contains("  ");
+    !raw.is_empty() && raw.len() <= MAX_NAME_CHARS && raw.as_bytes().iter().fold(true, printable) && !spaced
+}
+
+fn cleaned(raw: &str) -> String {
     let mut out = String::new();
     let mut space = false;
     let mut count = 0;
@@ -130,6 +143,14 @@ mod tests {
         assert_eq!(long.chars().count(), MAX_NAME_CHARS + 1);
         assert!(long.ends_with('…'));
         assert_eq!(display_name(&"x".repeat(MAX_NAME_CHARS)), "x".repeat(MAX_NAME_CHARS));
+    }
+
+    proptest::proptest! {
+        /// The short way says what the long one says.
+        #[test]
+        fn what_is_ordinary_needs_no_cleaning(raw in "[ -~]{0,90}|[a \"]{0,6}|[a \u{301}\u{e9}\t]{0,8}") {
+            proptest::prop_assert_eq!(display_name(&raw), cleaned(&raw));
+        }
     }
 
     /// Piled marks cover the lines above and below, an enclosing one the quote before the name.

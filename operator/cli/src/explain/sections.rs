@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use sv0_api::{Claim, Estate, Evidence, EvidenceClass, FindingSpec, Severity};
+use sv0_rules::MAX_EVIDENCE;
 
 use super::{Story, words};
 use crate::findings::table::{MOST_GAPS, collected_at, counted, name, severity};
@@ -185,15 +186,27 @@ fn evidence(page: &mut Page, story: &Story) {
     }
     let status = story.estate.as_ref().and_then(|estate| estate.status.as_ref());
     page.says(&proof::read_at(spec, status, |at| at.to_string()));
-    if spec.evidence_omitted > 0 {
-        let more = counted(usize::try_from(spec.evidence_omitted).unwrap_or(0), "more piece", "more pieces");
-        page.says(&format!("The evidence pack in the store has {more} of evidence."));
+    if let Some(more) = more_evidence(spec) {
+        page.says(&more);
     }
     let told = [EvidenceClass::Direct, EvidenceClass::Structural, EvidenceClass::Temporal];
     let of_path = |class| spec.path.iter().any(|hop| hop.class == class);
     for class in told.into_iter().filter(|class| spec.evidence.iter().any(|e| e.class == *class) || of_path(*class)) {
         page.line("  ", "    ", &format!("[{}]: {}.", route::class_word(class), words::class(class)));
     }
+}
+
+/// How much evidence there is that the Finding does not show, and where.
+fn more_evidence(spec: &FindingSpec) -> Option<String> {
+    let omitted = usize::try_from(spec.evidence_omitted).ok().filter(|omitted| *omitted > 0)?;
+    let more = counted(omitted, "more piece", "more pieces");
+    if !proof::cut_in_pack(spec) {
+        return Some(format!("The evidence pack in the store has {more} of evidence."));
+    }
+    Some(format!(
+        "There are {more} of evidence, most of them like these. The evidence pack in the store has at most {MAX_EVIDENCE} of a \
+         finding, those of the path and of every kind among them, and says how many are left out."
+    ))
 }
 
 fn piece(page: &mut Page, spec: &FindingSpec, number: usize, one: &Evidence) {

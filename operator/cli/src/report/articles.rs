@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use sv0_api::{Evidence, EvidenceClass};
+use sv0_rules::MAX_EVIDENCE as MAX_PIECES;
 
 use super::chains::{Chain, phrase, runs};
 use super::facts::Facts;
@@ -97,6 +98,7 @@ fn evidence(facts: &Facts<'_>, index: usize, chain: &Chain<'_>) -> Markup {
     let pieces: Vec<&(String, Evidence)> =
         all.iter().filter(|(source, one)| seen.insert((source.clone(), one.claim.clone()))).collect();
     let more = pieces.len() > MAX_EVIDENCE || chain.findings.iter().any(|found| found.spec.evidence_omitted > 0);
+    let cut = chain.findings.iter().any(|found| proof::cut_in_pack(&found.spec));
     let Some(first) = chain.findings.first().filter(|_| !pieces.is_empty()) else {
         return html! { p { strong { "What proves it: " } "the Finding shows no evidence; the evidence pack has it." } };
     };
@@ -118,7 +120,8 @@ fn evidence(facts: &Facts<'_>, index: usize, chain: &Chain<'_>) -> Markup {
                 }
             }
         }
-        @if more { p class="note" { "There is more evidence: the evidence pack has all of it." } }
+        @if cut { p class="note" { "There is more evidence: the evidence pack has at most " (MAX_PIECES) " pieces of a finding, and counts the others." } }
+        @else if more { p class="note" { "There is more evidence: the evidence pack has all of it." } }
     }
 }
 

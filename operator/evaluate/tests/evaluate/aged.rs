@@ -1,6 +1,7 @@
 //! A finding whose record left the source system's window holds as long as the credential signs in.
 
 use sv0_api::FindingState;
+use sv0_engine::aged::MAX_CREDENTIALS;
 use sv0_engine::evaluate::{Evaluation, evaluate};
 use sv0_engine::ledger::Ledger;
 use sv0_graph::testing::{SnapshotBuilder, text};
@@ -77,7 +78,7 @@ fn what_was_not_read_resolves_nothing_either() {
 }
 
 /// One identity with these secrets, all of which sign in until March, and records of who added some of them.
-fn keyed(scan: &str, keys: &[u8], recorded: &[u8]) -> SnapshotBuilder {
+fn keyed(scan: &str, keys: &[u16], recorded: &[u16]) -> SnapshotBuilder {
     let mut scan = builder("u", scan);
     identity(&mut scan, "bot", None);
     let app = scan.id(NodeKind::Application, "app-bot");
@@ -102,13 +103,38 @@ fn keyed(scan: &str, keys: &[u8], recorded: &[u8]) -> SnapshotBuilder {
 /// More credentials than a stored finding shows: the last one is remembered like the first.
 #[test]
 fn every_credential_that_was_named_is_remembered() {
-    let all: Vec<u8> = (1..=8).collect();
+    let all: Vec<u16> = (1..=8).collect();
     let before = next(None, &keyed(SCAN_1, &all, &all), 10);
     for left in &all {
         let after = next(Some(&before), &keyed(SCAN_2, &[*left], &[]), 20);
         assert_eq!(state(&after), Some(FindingState::Open), "key-{left} signs in");
     }
     assert_eq!(state(&next(Some(&before), &keyed(SCAN_2, &[9], &[]), 20)), Some(FindingState::Resolved));
+}
+
+/// More than are remembered by id: that one signs in which was named, or may have been, resolves nothing.
+#[test]
+fn of_very_many_credentials_any_may_have_been_named() {
+    let all: Vec<u16> = (1..=1_200).collect();
+    let before = next(None, &keyed(SCAN_1, &all, &all), 10);
+    let of = |evaluation: &Evaluation| {
+        let mut all = Ledger::read(&evaluation.ledger.bytes).unwrap().findings.into_values();
+        all.find(|one| one.spec.rule.id == "CRED-012").unwrap()
+    };
+    let aged = of(&before);
+    assert!(aged.more_credentials && aged.credentials.len() <= MAX_CREDENTIALS);
+    let forgotten: Vec<u16> =
+        all.iter().copied().filter(|n| !aged.credentials.contains(&format!("app-bot/key-{n}"))).collect();
+    assert!(forgotten.len() >= 200);
+    for left in [all[0], forgotten[0], *forgotten.last().unwrap()] {
+        let after = next(Some(&before), &keyed(SCAN_2, &[left], &[]), 20);
+        assert_eq!(state(&after), Some(FindingState::Open), "key-{left} signs in");
+    }
+    assert_eq!(state(&next(Some(&before), &keyed(SCAN_2, &[], &[]), 20)), Some(FindingState::Resolved));
+    // What is left when the finding fires by a newer record is known by id again.
+    let few = next(Some(&before), &keyed(SCAN_2, &[1, 2, 3], &[3]), 20);
+    let known = of(&few);
+    assert_eq!((known.credentials.len(), known.more_credentials), (3, false));
 }
 
 /// A newer record does not make the older ones forgotten.

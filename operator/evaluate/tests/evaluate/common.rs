@@ -97,5 +97,11 @@ pub(crate) fn remembered(uid: &str, resolved_at: Option<Timestamp>) -> Remembere
         spec.state = FindingState::Resolved;
         spec.resolved_at = Some(Time(at));
     }
-    Remembered { depends_on: depends(uid, &["applications"]), through: None, credentials: BTreeSet::new(), spec }
+    Remembered {
+        depends_on: depends(uid, &["applications"]),
+        through: None,
+        credentials: BTreeSet::new(),
+        more_credentials: false,
+        spec,
+    }
 }

@@ -71,6 +71,7 @@ fn finding(n: usize, text: &str) -> RuleFinding {
                 observed_at: None,
             })
             .collect(),
+        evidence_omitted: 0,
         narrowed: many("claim").into_iter().map(|claim| Narrowed { claim, reason: text.into() }).collect(),
         remediation: many("step"),
         standards: many("OWASP"),

@@ -22,6 +22,7 @@ fn held(rule: &str, severity: Severity, state: FindingState) -> Held {
             depends_on: depends("a", &["applications"]),
             through: None,
             credentials: BTreeSet::new(),
+            more_credentials: false,
             spec,
         },
         basis: Basis::Fires,

@@ -4,6 +4,7 @@
 
 mod aged;
 mod apply;
+mod bounds;
 mod cluster;
 mod common;
 mod convert;
