@@ -343,7 +343,8 @@ async fn is_silent(
     now: SystemTime,
 ) -> Result<bool, ObjectError> {
     let youngest = youngest(objects, &estate_prefix(estate), now).await?;
-    Ok(youngest.is_some_and(|age| age > record.retention()))
+    // Nothing is left of a clearing that was killed before its end: it goes on.
+    Ok(youngest.is_none_or(|age| age > record.retention()))
 }
 
 /// Whether the API server says that the namespace is not there any more, or that another one has its name.
