@@ -11,7 +11,9 @@ use kube::api::{
 use kube::core::DeserializeGuard;
 use kube::{Client, Error, ResourceExt as _};
 use serde_json::{Value, json};
-use sv0_api::{ConnectorInstance, ESTATE_NAME, Estate, EstateStatus, Finding, FindingException, FindingExceptionStatus};
+use sv0_api::{
+    ConnectorInstance, ESTATE_NAME, Estate, EstateStatus, Finding, FindingException, FindingExceptionStatus,
+};
 
 use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, InstanceSource, SinkError, Stored};
 

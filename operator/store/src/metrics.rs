@@ -31,7 +31,10 @@ impl Metrics {
             )?,
             received: IntCounter::new("securityv0_store_received_bytes_total", "Bytes of accepted request bodies.")?,
             collected: IntCounterVec::new(
-                Opts::new("securityv0_store_collected_objects_total", "Objects that the collector deleted, by kind; orphan: all that was left of an instance that is gone."),
+                Opts::new(
+                    "securityv0_store_collected_objects_total",
+                    "Objects that the collector deleted, by kind; orphan: all that was left of an instance that is gone.",
+                ),
                 &["kind"],
             )?,
             passes: IntCounterVec::new(

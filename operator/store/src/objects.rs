@@ -168,7 +168,14 @@ pub struct Objects {
 impl Objects {
     /// Over a back end whose only writer is this process.
     pub fn new(store: Arc<dyn ObjectStore>, bounds: Bounds) -> Self {
-        Self { store, usage: Usage::default(), bounds, locks: Mutex::default(), named: Mutex::default(), asked: Notify::new() }
+        Self {
+            store,
+            usage: Usage::default(),
+            bounds,
+            locks: Mutex::default(),
+            named: Mutex::default(),
+            asked: Notify::new(),
+        }
     }
 
     /// The bounds in force.

@@ -187,12 +187,7 @@ async fn pass_estate(
 }
 
 /// Clears one absent instance if its retention is over. Reads the record again, alone: it may have been named meanwhile.
-async fn clear_absent(
-    objects: &Objects,
-    estate: &Uid,
-    uid: &Uid,
-    now: SystemTime,
-) -> Result<Collected, ObjectError> {
+async fn clear_absent(objects: &Objects, estate: &Uid, uid: &Uid, now: SystemTime) -> Result<Collected, ObjectError> {
     let lock = objects.lock_of(estate_prefix(estate).as_ref());
     let _alone = lock.write().await;
     let Some(mut record) = read(objects, estate).await? else { return Ok(Collected::default()) };
@@ -336,12 +331,7 @@ pub async fn purge(
 }
 
 /// Whether nothing was written for the retention. An estate of the operator is evaluated every day, so this is none.
-async fn is_silent(
-    objects: &Objects,
-    estate: &Uid,
-    record: &Record,
-    now: SystemTime,
-) -> Result<bool, ObjectError> {
+async fn is_silent(objects: &Objects, estate: &Uid, record: &Record, now: SystemTime) -> Result<bool, ObjectError> {
     let youngest = youngest(objects, &estate_prefix(estate), now).await?;
     // Nothing is left of a clearing that was killed before its end: it goes on.
     Ok(youngest.is_none_or(|age| age > record.retention()))

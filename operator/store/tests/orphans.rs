@@ -298,9 +298,7 @@ async fn an_estate_whose_namespace_is_gone_goes_as_a_whole(
 /// A bucket that two clusters use by mistake, or an API server that errs: what is written for is there.
 #[rstest]
 #[tokio::test]
-async fn an_estate_that_was_written_for_within_the_retention_is_kept(
-    #[values(Kind::Volume, Kind::Bucket)] kind: Kind,
-) {
+async fn an_estate_that_was_written_for_within_the_retention_is_kept(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
     let Some(bench) = Bench::new(kind).await else { return };
     let objects = Objects::new(Arc::clone(&bench.store), BOUNDS);
     fill(&objects).await;
@@ -432,7 +430,8 @@ async fn what_is_gone_is_told_by_estate(#[values(Kind::Volume, Kind::Bucket)] ki
     tell(&objects, &[1], now).await.unwrap();
     tell(&objects, &[1], now + DAY).await.unwrap();
     let told = departed(&objects, &says, now).await.unwrap();
-    let [Departed { namespace, state: EstateState::There, orphaned_days: DAYS, asked: false, instances, .. }] = &told[..]
+    let [Departed { namespace, state: EstateState::There, orphaned_days: DAYS, asked: false, instances, .. }] =
+        &told[..]
     else {
         panic!("{told:?}")
     };
