@@ -306,8 +306,8 @@ async fn what_cannot_be_told_is_told_another_day() {
     {
         let mut world = world.0.lock().unwrap();
         world.instances = Some(BTreeSet::new());
-        // Pack, ledger and status are written still: nothing changed in the Findings.
-        world.fuse = Some(3);
+        // The ledger of before, pack, ledger and status are written still: nothing changed in the Findings.
+        world.fuse = Some(4);
     }
     let input = world.scan(&scan(SCAN_2));
     let next = order(vec![input], day(11), &status(&world));
