@@ -161,19 +161,22 @@ pub(crate) async fn clear_instance(
     Ok((collected, true))
 }
 
-/// Takes away all packs or ledgers of an estate that is gone.
+/// Takes away packs or ledgers of an estate that were last written longer ago than `spared`, but for the `keep` newest.
 pub(crate) async fn clear_blobs(
     objects: &Objects,
     namespace_uid: &Uid,
     blob: Blob,
+    keep: usize,
+    spared: Duration,
     now: SystemTime,
 ) -> Result<Collected, ObjectError> {
     let home = Home::blobs(namespace_uid, blob);
     let lock = objects.lock(&home);
     let _alone = lock.write().await;
-    let metas: Vec<ObjectMeta> = objects.store.list(Some(&home.prefix())).try_collect().await?;
+    let mut metas: Vec<ObjectMeta> = objects.store.list(Some(&home.prefix())).try_collect().await?;
+    metas.sort_by(|a, b| (b.last_modified, &b.location).cmp(&(a.last_modified, &a.location)));
     let mut collected = Collected::default();
-    for meta in metas.iter().filter(|meta| age(meta, now) > objects.bounds().grace) {
+    for meta in metas.iter().skip(keep).filter(|meta| age(meta, now) > spared) {
         delete(objects, &home, meta).await?;
         collected.blobs += 1;
     }
@@ -187,21 +190,11 @@ async fn collect_blobs(
     retention: Retention,
     now: SystemTime,
 ) -> Result<Collected, ObjectError> {
-    let home = Home::blobs(namespace_uid, blob);
     let keep = match blob {
         Blob::Pack => retention.packs,
         Blob::Ledger => retention.ledgers,
     };
-    let lock = objects.lock(&home);
-    let _alone = lock.write().await;
-    let mut metas: Vec<ObjectMeta> = objects.store.list(Some(&home.prefix())).try_collect().await?;
-    metas.sort_by(|a, b| (b.last_modified, &b.location).cmp(&(a.last_modified, &a.location)));
-    let mut collected = Collected::default();
-    for meta in metas.iter().skip(keep.max(1)).filter(|m| age(m, now) > retention.blob_age) {
-        delete(objects, &home, meta).await?;
-        collected.blobs += 1;
-    }
-    Ok(collected)
+    clear_blobs(objects, namespace_uid, blob, keep.max(1), retention.blob_age, now).await
 }
 
 /// What lies in an instance's home; snapshots oldest first.

@@ -44,6 +44,9 @@ struct Record {
     /// Instances with something stored that the last statement did not name.
     #[serde(default)]
     absent: BTreeMap<String, Absence>,
+    /// The last statement named no instance at all.
+    #[serde(default)]
+    empty: Option<Absence>,
     /// The namespace itself is gone, or somebody asked for the deletion of an estate that fell silent.
     #[serde(default)]
     gone: Option<Absence>,
@@ -78,7 +81,7 @@ impl Absence {
 impl Record {
     fn of(namespace: &Namespace) -> Self {
         let namespace = namespace.as_str().to_owned();
-        Self { namespace, orphaned_days: None, absent: BTreeMap::new(), gone: None }
+        Self { namespace, orphaned_days: None, absent: BTreeMap::new(), empty: None, gone: None }
     }
 
     fn orphaned_days(&self) -> u32 {
@@ -141,6 +144,9 @@ pub async fn tell(
         let known = before.as_ref().and_then(|before| before.absent.get(&name)).copied();
         record.absent.insert(name, Absence::again(known, seconds(now)));
     }
+    if live.is_empty() {
+        record.empty = Some(Absence::again(before.as_ref().and_then(|before| before.empty), seconds(now)));
+    }
     record.orphaned_days = Some(orphaned_days);
     write(objects, estate, &record).await?;
     Ok(Written::New)
@@ -179,9 +185,16 @@ async fn pass_estate(
         return Ok(cleared);
     }
     let mut total = Collected::default();
-    let absent = read(objects, estate).await?.map(|record| record.absent).unwrap_or_default();
-    for uid in absent.keys().filter_map(|uid| Uid::parse(uid).ok()) {
+    let Some(record) = read(objects, estate).await? else { return Ok(total) };
+    for uid in record.absent.keys().filter_map(|uid| Uid::parse(uid).ok()) {
         total.add(clear_absent(objects, estate, &uid, now).await?);
+    }
+    // What an estate without instances remembers is about nobody but those that are gone. The newest, which its status
+    // names, was written since.
+    if record.empty.is_some_and(|empty| empty.is_over(record.retention(), None)) {
+        for blob in [Blob::Pack, Blob::Ledger] {
+            total.add(clear_blobs(objects, estate, blob, 1, record.retention(), now).await?);
+        }
     }
     Ok(total)
 }
@@ -249,7 +262,7 @@ async fn clear_all(objects: &Objects, estate: &Uid, now: SystemTime) -> Result<C
         }
     }
     for blob in [Blob::Pack, Blob::Ledger] {
-        total.add(clear_blobs(objects, estate, blob, now).await?);
+        total.add(clear_blobs(objects, estate, blob, 0, objects.bounds().grace, now).await?);
     }
     let left: Vec<ObjectMeta> = objects.store.list(Some(&prefix)).try_collect().await?;
     if left.iter().all(|meta| meta.location == estate_record(estate)) {

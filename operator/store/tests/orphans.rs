@@ -148,6 +148,38 @@ async fn an_instance_that_is_not_named_for_the_retention_goes_and_nothing_else(
     assert_eq!(record(&*bench.store).await["absent"], serde_json::json!({}));
 }
 
+/// Packs and ledgers are about all instances of an estate: they stay while it has any.
+#[rstest]
+#[tokio::test]
+async fn what_an_estate_without_instances_concluded_goes_but_for_the_newest(
+    #[values(Kind::Volume, Kind::Bucket)] kind: Kind,
+) {
+    let Some(bench) = Bench::new(kind).await else { return };
+    let objects = Objects::new(Arc::clone(&bench.store), BOUNDS);
+    fill(&objects).await;
+    let newest = Bytes::from_static(b"the newest");
+    for blob in [Blob::Pack, Blob::Ledger] {
+        bench.make_older(&Home::blobs(&estate(), blob).blob(&name("a blob")), HOUR);
+        objects.put_blob(&estate(), blob, &name("the newest"), newest.clone()).await.unwrap();
+    }
+    let (there, start) = (Says::new(Ok(Some(estate()))), SystemTime::now());
+    let count = async || {
+        let all = keys(&*bench.store).await;
+        all.iter().filter(|key| key.contains("/packs/") || key.contains("/ledgers/")).count()
+    };
+    for day in 0..=2 * DAYS {
+        // One instance in the middle of it, and the count begins anew.
+        let live: &[u32] = if day == DAYS - 1 { &[2] } else { &[] };
+        tell(&objects, live, start + day * DAY).await.unwrap();
+        pass(&objects, Some(&there), start + day * DAY).await.unwrap();
+        let expected = if day < 2 * DAYS { 4 } else { 2 };
+        assert_eq!(count().await, expected, "day {day}");
+    }
+    for blob in [Blob::Pack, Blob::Ledger] {
+        assert!(objects.open(&Home::blobs(&estate(), blob).blob(&name("the newest"))).await.is_ok());
+    }
+}
+
 /// Each of these leaves the instance where it is, however long it goes on.
 #[rstest]
 #[tokio::test]
