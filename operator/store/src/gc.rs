@@ -164,20 +164,18 @@ pub(crate) async fn clear_instance(
 /// Takes away packs or ledgers of an estate that were last written longer ago than `spared`, but for the `keep` newest.
 pub(crate) async fn clear_blobs(
     objects: &Objects,
-    namespace_uid: &Uid,
-    blob: Blob,
+    home: &Home,
     keep: usize,
     spared: Duration,
     now: SystemTime,
 ) -> Result<Collected, ObjectError> {
-    let home = Home::blobs(namespace_uid, blob);
-    let lock = objects.lock(&home);
+    let lock = objects.lock(home);
     let _alone = lock.write().await;
     let mut metas: Vec<ObjectMeta> = objects.store.list(Some(&home.prefix())).try_collect().await?;
     metas.sort_by(|a, b| (b.last_modified, &b.location).cmp(&(a.last_modified, &a.location)));
     let mut collected = Collected::default();
     for meta in metas.iter().skip(keep).filter(|meta| age(meta, now) > spared) {
-        delete(objects, &home, meta).await?;
+        delete(objects, home, meta).await?;
         collected.blobs += 1;
     }
     Ok(collected)
@@ -194,7 +192,7 @@ async fn collect_blobs(
         Blob::Pack => retention.packs,
         Blob::Ledger => retention.ledgers,
     };
-    clear_blobs(objects, namespace_uid, blob, keep.max(1), retention.blob_age, now).await
+    clear_blobs(objects, &Home::blobs(namespace_uid, blob), keep.max(1), retention.blob_age, now).await
 }
 
 /// What lies in an instance's home; snapshots oldest first.

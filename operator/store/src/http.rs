@@ -28,7 +28,7 @@ use crate::gate::{Access, Denied, Gate};
 use crate::keys::{BadName, Blob, Home, Instance, Namespace, ScanId, Sha256, Uid};
 use crate::metrics::Metrics;
 use crate::objects::{ObjectError, Objects, Written};
-use crate::orphans;
+use crate::orphans::{self, Statement};
 
 /// Requests served at a time; more are asked to come back.
 const MAX_REQUESTS: usize = 64;
@@ -317,11 +317,8 @@ async fn put_instances(
     let access = Access::EstateWrite(namespace.clone());
     let estate = app.gate.admit(&access, bearer(request.headers())).await?;
     let store = |body: Bytes| {
-        let (app, estate, namespace, said) = (&app, &estate, &namespace, orphans::live_instances(&body));
-        async move {
-            let (live, orphaned_days) = said?;
-            orphans::tell(&app.objects, estate, namespace, &live, orphaned_days, SystemTime::now()).await
-        }
+        let (app, estate, namespace, said) = (&app, &estate, &namespace, Statement::read(&body));
+        async move { orphans::tell(&app.objects, estate, namespace, &said?, SystemTime::now()).await }
     };
     receive(&app, Home::blobs(&estate, Blob::Pack).estate(), request, MAX_LIVE_BYTES, store).await
 }

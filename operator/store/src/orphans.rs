@@ -108,14 +108,25 @@ pub async fn note(objects: &Objects, estate: &Uid, namespace: &Namespace) -> Res
     Ok(())
 }
 
-/// Reads a statement as it came over the wire.
-pub fn live_instances(body: &[u8]) -> Result<(BTreeSet<Uid>, u32), ObjectError> {
-    let said: LiveInstances = serde_json::from_slice(body).map_err(|_| ObjectError::BadInstances)?;
-    if said.instances.len() > MAX_LIVE || !(1..=MAX_ORPHANED_DAYS).contains(&said.orphaned_days) {
-        return Err(ObjectError::BadInstances);
+/// What an evaluation says of its estate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// All of its instances.
+    pub live: BTreeSet<Uid>,
+    /// For how many days what is stored of others is kept.
+    pub orphaned_days: u32,
+}
+
+impl Statement {
+    /// Reads one as it came over the wire.
+    pub fn read(body: &[u8]) -> Result<Self, ObjectError> {
+        let said: LiveInstances = serde_json::from_slice(body).map_err(|_| ObjectError::BadInstances)?;
+        if said.instances.len() > MAX_LIVE || !(1..=MAX_ORPHANED_DAYS).contains(&said.orphaned_days) {
+            return Err(ObjectError::BadInstances);
+        }
+        let live = said.instances.iter().map(|uid| Uid::parse(uid).map_err(|_| ObjectError::BadInstances));
+        Ok(Self { live: live.collect::<Result<_, _>>()?, orphaned_days: said.orphaned_days })
     }
-    let live = said.instances.iter().map(|uid| Uid::parse(uid).map_err(|_| ObjectError::BadInstances));
-    Ok((live.collect::<Result<_, _>>()?, said.orphaned_days))
 }
 
 /// An evaluation says which instances its estate has. Every other one that has something stored is absent from now on,
@@ -124,8 +135,7 @@ pub async fn tell(
     objects: &Objects,
     estate: &Uid,
     namespace: &Namespace,
-    live: &BTreeSet<Uid>,
-    orphaned_days: u32,
+    said: &Statement,
     now: SystemTime,
 ) -> Result<Written, ObjectError> {
     let lock = objects.lock_of(estate_prefix(estate).as_ref());
@@ -138,16 +148,16 @@ pub async fn tell(
     let mut record = Record::of(namespace);
     for name in children(objects, &estate_prefix(estate)).await? {
         let Ok(uid) = Uid::parse(&name) else { continue };
-        if live.contains(&uid) || record.absent.len() >= MAX_ABSENT || is_empty(objects, estate, &uid).await? {
+        if said.live.contains(&uid) || record.absent.len() >= MAX_ABSENT || is_empty(objects, estate, &uid).await? {
             continue;
         }
         let known = before.as_ref().and_then(|before| before.absent.get(&name)).copied();
         record.absent.insert(name, Absence::again(known, seconds(now)));
     }
-    if live.is_empty() {
+    if said.live.is_empty() {
         record.empty = Some(Absence::again(before.as_ref().and_then(|before| before.empty), seconds(now)));
     }
-    record.orphaned_days = Some(orphaned_days);
+    record.orphaned_days = Some(said.orphaned_days);
     write(objects, estate, &record).await?;
     Ok(Written::New)
 }
@@ -193,7 +203,7 @@ async fn pass_estate(
     // names, was written since.
     if record.empty.is_some_and(|empty| empty.is_over(record.retention(), None)) {
         for blob in [Blob::Pack, Blob::Ledger] {
-            total.add(clear_blobs(objects, estate, blob, 1, record.retention(), now).await?);
+            total.add(clear_blobs(objects, &Home::blobs(estate, blob), 1, record.retention(), now).await?);
         }
     }
     Ok(total)
@@ -233,7 +243,8 @@ async fn clear_estate(
     let _alone = lock.write().await;
     let Some(mut record) = read(objects, estate).await? else { return Ok(None) };
     let asked = record.gone.is_some_and(|gone| gone.asked);
-    if !is_gone(reviewer, estate, &record).await? && !(asked && is_silent(objects, estate, &record, now).await?) {
+    let over = is_gone(reviewer, estate, &record).await? || (asked && is_silent(objects, estate, &record, now).await?);
+    if !over {
         if record.gone.take().is_some() {
             write(objects, estate, &record).await?;
         }
@@ -262,7 +273,7 @@ async fn clear_all(objects: &Objects, estate: &Uid, now: SystemTime) -> Result<C
         }
     }
     for blob in [Blob::Pack, Blob::Ledger] {
-        total.add(clear_blobs(objects, estate, blob, 0, objects.bounds().grace, now).await?);
+        total.add(clear_blobs(objects, &Home::blobs(estate, blob), 0, objects.bounds().grace, now).await?);
     }
     let left: Vec<ObjectMeta> = objects.store.list(Some(&prefix)).try_collect().await?;
     if left.iter().all(|meta| meta.location == estate_record(estate)) {
@@ -289,7 +300,9 @@ pub async fn departed(
         };
         let state = match is_gone(reviewer, &uid, &record).await? {
             true => EstateState::Gone,
-            false if is_silent(objects, &uid, &record, now).await? => EstateState::Silent,
+            false if quiet_for(objects, &uid, now).await?.is_some_and(|age| age > record.retention()) => {
+                EstateState::Silent
+            }
             false if record.absent.is_empty() => continue,
             false => EstateState::There,
         };
@@ -324,15 +337,14 @@ pub async fn purge(
     let lock = objects.lock_of(estate_prefix(estate).as_ref());
     let _alone = lock.write().await;
     let mut record = read(objects, estate).await?.ok_or(ObjectError::Missing)?;
-    let absence = match instance {
-        Some(uid) => record.absent.get_mut(uid.as_str()).ok_or(ObjectError::NotGone)?,
-        None => {
-            let over = is_gone(reviewer, estate, &record).await? || is_silent(objects, estate, &record, now).await?;
-            if !over {
-                return Err(ObjectError::NotGone);
-            }
-            record.gone.get_or_insert(Absence::again(None, seconds(now)))
+    let absence = if let Some(uid) = instance {
+        record.absent.get_mut(uid.as_str()).ok_or(ObjectError::NotGone)?
+    } else {
+        let over = is_gone(reviewer, estate, &record).await? || is_silent(objects, estate, &record, now).await?;
+        if !over {
+            return Err(ObjectError::NotGone);
         }
+        record.gone.get_or_insert(Absence::again(None, seconds(now)))
     };
     if absence.asked {
         return Ok(Written::Already);
@@ -345,9 +357,13 @@ pub async fn purge(
 
 /// Whether nothing was written for the retention. An estate of the operator is evaluated every day, so this is none.
 async fn is_silent(objects: &Objects, estate: &Uid, record: &Record, now: SystemTime) -> Result<bool, ObjectError> {
-    let youngest = youngest(objects, &estate_prefix(estate), now).await?;
     // Nothing is left of a clearing that was killed before its end: it goes on.
-    Ok(youngest.is_none_or(|age| age > record.retention()))
+    Ok(quiet_for(objects, estate, now).await?.is_none_or(|age| age > record.retention()))
+}
+
+/// How long ago anything was written for an estate; none when nothing is stored of it.
+async fn quiet_for(objects: &Objects, estate: &Uid, now: SystemTime) -> Result<Option<Duration>, ObjectError> {
+    youngest(objects, &estate_prefix(estate), now).await
 }
 
 /// Whether the API server says that the namespace is not there any more, or that another one has its name.

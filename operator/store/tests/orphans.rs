@@ -20,9 +20,10 @@ use rstest::rstest;
 use sha2::{Digest, Sha256 as Hasher};
 use sv0_protocol::store::{Departed, EstateState};
 use sv0_store::gate::{ReviewError, Reviewed, Reviewer};
+use sv0_store::gc::Collected;
 use sv0_store::keys::{Blob, Home, Namespace, ScanId, Sha256, Uid};
 use sv0_store::objects::{Bounds, ObjectError, Objects, Written};
-use sv0_store::orphans::{self, departed, live_instances, note, pass, purge};
+use sv0_store::orphans::{self, Statement, departed, note, pass, purge};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -96,8 +97,8 @@ async fn fill(objects: &Objects) {
 }
 
 async fn tell(objects: &Objects, live: &[u32], now: SystemTime) -> Result<Written, ObjectError> {
-    let live = live.iter().map(|n| uid(*n)).collect();
-    orphans::tell(objects, &estate(), &team(), &live, DAYS, now).await
+    let said = Statement { live: live.iter().map(|n| uid(*n)).collect(), orphaned_days: DAYS };
+    orphans::tell(objects, &estate(), &team(), &said, now).await
 }
 
 async fn keys(store: &dyn ObjectStore) -> BTreeSet<String> {
@@ -142,7 +143,7 @@ async fn an_instance_that_is_not_named_for_the_retention_goes_and_nothing_else(
         before.into_iter().filter(|key| !key.starts_with(home(2).prefix().as_ref())).collect();
     assert_eq!(keys(&*bench.store).await, expected);
     assert_eq!(record(&*bench.store).await["absent"], serde_json::json!({}));
-    assert_eq!(pass(&objects, Some(&there), over + 400 * DAY).await.unwrap(), Default::default());
+    assert_eq!(pass(&objects, Some(&there), over + 400 * DAY).await.unwrap(), Collected::default());
     // A volume keeps empty directories: they are no instance.
     tell(&objects, &[1], over + 401 * DAY).await.unwrap();
     assert_eq!(record(&*bench.store).await["absent"], serde_json::json!({}));
@@ -504,5 +505,5 @@ async fn a_damaged_record_keeps_everything(#[values(Kind::Volume, Kind::Bucket)]
 #[case::not_a_uid(r#"{"instances":["../x"],"orphanedDays":30}"#)]
 #[case::more(r#"{"instances":[],"orphanedDays":30,"estate":"x"}"#)]
 fn a_statement_that_is_not_one_is_refused(#[case] body: &str) {
-    assert!(matches!(live_instances(body.as_bytes()), Err(ObjectError::BadInstances)));
+    assert!(matches!(Statement::read(body.as_bytes()), Err(ObjectError::BadInstances)));
 }
