@@ -173,11 +173,16 @@ pub struct Retention {
     /// A Finding that was resolved stays for this many days, then it is deleted. Evidence packs keep what they hold.
     #[schemars(range(min = 1, max = 366))]
     pub resolved_days: i32,
+    /// What the store holds of a `ConnectorInstance` that was deleted, or of this namespace once it was, stays for this many
+    /// days: snapshots with names and addresses, evidence and ledgers. Absent = 30. `kubectl sv0 purge` deletes it sooner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3660))]
+    pub orphaned_days: Option<i32>,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { resolved_days: 30 }
+        Self { resolved_days: 30, orphaned_days: None }
     }
 }
 

@@ -28,6 +28,7 @@ pub mod onboard;
 pub mod out;
 pub mod pack;
 pub mod proof;
+pub mod purge;
 pub mod replay;
 pub mod report;
 pub mod route;

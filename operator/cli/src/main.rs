@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sv0_cli::manifest::{ENTRA, Manifest};
 use sv0_cli::{
-    baseline, catalog, consent, document, exit, explain, export, findings, graph, offboard, onboard, pack, replay,
-    report, scan, verify,
+    baseline, catalog, consent, document, exit, explain, export, findings, graph, offboard, onboard, pack, purge,
+    replay, report, scan, verify,
 };
 
 #[derive(Parser)]
@@ -78,6 +78,8 @@ enum Command {
         #[command(subcommand)]
         command: Pack,
     },
+    /// Tell what the store holds of removed instances and estates, and delete it before its retention is over.
+    Purge(Box<purge::Args>),
     /// Compute an exported evaluation again, without network and cluster, and compare.
     Replay(replay::Args),
     /// Write a report about an estate: one HTML file for people who decide.
@@ -144,6 +146,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Findings(args) => findings::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Pack { command: Pack::Export(args) } => pack::run(*args).await,
+        Command::Purge(args) => purge::run(*args).await,
         Command::Replay(args) => replay::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Scan(args) => scan::run(*args).await,

@@ -53,20 +53,12 @@ struct Data {
 impl OpenStore {
     /// Opens it under the user's own rights.
     pub async fn open(cluster: &Cluster, place: &Place, estate: &Namespace) -> Result<Self> {
-        let operator = place.operator_namespace.as_str();
-        let account = reader_account(estate.as_str());
-        let rights = || {
-            format!(
-                "reading the store needs the role securityv0-reader-{estate} in {operator} (chart value estates[].readers)"
-            )
-        };
-        let map: ConfigMap = cluster.object("configmap", AUTHORITY, operator).with_context(rights)?;
+        let rights = format!(
+            "reading the store needs the role securityv0-reader-{estate} in {} (chart value estates[].readers)",
+            place.operator_namespace
+        );
         let audience = store::reader_audience(estate.as_str());
-        let token = cluster.account_token(operator, &account, &audience).with_context(rights)?;
-        let forward = Forward::open(cluster, &place.operator_namespace, POD, PORT).await.with_context(rights)?;
-        let access =
-            StoreAccess { url: format!("https://{SERVICE}.{operator}.svc:{PORT}"), ca_pem: map.data.authority };
-        let client = StoreClient::held(&access, token, forward.address)?;
+        let (client, forward) = reach(cluster, place, &reader_account(estate.as_str()), &audience, rights).await?;
         Ok(Self { client, estate: estate.as_str().to_owned(), _forward: forward })
     }
 
@@ -79,6 +71,22 @@ impl OpenStore {
             result => Ok(result?),
         }
     }
+}
+
+/// A client of the store with a short token of `account`; it works while the way is open. `rights` says what it needs.
+pub(crate) async fn reach(
+    cluster: &Cluster,
+    place: &Place,
+    account: &str,
+    audience: &str,
+    rights: String,
+) -> Result<(StoreClient, Forward)> {
+    let operator = place.operator_namespace.as_str();
+    let map: ConfigMap = cluster.object("configmap", AUTHORITY, operator).with_context(|| rights.clone())?;
+    let token = cluster.account_token(operator, account, audience).with_context(|| rights.clone())?;
+    let forward = Forward::open(cluster, &place.operator_namespace, POD, PORT).await.with_context(|| rights)?;
+    let access = StoreAccess { url: format!("https://{SERVICE}.{operator}.svc:{PORT}"), ca_pem: map.data.authority };
+    Ok((StoreClient::held(&access, token, forward.address)?, forward))
 }
 
 impl Vault for OpenStore {

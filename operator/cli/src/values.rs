@@ -46,6 +46,12 @@ value!(
     is_guid
 );
 value!(
+    /// The UID of an object of the cluster.
+    Uid,
+    "must be the UID of an object, a GUID in lower case: metadata.uid, not its name",
+    is_guid
+);
+value!(
     /// A namespace.
     Namespace,
     "must be the name of a namespace: at most 63 lower-case letters, digits and '-'",

@@ -51,6 +51,15 @@ pub trait Deposit: Vault {
     ) -> impl Future<Output = Result<(), FetchError>> + Send {
         std::future::ready(Ok(()))
     }
+    /// Says which instances the estate has, by UID, and for how many days what is stored of others is kept. Where nothing is
+    /// ever deleted, nothing is to do.
+    fn tell_instances(
+        &self,
+        _live: &BTreeSet<String>,
+        _orphaned_days: u32,
+    ) -> impl Future<Output = Result<(), FetchError>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// Why something was not fetched.

@@ -1,7 +1,9 @@
 //! The API server as a [`FindingSink`], and the status of the Estate and of `FindingExceptions`.
 //!
-//! Reads and writes exactly three kinds in one namespace: Findings, and the status of the other two. The client repeats
-//! requests that the server is too busy for; what is left here is translated into [`SinkError`].
+//! Reads and writes exactly three kinds in one namespace: Findings, and the status of the other two; of `ConnectorInstances`
+//! it lists which there are. The client repeats requests that the server is too busy for; what is left here is translated into [`SinkError`].
+
+use std::collections::BTreeSet;
 
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams,
@@ -9,9 +11,11 @@ use kube::api::{
 use kube::core::DeserializeGuard;
 use kube::{Client, Error, ResourceExt as _};
 use serde_json::{Value, json};
-use sv0_api::{ESTATE_NAME, Estate, EstateStatus, Finding, FindingException, FindingExceptionStatus};
+use sv0_api::{
+    ConnectorInstance, ESTATE_NAME, Estate, EstateStatus, Finding, FindingException, FindingExceptionStatus,
+};
 
-use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, SinkError, Stored};
+use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, InstanceSource, SinkError, Stored};
 
 /// Who writes, as it stands in `managedFields`.
 const FIELD_MANAGER: &str = "securityv0-evaluate";
@@ -24,6 +28,7 @@ pub struct Cluster {
     estates: Api<Estate>,
     /// One that cannot be read must not hide the others.
     exceptions: Api<DeserializeGuard<FindingException>>,
+    instances: Api<ConnectorInstance>,
     kind: ApiResource,
 }
 
@@ -34,7 +39,8 @@ impl Cluster {
         Self {
             findings: Api::namespaced_with(client.clone(), namespace, &kind),
             estates: Api::namespaced(client.clone(), namespace),
-            exceptions: Api::namespaced(client, namespace),
+            exceptions: Api::namespaced(client.clone(), namespace),
+            instances: Api::namespaced(client, namespace),
             kind,
         }
     }
@@ -132,6 +138,18 @@ impl ExceptionSink for Cluster {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let written = self.exceptions.patch_status(&seen.name_any(), &params, &Patch::Apply(body)).await;
         written.map(drop).map_err(translate)
+    }
+}
+
+impl InstanceSource for Cluster {
+    /// One list, answered from the API server's own state and never from a cache that may lag: an instance that is missing
+    /// in it loses what is stored of it.
+    async fn instance_uids(&self) -> Result<BTreeSet<String>, SinkError> {
+        let all = self.instances.list_metadata(&ListParams::default()).await.map_err(translate)?;
+        if all.metadata.continue_.is_some_and(|token| !token.is_empty()) {
+            return Err(SinkError::Unreachable);
+        }
+        all.items.into_iter().map(|one| one.metadata.uid.ok_or(SinkError::Unreachable)).collect()
     }
 }
 

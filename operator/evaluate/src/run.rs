@@ -1,7 +1,8 @@
 //! One evaluation from order to status: reads, computes, then writes in an order that may be cut anywhere.
 //!
 //! Pack, ledger, Findings, the status of exceptions, Estate status. The Estate's comes last and names the ledger, so a run
-//! that died before it is repeated from the same ledger with the same order, and ends in the same state.
+//! that died before it is repeated from the same ledger with the same order, and ends in the same state. After it the store
+//! is told which instances there are, so that it can delete what belongs to none; that is no part of the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +13,16 @@ use sv0_engine::ledger::{Ledger, LedgerError};
 use sv0_engine::load::{Deposit, FetchError, Input, load_baselines, load_within};
 use sv0_engine::{baseline, convert};
 use sv0_protocol::EvaluateRequest;
+use sv0_protocol::store::DEFAULT_ORPHANED_DAYS;
 
 use crate::apply::{Pace, Written, apply};
 use crate::exceptions;
 use crate::report::{EvaluateReport, RunError};
-use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, SinkError};
+use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, InstanceSource, SinkError};
 use crate::status::{self, Ordered};
 
 /// Carries out `order`. On failure the Estate's condition says so, when the API server lets it.
-pub async fn run<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
+pub async fn run<V: Deposit, C: FindingSink + EstateSink + ExceptionSink + InstanceSource>(
     order: &EvaluateRequest,
     vault: &V,
     cluster: &C,
@@ -36,7 +38,7 @@ pub async fn run<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
     result
 }
 
-async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
+async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink + InstanceSource>(
     order: &EvaluateRequest,
     vault: &V,
     cluster: &C,
@@ -66,6 +68,7 @@ async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
     }
     let wanted = baseline::wanted(&order.inputs, &config.estate, &previous);
     let baselines = load_baselines(vault, &wanted, &config.estate, most).await?;
+    let orphaned_days = config.estate.retention.orphaned_days;
     let mut evaluation =
         tokio::task::spawn_blocking(move || evaluate(Sources { inputs, baselines }, previous, &config))
             .await
@@ -82,6 +85,10 @@ async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink>(
     let before = cluster.estate_status().await?;
     let after = status::finished(&evaluation, ordered, &order.exceptions, before.as_ref());
     write_status(cluster, before.as_ref(), &after).await?;
+    if let Err(error) = tell_instances(order, vault, cluster, orphaned_days).await {
+        // What is gone stays for longer. The next evaluation, a day later at most, says it again.
+        tracing::warn!(%error, "the store was not told which instances there are");
+    }
     Ok(EvaluateReport {
         ok: true,
         reason: None,
@@ -95,6 +102,21 @@ async fn pin<V: Deposit>(vault: &V, pins: &BTreeMap<String, BTreeSet<String>>) -
         vault.pin(instance_uid, snapshots).await?;
     }
     Ok(())
+}
+
+/// Tells the store which instances the estate has. Asked of the API server itself: the order leaves some out, and whoever
+/// can forge one should not thereby delete what is stored. What the order names counts as there, too.
+async fn tell_instances<V: Deposit, C: InstanceSource>(
+    order: &EvaluateRequest,
+    vault: &V,
+    cluster: &C,
+    orphaned_days: Option<i32>,
+) -> Result<(), RunError> {
+    let mut live = cluster.instance_uids().await?;
+    live.extend(order.inputs.iter().map(|input| input.instance_uid.clone()));
+    live.extend(order.waiting.iter().cloned());
+    let days = orphaned_days.and_then(|days| u32::try_from(days).ok()).unwrap_or(DEFAULT_ORPHANED_DAYS);
+    Ok(vault.tell_instances(&live, days).await?)
 }
 
 /// None when the store no longer has a readable one. One that is read is put again: the store keeps what was put lately,

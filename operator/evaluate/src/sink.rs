@@ -3,7 +3,7 @@
 //! The API server stands behind it in a pod, a map in memory in tests. Specs are compared as JSON values, so that an
 //! object which this version cannot decode is still seen, and replaced or deleted like any other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
 use serde_json::Value;
@@ -108,4 +108,10 @@ pub trait ExceptionSink: Sync {
         seen: &FindingException,
         status: &FindingExceptionStatus,
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
+}
+
+/// Which instances the estate has.
+pub trait InstanceSource: Sync {
+    /// UIDs of all `ConnectorInstances` of the estate, those that cannot be read too, as they stand at this moment.
+    fn instance_uids(&self) -> impl Future<Output = Result<BTreeSet<String>, SinkError>> + Send;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use sv0_engine::load::{Deposit, FetchError, Vault};
+use sv0_protocol::store::LiveInstances;
 use sv0_store::client::{ClientError, StoreClient};
 
 /// One estate's part of the store, over HTTPS.
@@ -53,6 +54,11 @@ impl Deposit for RemoteVault {
             Err(ClientError::Missing) => Ok(()),
             other => other.map_err(translate),
         }
+    }
+
+    async fn tell_instances(&self, live: &BTreeSet<String>, orphaned_days: u32) -> Result<(), FetchError> {
+        let said = LiveInstances { instances: live.clone(), orphaned_days };
+        self.client.tell_instances(&self.namespace, &said).await.map_err(translate)
     }
 }
 

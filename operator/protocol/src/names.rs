@@ -55,3 +55,6 @@ pub fn evaluate_account(estate: &str) -> String {
 pub fn reader_account(estate: &str) -> String {
     format!("reader-{estate}")
 }
+
+/// ServiceAccount, in the operator's namespace, with whose token an administrator has the store delete what is gone.
+pub const PURGE_ACCOUNT: &str = "securityv0-purge";

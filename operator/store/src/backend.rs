@@ -67,13 +67,16 @@ fn open_directory(directory: &Path) -> Result<Arc<dyn ObjectStore>, BackendError
     Ok(Arc::new(LocalFileSystem::new_with_prefix(&root)?.with_fsync(true)))
 }
 
-/// Removes staged files (`<name>#<number>`), which are invisible as objects and left only by a killed process.
+/// Removes staged files (`<name>#<number>`), which are invisible as objects and left only by a killed process, and empty
+/// directories.
 fn remove_unfinished(directory: &Path) -> io::Result<u64> {
     let mut removed = 0;
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             removed += remove_unfinished(&entry.path())?;
+            // Of an instance or estate that was deleted only directories are left. One with something in it stays.
+            std::fs::remove_dir(entry.path()).ok();
         } else if is_unfinished(&entry.file_name().to_string_lossy()) {
             std::fs::remove_file(entry.path())?;
             removed += 1;
@@ -115,8 +118,10 @@ mod tests {
         std::fs::create_dir_all(&parts).unwrap();
         std::fs::write(parts.join("whole"), "x").unwrap();
         std::fs::write(parts.join("half#1"), "x").unwrap();
+        std::fs::create_dir_all(volume.path().join("objects/estates/gone/b/parts")).unwrap();
         let store = Backend::Filesystem(volume.path().to_owned()).open().unwrap();
         assert!(!parts.join("half#1").exists());
+        assert!(!volume.path().join("objects/estates/gone").exists(), "nor what is empty");
         let all: Vec<_> = store.list(None).try_collect().await.unwrap();
         assert_eq!(all.len(), 1);
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Method, Response, StatusCode, header, redirect};
+use sv0_protocol::store::{Departed, LiveInstances};
 use sv0_protocol::{StoreAccess, store};
 use zeroize::Zeroizing;
 
@@ -23,6 +24,8 @@ const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest list of snapshots that is read, in bytes.
 const MAX_LIST_BYTES: u64 = 1024 * 1024;
+/// Longest list of what is gone that is read, in bytes.
+const MAX_DEPARTED_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest manifest that is read or written, in bytes.
 pub const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -213,6 +216,28 @@ impl StoreClient {
     ) -> Result<(), ClientError> {
         let body = serde_json::to_vec(snapshots).map_err(|_| ClientError::Corrupt)?;
         self.put(&store::pinned_path(namespace, instance_uid), body.into(), MAX_LIST_BYTES).await
+    }
+
+    /// Says which instances the estate has; what is stored of others goes after `said.orphaned_days`.
+    pub async fn tell_instances(&self, namespace: &str, said: &LiveInstances) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(said).map_err(|_| ClientError::Corrupt)?;
+        self.put(&store::instances_path(namespace), body.into(), store::MAX_LIVE_BYTES).await
+    }
+
+    /// What is stored of what is gone (purge account only).
+    pub async fn departed(&self) -> Result<Vec<Departed>, ClientError> {
+        let bytes = self.get(store::DEPARTED_PATH, MAX_DEPARTED_BYTES).await?;
+        serde_json::from_slice(&bytes).map_err(|_| ClientError::Corrupt)
+    }
+
+    /// Has the store delete what it holds of a namespace that is gone, or of one instance that is (purge account only).
+    /// [`ClientError::Conflict`] when that is not known to be gone.
+    pub async fn purge(&self, namespace_uid: &str, instance_uid: Option<&str>) -> Result<(), ClientError> {
+        let path = match instance_uid {
+            Some(uid) => store::departed_instance_path(namespace_uid, uid),
+            None => store::departed_estate_path(namespace_uid),
+        };
+        self.put(&path, Bytes::new(), 0).await
     }
 
     /// Puts an evidence pack; gives its digest, `sha256:<hex>`.

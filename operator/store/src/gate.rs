@@ -170,6 +170,24 @@ impl Gate {
         self.namespace_uid(access.namespace(), token).await
     }
 
+    /// Lets the purge account in. It has the rights of no estate, and an estate's accounts do not have its.
+    pub async fn admit_purge(&self, bearer: Option<&str>) -> Result<(), Denied> {
+        let token = bearer.filter(|t| !t.is_empty() && t.len() <= MAX_TOKEN_BYTES).ok_or(Denied::Unauthenticated)?;
+        let audience = store::PURGE_AUDIENCE.to_owned();
+        let reviewed = self.review(token, std::slice::from_ref(&audience)).await?.ok_or(Denied::Unauthenticated)?;
+        let own = Some((self.operator_namespace.as_str(), names::PURGE_ACCOUNT));
+        if reviewed.audiences.contains(&audience) && account(&reviewed.username) == own {
+            Ok(())
+        } else {
+            Err(Denied::Forbidden)
+        }
+    }
+
+    /// Whom the gate itself asks.
+    pub(crate) fn reviewer(&self) -> &dyn Reviewer {
+        &*self.reviewer
+    }
+
     async fn review(&self, token: &str, audiences: &[String]) -> Result<Option<Reviewed>, Denied> {
         let key = verdict_key(token, audiences);
         if let Some(verdict) = guard(&self.verdicts).get(&key, Instant::now()) {

@@ -38,15 +38,19 @@ pub struct Collected {
     pub parts: u64,
     /// Packs and ledgers deleted.
     pub blobs: u64,
+    /// Homes of what is gone of which nothing is left.
+    pub orphans: u64,
     /// Homes that could not be collected; they are tried again at the next pass.
     pub failed: u64,
 }
 
 impl Collected {
-    fn add(&mut self, other: Self) {
+    /// Adds what another pass did.
+    pub fn add(&mut self, other: Self) {
         self.snapshots += other.snapshots;
         self.parts += other.parts;
         self.blobs += other.blobs;
+        self.orphans += other.orphans;
         self.failed += other.failed;
     }
 }
@@ -122,6 +126,61 @@ pub async fn collect_instance(
     Ok(collected)
 }
 
+/// Takes away what an instance left that is gone: its snapshots from view, a grace later its parts, last the rest.
+/// May be killed anywhere. Gives whether nothing is left.
+pub(crate) async fn clear_instance(
+    objects: &Objects,
+    home: &Home,
+    now: SystemTime,
+) -> Result<(Collected, bool), ObjectError> {
+    let lock = objects.lock(home);
+    let _alone = lock.write().await;
+    let found = survey(objects, home).await?;
+    let mut collected = Collected::default();
+    for id in &found.snapshots {
+        retire(objects, home, id).await?;
+        collected.snapshots += 1;
+    }
+    let grace = objects.bounds().grace;
+    if collected.snapshots > 0 || found.retired.iter().any(|(_, meta)| age(meta, now) <= grace) {
+        return Ok((collected, false));
+    }
+    let (old, young): (Vec<_>, Vec<_>) = found.parts.iter().partition(|(_, meta)| age(meta, now) > grace);
+    for (_, meta) in old {
+        delete(objects, home, meta).await?;
+        collected.parts += 1;
+    }
+    if !young.is_empty() {
+        return Ok((collected, false));
+    }
+    let left: Vec<ObjectMeta> = objects.store.list(Some(&home.prefix())).try_collect().await?;
+    for meta in &left {
+        delete(objects, home, meta).await?;
+    }
+    collected.orphans += 1;
+    Ok((collected, true))
+}
+
+/// Takes away packs or ledgers of an estate that were last written longer ago than `spared`, but for the `keep` newest.
+pub(crate) async fn clear_blobs(
+    objects: &Objects,
+    home: &Home,
+    keep: usize,
+    spared: Duration,
+    now: SystemTime,
+) -> Result<Collected, ObjectError> {
+    let lock = objects.lock(home);
+    let _alone = lock.write().await;
+    let mut metas: Vec<ObjectMeta> = objects.store.list(Some(&home.prefix())).try_collect().await?;
+    metas.sort_by(|a, b| (b.last_modified, &b.location).cmp(&(a.last_modified, &a.location)));
+    let mut collected = Collected::default();
+    for meta in metas.iter().skip(keep).filter(|meta| age(meta, now) > spared) {
+        delete(objects, home, meta).await?;
+        collected.blobs += 1;
+    }
+    Ok(collected)
+}
+
 async fn collect_blobs(
     objects: &Objects,
     namespace_uid: &Uid,
@@ -129,21 +188,11 @@ async fn collect_blobs(
     retention: Retention,
     now: SystemTime,
 ) -> Result<Collected, ObjectError> {
-    let home = Home::blobs(namespace_uid, blob);
     let keep = match blob {
         Blob::Pack => retention.packs,
         Blob::Ledger => retention.ledgers,
     };
-    let lock = objects.lock(&home);
-    let _alone = lock.write().await;
-    let mut metas: Vec<ObjectMeta> = objects.store.list(Some(&home.prefix())).try_collect().await?;
-    metas.sort_by(|a, b| (b.last_modified, &b.location).cmp(&(a.last_modified, &a.location)));
-    let mut collected = Collected::default();
-    for meta in metas.iter().skip(keep.max(1)).filter(|m| age(m, now) > retention.blob_age) {
-        delete(objects, &home, meta).await?;
-        collected.blobs += 1;
-    }
-    Ok(collected)
+    clear_blobs(objects, &Home::blobs(namespace_uid, blob), keep.max(1), retention.blob_age, now).await
 }
 
 /// What lies in an instance's home; snapshots oldest first.
@@ -198,7 +247,8 @@ async fn delete(objects: &Objects, home: &Home, meta: &ObjectMeta) -> Result<(),
     Ok(())
 }
 
-async fn children(objects: &Objects, prefix: &Path) -> Result<Vec<String>, ObjectError> {
+/// The names directly below `prefix` that have something below them.
+pub(crate) async fn children(objects: &Objects, prefix: &Path) -> Result<Vec<String>, ObjectError> {
     let listing = objects.store.list_with_delimiter(Some(prefix)).await?;
     Ok(listing.common_prefixes.iter().filter_map(Path::filename).map(str::to_owned).collect())
 }

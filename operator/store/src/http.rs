@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -19,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use http_body_util::BodyExt as _;
 use object_store::path::Path as Key;
-use sv0_protocol::store::{MAX_OBJECT_BYTES, MAX_PINNED};
+use sv0_protocol::store::{self, MAX_LIVE_BYTES, MAX_OBJECT_BYTES, MAX_PINNED};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -28,6 +28,7 @@ use crate::gate::{Access, Denied, Gate};
 use crate::keys::{BadName, Blob, Home, Instance, Namespace, ScanId, Sha256, Uid};
 use crate::metrics::Metrics;
 use crate::objects::{ObjectError, Objects, Written};
+use crate::orphans::{self, Statement};
 
 /// Requests served at a time; more are asked to come back.
 const MAX_REQUESTS: usize = 64;
@@ -102,8 +103,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/estates/{namespace}/instances/{uid}/snapshots/{id}", get(get_manifest))
         .route("/v1/estates/{namespace}/instances/{uid}/parts/{sha256}", get(get_part))
         .route("/v1/estates/{namespace}/instances/{uid}/pinned", put(put_pinned))
+        .route("/v1/estates/{namespace}/instances", put(put_instances))
         .route("/v1/estates/{namespace}/packs/{sha256}", get(get_pack).put(put_pack))
         .route("/v1/estates/{namespace}/ledgers/{sha256}", get(get_ledger).put(put_ledger))
+        .route("/v1/departed", get(get_departed))
+        .route("/v1/departed/{namespace_uid}", put(purge_estate))
+        .route("/v1/departed/{namespace_uid}/{uid}", put(purge_instance))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), bounded))
         .with_state(app)
 }
@@ -132,18 +137,20 @@ impl Failure {
         match self {
             Self::Name(_)
             | Self::BrokenBody
-            | Self::Object(ObjectError::BadManifest | ObjectError::BadPins | ObjectError::FutureScan) => {
-                StatusCode::BAD_REQUEST
-            }
+            | Self::Object(
+                ObjectError::BadManifest | ObjectError::BadPins | ObjectError::BadInstances | ObjectError::FutureScan,
+            ) => StatusCode::BAD_REQUEST,
             Self::Denied(Denied::Unauthenticated) => StatusCode::UNAUTHORIZED,
             Self::Denied(Denied::Forbidden) => StatusCode::FORBIDDEN,
-            Self::Denied(Denied::Unavailable) | Self::Busy | Self::Object(ObjectError::Backend(_)) => {
+            Self::Denied(Denied::Unavailable)
+            | Self::Busy
+            | Self::Object(ObjectError::Backend(_) | ObjectError::BadRecord | ObjectError::Unasked) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::NoLength => StatusCode::LENGTH_REQUIRED,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Object(ObjectError::Missing) => StatusCode::NOT_FOUND,
-            Self::Object(ObjectError::Conflict) => StatusCode::CONFLICT,
+            Self::Object(ObjectError::Conflict | ObjectError::NotGone) => StatusCode::CONFLICT,
             Self::Object(ObjectError::Digest) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Object(ObjectError::PartMissing) => StatusCode::FAILED_DEPENDENCY,
             Self::Object(ObjectError::Quota | ObjectError::Full) => StatusCode::INSUFFICIENT_STORAGE,
@@ -182,9 +189,11 @@ async fn put_part(
     request: Request,
 ) -> Answer<Written> {
     let sha256 = Sha256::parse(&sha256)?;
-    let home = scan_home(&app, &namespace, &instance, &uid, request.headers()).await?;
+    let (estate, home) = scan_home(&app, &namespace, &instance, &uid, request.headers()).await?;
     let store = |body| app.objects.put_part(&home, &sha256, body);
-    receive(&app, home.estate(), request, MAX_OBJECT_BYTES, store).await
+    let written = receive(&app, home.estate(), request, MAX_OBJECT_BYTES, store).await?;
+    orphans::note(&app.objects, &estate, &Namespace::parse(&namespace)?).await?;
+    Ok(written)
 }
 
 async fn put_manifest(
@@ -193,9 +202,10 @@ async fn put_manifest(
     request: Request,
 ) -> Answer<Written> {
     let id = ScanId::parse(&id)?;
-    let home = scan_home(&app, &namespace, &instance, &uid, request.headers()).await?;
+    let (estate, home) = scan_home(&app, &namespace, &instance, &uid, request.headers()).await?;
     let store = |body| app.objects.put_manifest(&home, &id, body);
     let written = receive(&app, home.estate(), request, MAX_MANIFEST_BYTES, store).await?;
+    orphans::note(&app.objects, &estate, &Namespace::parse(&namespace)?).await?;
     tracing::info!(namespace, instance, scan = id.as_str(), new = written == Written::New, "snapshot stored");
     Ok(written)
 }
@@ -289,21 +299,72 @@ async fn put_blob(
     blob: Blob,
 ) -> Answer<Written> {
     let sha256 = Sha256::parse(&sha256)?;
-    let access = Access::EstateWrite(Namespace::parse(&namespace)?);
+    let namespace = Namespace::parse(&namespace)?;
+    let access = Access::EstateWrite(namespace.clone());
     let estate = app.gate.admit(&access, bearer(request.headers())).await?;
     let store = |body| app.objects.put_blob(&estate, blob, &sha256, body);
-    receive(&app, Home::blobs(&estate, blob).estate(), request, MAX_OBJECT_BYTES, store).await
+    let written = receive(&app, Home::blobs(&estate, blob).estate(), request, MAX_OBJECT_BYTES, store).await?;
+    orphans::note(&app.objects, &estate, &namespace).await?;
+    Ok(written)
 }
 
-/// Admits a scan and gives the home of its instance.
-async fn scan_home(app: &App, namespace: &str, instance: &str, uid: &str, headers: &HeaderMap) -> Answer<Home> {
+async fn put_instances(
+    State(app): State<Arc<App>>,
+    Path(namespace): Path<String>,
+    request: Request,
+) -> Answer<Written> {
+    let namespace = Namespace::parse(&namespace)?;
+    let access = Access::EstateWrite(namespace.clone());
+    let estate = app.gate.admit(&access, bearer(request.headers())).await?;
+    let store = |body: Bytes| {
+        let (app, estate, namespace, said) = (&app, &estate, &namespace, Statement::read(&body));
+        async move { orphans::tell(&app.objects, estate, namespace, &said?, SystemTime::now()).await }
+    };
+    receive(&app, Home::blobs(&estate, Blob::Pack).estate(), request, MAX_LIVE_BYTES, store).await
+}
+
+async fn get_departed(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer {
+    app.gate.admit_purge(bearer(&headers)).await?;
+    Ok(axum::Json(orphans::departed(&app.objects, app.gate.reviewer(), SystemTime::now()).await?).into_response())
+}
+
+async fn purge_estate(
+    State(app): State<Arc<App>>,
+    Path(namespace_uid): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Written> {
+    purge(&app, &namespace_uid, None, &headers).await
+}
+
+async fn purge_instance(
+    State(app): State<Arc<App>>,
+    Path((namespace_uid, uid)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Answer<Written> {
+    purge(&app, &namespace_uid, Some(&uid), &headers).await
+}
+
+async fn purge(app: &App, namespace_uid: &str, uid: Option<&str>, headers: &HeaderMap) -> Answer<Written> {
+    let estate = Uid::parse(namespace_uid)?;
+    let instance = uid.map(Uid::parse).transpose()?;
+    app.gate.admit_purge(bearer(headers)).await?;
+    let now = SystemTime::now();
+    let written = orphans::purge(&app.objects, app.gate.reviewer(), &estate, instance.as_ref(), now).await?;
+    tracing::info!(namespace_uid, instance_uid = uid, new = written == Written::New, "a purge was asked for");
+    Ok(written)
+}
+
+/// Admits a scan and gives its estate and the home of its instance.
+async fn scan_home(app: &App, namespace: &str, instance: &str, uid: &str, headers: &HeaderMap) -> Answer<(Uid, Home)> {
     let instance_uid = Uid::parse(uid)?;
     let access = Access::Scan {
         namespace: Namespace::parse(namespace)?,
         instance: Instance::parse(instance)?,
         instance_uid: instance_uid.clone(),
     };
-    Ok(Home::instance(&app.gate.admit(&access, bearer(headers)).await?, &instance_uid))
+    let estate = app.gate.admit(&access, bearer(headers)).await?;
+    let home = Home::instance(&estate, &instance_uid);
+    Ok((estate, home))
 }
 
 /// Admits a reader and gives the home of the instance that it reads.
@@ -386,8 +447,12 @@ async fn bounded(State(app): State<Arc<App>>, request: Request, next: Next) -> R
 /// The metric's label: a closed list, whatever the path holds.
 fn operation(method: &str, path: &str) -> &'static str {
     let kind = path.rsplit('/').nth(1).unwrap_or_default();
-    if method == "PUT" && path.ends_with("/pinned") {
-        return "put_pinned";
+    match (method, path) {
+        ("PUT", path) if path.ends_with("/pinned") => return "put_pinned",
+        ("PUT", path) if path.ends_with("/instances") => return "put_instances",
+        ("GET", store::DEPARTED_PATH) => return "list_departed",
+        ("PUT", path) if path.starts_with(store::DEPARTED_PATH) => return "purge",
+        _ => {}
     }
     match (method, kind, path.ends_with("/snapshots")) {
         ("GET", _, true) => "list_snapshots",

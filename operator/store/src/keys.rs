@@ -173,12 +173,23 @@ impl Home {
     }
 }
 
+/// The prefix of everything that is stored of an estate.
+pub(crate) fn estate_prefix(namespace_uid: &Uid) -> Path {
+    Path::from(format!("{ESTATES}/{}", namespace_uid.as_str()))
+}
+
+/// Key of what is remembered of an estate itself.
+pub(crate) fn estate_record(namespace_uid: &Uid) -> Path {
+    Path::from(format!("{ESTATES}/{}/{RECORD}", namespace_uid.as_str()))
+}
+
 /// First component of every estate's keys.
 pub(crate) const ESTATES: &str = "estates";
 pub(crate) const PARTS: &str = "parts";
 pub(crate) const SNAPSHOTS: &str = "snapshots";
 pub(crate) const RETIRED: &str = "retired";
 pub(crate) const PINNED: &str = "pinned.json";
+const RECORD: &str = "estate.json";
 /// The store's own certificate and keys.
 pub(crate) const TLS_KEY: &str = "system/tls.json";
 

@@ -24,6 +24,8 @@ pub mod metrics;
 #[cfg(feature = "server")]
 pub mod objects;
 #[cfg(feature = "server")]
+pub mod orphans;
+#[cfg(feature = "server")]
 pub mod serve;
 #[cfg(feature = "server")]
 pub mod tls;

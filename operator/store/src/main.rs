@@ -10,12 +10,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use object_store::ObjectStore;
 use sv0_store::backend::Backend;
 use sv0_store::cluster::Cluster;
-use sv0_store::gate::Gate;
-use sv0_store::gc::{self, Retention};
+use sv0_store::gate::{Gate, Reviewer};
+use sv0_store::gc::{self, Collected, Retention};
 use sv0_store::http::{App, router};
 use sv0_store::keys::Namespace;
 use sv0_store::metrics::Metrics;
-use sv0_store::objects::{Bounds, Objects};
+use sv0_store::objects::{Bounds, ObjectError, Objects};
+use sv0_store::orphans;
 use sv0_store::serve::{self, Probes};
 use sv0_store::tls::{self, Current};
 use time::OffsetDateTime;
@@ -172,7 +173,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let objects = Arc::new(Objects::new(Arc::clone(&back_end), storage.bounds()));
     match arguments.command {
         Some(Command::Gc) => {
-            let collected = gc::collect(&objects, storage.retention(), SystemTime::now()).await?;
+            let collected = pass(&objects, None, storage.retention()).await?;
             tracing::info!(?collected, "collected");
             Ok(())
         }
@@ -205,9 +206,11 @@ async fn serve(arguments: &Arguments, back_end: Arc<dyn ObjectStore>, objects: A
     let keeper = tokio::spawn(keeper.run(metrics.clone(), stop.clone()));
     let retention = arguments.storage.retention();
     let every = Duration::from_secs(service.gc_seconds);
-    let collector = tokio::spawn(collect(Arc::clone(&objects), retention, every, metrics.clone(), stop.clone()));
+    let reviewer: Arc<dyn Reviewer> = Arc::new(cluster);
+    let collector = Collector { objects: Arc::clone(&objects), reviewer: Arc::clone(&reviewer), retention, every };
+    let collector = tokio::spawn(collector.run(metrics.clone(), stop.clone()));
 
-    let gate = Gate::new(Arc::new(cluster), &operator_namespace);
+    let gate = Gate::new(reviewer, &operator_namespace);
     let app = App::new(gate, objects, metrics, service.memory_bytes);
     let listener = serve::bind(service.listen).await?;
     tracing::info!(https = %listener.local_addr()?, plain = %plain_address, "the store serves");
@@ -274,24 +277,43 @@ impl Keeper {
     }
 }
 
-async fn collect(
+/// Deletes what is not kept, every so often, and at once when somebody asked for a purge.
+struct Collector {
     objects: Arc<Objects>,
+    reviewer: Arc<dyn Reviewer>,
     retention: Retention,
     every: Duration,
-    metrics: Metrics,
-    stop: CancellationToken,
-) {
-    while !stop.is_cancelled() {
-        match gc::collect(&objects, retention, SystemTime::now()).await {
-            Ok(collected) => {
-                metrics.count(&collected);
-                tracing::debug!(?collected, "collected");
+}
+
+impl Collector {
+    async fn run(self, metrics: Metrics, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match pass(&self.objects, Some(&*self.reviewer), self.retention).await {
+                Ok(collected) => {
+                    metrics.count(&collected);
+                    tracing::debug!(?collected, "collected");
+                }
+                Err(error) => {
+                    metrics.passes.with_label_values(&["failed"]).inc();
+                    tracing::warn!(%error, "the collector could not list the back end");
+                }
             }
-            Err(error) => {
-                metrics.passes.with_label_values(&["failed"]).inc();
-                tracing::warn!(%error, "the collector could not list the back end");
+            tokio::select! {
+                () = tokio::time::sleep(self.every) => {}
+                () = self.objects.asked.notified() => {}
             }
         }
-        tokio::time::sleep(every).await;
     }
+}
+
+/// What is too much of what is there, then what is gone.
+async fn pass(
+    objects: &Objects,
+    reviewer: Option<&dyn Reviewer>,
+    retention: Retention,
+) -> Result<Collected, ObjectError> {
+    let now = SystemTime::now();
+    let mut collected = gc::collect(objects, retention, now).await?;
+    collected.add(orphans::pass(objects, reviewer, now).await?);
+    Ok(collected)
 }

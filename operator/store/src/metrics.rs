@@ -31,7 +31,10 @@ impl Metrics {
             )?,
             received: IntCounter::new("securityv0_store_received_bytes_total", "Bytes of accepted request bodies.")?,
             collected: IntCounterVec::new(
-                Opts::new("securityv0_store_collected_objects_total", "Objects that the collector deleted, by kind."),
+                Opts::new(
+                    "securityv0_store_collected_objects_total",
+                    "Objects that the collector deleted, by kind; orphan: all that was left of an instance that is gone.",
+                ),
                 &["kind"],
             )?,
             passes: IntCounterVec::new(
@@ -56,7 +59,8 @@ impl Metrics {
     pub fn count(&self, collected: &Collected) {
         let result = if collected.failed == 0 { "ok" } else { "partial" };
         self.passes.with_label_values(&[result]).inc();
-        for (kind, n) in [("snapshot", collected.snapshots), ("part", collected.parts), ("blob", collected.blobs)] {
+        let Collected { snapshots, parts, blobs, orphans, failed: _ } = *collected;
+        for (kind, n) in [("snapshot", snapshots), ("part", parts), ("blob", blobs), ("orphan", orphans)] {
             self.collected.with_label_values(&[kind]).inc_by(n);
         }
     }

@@ -3,7 +3,7 @@
 //! Takes checked names and bytes whose digest is known; gives typed verdicts. Parts, packs and ledgers are named by
 //! their content; a manifest makes a snapshot visible and is created once. Nothing here knows of HTTP or Kubernetes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use serde::Deserialize;
 use sv0_protocol::store::MAX_PINNED;
-use tokio::sync::RwLock;
+use tokio::sync::{Notify, RwLock};
 
 use crate::digest::sha256_hex;
 use crate::keys::{Blob, Home, ScanId, Sha256, Uid};
@@ -51,6 +51,18 @@ pub enum ObjectError {
     /// The list of pinned snapshots cannot be read.
     #[error("the pinned snapshots must be a JSON list of at most two scan ids")]
     BadPins,
+    /// The list of live instances cannot be read.
+    #[error("the instances must be JSON with a list `instances` of UIDs and `orphanedDays` from 1 to 3660")]
+    BadInstances,
+    /// What is remembered of an estate cannot be read.
+    #[error("what the store remembers of the estate cannot be read; the next evaluation mends it")]
+    BadRecord,
+    /// Something is to be purged that is there, or may be.
+    #[error("it is not known to be gone: only what is gone can be purged")]
+    NotGone,
+    /// The API server could not be asked.
+    #[error("the API server cannot be asked at the moment; try again")]
+    Unasked,
     /// The home's quota is used up.
     #[error(
         "a quota is used up; raise --quota-bytes-per-instance or --quota-bytes-per-estate, or lower --keep-snapshots"
@@ -147,12 +159,23 @@ pub struct Objects {
     bounds: Bounds,
     /// Writers of a home share its lock, the collector takes it alone: it never deletes under a running write.
     locks: Mutex<HashMap<String, Weak<RwLock<()>>>>,
+    /// Estates whose namespace's name is known to be stored.
+    pub(crate) named: Mutex<HashSet<Uid>>,
+    /// Somebody asked for a purge: the collector need not wait for its hour.
+    pub asked: Notify,
 }
 
 impl Objects {
     /// Over a back end whose only writer is this process.
     pub fn new(store: Arc<dyn ObjectStore>, bounds: Bounds) -> Self {
-        Self { store, usage: Usage::default(), bounds, locks: Mutex::default() }
+        Self {
+            store,
+            usage: Usage::default(),
+            bounds,
+            locks: Mutex::default(),
+            named: Mutex::default(),
+            asked: Notify::new(),
+        }
     }
 
     /// The bounds in force.
@@ -334,13 +357,18 @@ impl Objects {
     }
 
     pub(crate) fn lock(&self, home: &Home) -> Arc<RwLock<()>> {
+        self.lock_of(home.as_str())
+    }
+
+    /// The lock of a home, or of an estate's record by the estate's prefix.
+    pub(crate) fn lock_of(&self, place: &str) -> Arc<RwLock<()>> {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lock) = locks.get(home.as_str()).and_then(Weak::upgrade) {
+        if let Some(lock) = locks.get(place).and_then(Weak::upgrade) {
             return lock;
         }
         locks.retain(|_, l| l.strong_count() > 0);
         let lock = Arc::new(RwLock::new(()));
-        locks.insert(home.as_str().to_owned(), Arc::downgrade(&lock));
+        locks.insert(place.to_owned(), Arc::downgrade(&lock));
         lock
     }
 }

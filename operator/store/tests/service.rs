@@ -14,6 +14,7 @@ use object_store::ObjectStore;
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use sha2::{Digest, Sha256 as Hasher};
+use sv0_protocol::store::LiveInstances;
 use sv0_protocol::{StoreAccess, store};
 use sv0_store::backend::Backend;
 use sv0_store::client::{ClientError, ScanTarget, StoreClient};
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const UID: &str = "00000000-0000-4000-8000-000000000001";
+const TEAM_A: &str = "6f9619ff-8b86-d011-b42d-00cf4fc964ff";
 const SCAN_ID: &str = "01764000000000-0123abcd";
 
 /// Accepts tokens of the form `<namespace>:<account>|<audience>`.
@@ -131,6 +133,10 @@ fn evaluate_token(estate: &str) -> String {
     format!("system:evaluate-{estate}|{}", store::evaluate_audience(estate))
 }
 
+fn purge_token() -> String {
+    format!("system:securityv0-purge|{}", store::PURGE_AUDIENCE)
+}
+
 fn target() -> ScanTarget {
     ScanTarget { namespace: "team-a".into(), instance: "entra".into(), instance_uid: UID.into() }
 }
@@ -194,6 +200,68 @@ async fn only_the_evaluation_of_the_estate_pins_its_snapshots() {
     }
     let refused = evaluate.pin("team-a", "not-a-uid", &pins).await;
     assert!(matches!(refused, Err(ClientError::Refused { status: 400, .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn only_the_evaluation_of_the_estate_tells_which_instances_there_are() {
+    let service = Service::start().await;
+    let scan = service.client(&scan_token());
+    scan.put_manifest(&target(), SCAN_ID, manifest(&[])).await.unwrap();
+    let said = LiveInstances { instances: BTreeSet::new(), orphaned_days: 30 };
+    let reader = format!("system:reader-team-a|{}", store::reader_audience("team-a"));
+    for stranger in [reader, scan_token(), evaluate_token("team-b"), purge_token()] {
+        let refused = service.client(&stranger).tell_instances("team-a", &said).await;
+        assert!(matches!(refused, Err(ClientError::Refused { status: 401 | 403, .. })), "{refused:?}");
+    }
+    // Another estate that names nobody: nothing of this one is absent.
+    service.client(&evaluate_token("team-b")).tell_instances("team-b", &said).await.unwrap();
+    let purge = service.client(&purge_token());
+    assert_eq!(purge.departed().await.unwrap(), []);
+    let evaluate = service.client(&evaluate_token("team-a"));
+    let wrong = LiveInstances { orphaned_days: 0, ..said.clone() };
+    let refused = evaluate.tell_instances("team-a", &wrong).await;
+    assert!(matches!(refused, Err(ClientError::Refused { status: 400, .. })), "{refused:?}");
+    evaluate.tell_instances("team-a", &said).await.unwrap();
+    assert_eq!(purge.departed().await.unwrap()[0].instances[0].uid, UID);
+    let named = LiveInstances { instances: BTreeSet::from([UID.to_owned()]), ..said };
+    evaluate.tell_instances("team-a", &named).await.unwrap();
+    assert_eq!(purge.departed().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn only_the_purge_account_purges_and_only_what_is_gone() {
+    let service = Service::start().await;
+    service.client(&scan_token()).put_manifest(&target(), SCAN_ID, manifest(&[])).await.unwrap();
+    let purge = service.client(&purge_token());
+    let refused = purge.purge(TEAM_A, Some(UID)).await;
+    assert!(matches!(refused, Err(ClientError::Conflict)), "nobody said that it is gone: {refused:?}");
+    let refused = purge.purge(TEAM_A, None).await;
+    assert!(matches!(refused, Err(ClientError::Conflict)), "the namespace is there: {refused:?}");
+    let evaluate = service.client(&evaluate_token("team-a"));
+    let said = LiveInstances { instances: BTreeSet::new(), orphaned_days: 30 };
+    evaluate.tell_instances("team-a", &said).await.unwrap();
+    let namesake = format!("team-a:securityv0-purge|{}", store::PURGE_AUDIENCE);
+    let borrowed = format!("system:evaluate-team-a|{}", store::PURGE_AUDIENCE);
+    for stranger in [namesake, borrowed, evaluate_token("team-a"), scan_token(), String::new()] {
+        let client = service.client(&stranger);
+        let refused = [client.purge(TEAM_A, Some(UID)).await.unwrap_err(), client.departed().await.unwrap_err()];
+        for error in refused {
+            assert!(matches!(error, ClientError::Refused { status: 401 | 403, .. }), "{error:?}");
+        }
+    }
+    // Its account reads and writes nothing of an estate.
+    let refused = purge.list_snapshots("team-a", UID).await;
+    assert!(matches!(refused, Err(ClientError::Refused { status: 401, .. })), "{refused:?}");
+    for _ in 0..2 {
+        purge.purge(TEAM_A, Some(UID)).await.unwrap();
+    }
+    assert!(purge.departed().await.unwrap()[0].instances[0].asked);
+    let missing = purge.purge(UID, None).await;
+    assert!(matches!(missing, Err(ClientError::Missing)), "{missing:?}");
+    let refused = purge.purge("..%2fsystem", None).await;
+    assert!(matches!(refused, Err(ClientError::Refused { status: 400, .. })), "{refused:?}");
+    let text = service.metrics.text().unwrap();
+    assert!(text.contains(r#"securityv0_store_requests_total{code="201",operation="purge"} 1"#), "{text}");
 }
 
 #[tokio::test]

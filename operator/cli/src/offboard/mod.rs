@@ -121,7 +121,7 @@ pub fn undo(namespace: &Namespace, name: &InstanceName, account: &str, entra: &E
    {graph}/v1.0/directory/deletedItems/microsoft.graph.application and delete it there with az rest.
 
 5. Prove it once more (step 3), then disconnect the cluster. The findings of the instance leave with it; its stored
-   snapshots follow after the retention for removed instances:
+   snapshots follow after spec.retention.orphanedDays of the Estate, or sooner with kubectl sv0 purge:
 
        kubectl delete connectorinstance {name} -n {namespace}
 {secrets}       kubectl delete serviceaccount {account} -n {namespace}    # unless another instance uses it

@@ -18,7 +18,7 @@ use sv0_engine::bundle::Bundle;
 use sv0_engine::convert::content_digest;
 use sv0_graph::canonical::{digest, to_canonical_json};
 
-use crate::service::{World, runs};
+use crate::service::{UID, World, runs};
 
 type Lines = Vec<Map<String, Value>>;
 
@@ -113,6 +113,38 @@ async fn an_evaluation_is_exported_computed_again_and_verified() {
         assert_eq!(code(&output), 0, "{}{}", text(&output.stdout), text(&output.stderr));
         assert!(text(&output.stdout).starts_with("EQUAL. The Findings in team-a"), "{}", text(&output.stdout));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gone_is_told_and_purged_and_what_is_there_is_not() {
+    let world = World::start(1000).await;
+    let purge = async |arguments: &[&str]| {
+        let output = world.run(&[&["purge"], arguments].concat()).await;
+        (code(&output), text(&output.stdout) + &text(&output.stderr))
+    };
+    let named = ["-n", "team-a", "--instance", UID, "--yes"];
+    for told in [false, true] {
+        if told {
+            world.tell(&[UID]).await;
+        }
+        assert_eq!(purge(&[]).await, (0, "The store holds nothing of what is gone.\n".to_owned()));
+        let (code, said) = purge(&named).await;
+        assert!(code == 1 && said.contains("knows no instance"), "{said}");
+    }
+    world.tell(&[]).await;
+    let held = format!("Held by the store:\n  instance {UID} of team-a: known to be gone for 0 of 7 days\n");
+    let (code, said) = purge(&[]).await;
+    assert!(code == 0 && said.starts_with(&held) && said.contains("Nothing was changed."), "{said}");
+    assert_eq!(purge(&["-n", "team-b"]).await.1, "The store holds nothing of what is gone.\n");
+    assert_eq!(purge(&["--yes"]).await.0, 2, "a namespace must be named");
+    assert_eq!(purge(&["-n", "team-a", "--instance", "corp", "--yes"]).await.0, 2, "a name is not a UID");
+    let (code, said) = purge(&named).await;
+    assert!(code == 0 && said.starts_with(&held) && said.contains("The store deletes"), "{said}");
+    assert!(purge(&[]).await.1.contains(&format!("instance {UID} of team-a: is being deleted")));
+    let token =
+        "create token securityv0-purge --namespace=securityv0-system --audience=securityv0-store/purge --duration=10m";
+    assert!(world.calls().contains(token), "{}", world.calls());
+    assert!(!runs(&world.forward().unwrap()), "the forward ended with the command");
 }
 
 #[tokio::test(flavor = "multi_thread")]

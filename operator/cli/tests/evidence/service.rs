@@ -17,6 +17,7 @@ use sv0_engine::load::{Input, MAX_SNAPSHOT_BYTES, Used};
 use sv0_graph::NodeKind;
 use sv0_graph::testing::SnapshotBuilder;
 use sv0_graph::write_snapshot;
+use sv0_protocol::store::LiveInstances;
 use sv0_protocol::{EvaluateInput, StoreAccess, store};
 use sv0_store::backend::Backend;
 use sv0_store::client::{ScanTarget, StoreClient};
@@ -31,7 +32,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const OPERATOR: &str = "securityv0-system";
-const UID: &str = "00000000-0000-4000-8000-000000000001";
+pub(crate) const UID: &str = "00000000-0000-4000-8000-000000000001";
 const SCAN_ID: &str = "01764000000000-0123abcd";
 
 /// Accepts tokens of the form `<namespace>:<account>|<audience>`.
@@ -61,6 +62,7 @@ pub(crate) struct World {
     pub(crate) dir: TempDir,
     pub(crate) evaluation: Evaluation,
     pub(crate) port: u16,
+    access: StoreAccess,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -93,7 +95,7 @@ impl World {
         let access =
             StoreAccess { url: format!("https://securityv0-store.{OPERATOR}.svc:8443"), ca_pem: identity.ca_pem() };
         let evaluation = fill(&access, port, most).await;
-        let world = Self { dir, evaluation, port, _stop: stop.drop_guard() };
+        let world = Self { dir, evaluation, port, access, _stop: stop.drop_guard() };
         world.kubectl();
         world.answer("configmap", &json!({"data": {"ca.crt": identity.ca_pem()}}));
         world.answer("forward", &json!(null));
@@ -186,6 +188,14 @@ esac
     pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    }
+
+    /// What an evaluation of the estate tells the store: the instances that there are.
+    pub(crate) async fn tell(&self, instances: &[&str]) {
+        let token = format!("{OPERATOR}:evaluate-team-a|{}", store::evaluate_audience("team-a"));
+        let client = StoreClient::held(&self.access, token.into(), ([127, 0, 0, 1], self.port).into()).unwrap();
+        let instances = instances.iter().map(|uid| (*uid).to_owned()).collect();
+        client.tell_instances("team-a", &LiveInstances { instances, orphaned_days: 7 }).await.unwrap();
     }
 
     /// The process id of the last forward.

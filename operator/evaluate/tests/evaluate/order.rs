@@ -272,3 +272,50 @@ async fn the_ledger_that_is_started_from_is_put_again_and_so_stays_young() {
     let after = status(&world).ledger.unwrap();
     assert_eq!(world.0.lock().unwrap().ledger_puts, [before, after]);
 }
+
+/// More instances than an order takes are there all the same, and one that came since.
+#[tokio::test]
+async fn the_store_is_told_which_instances_there_are_by_the_api_server_and_the_order() {
+    let world = Memory::default();
+    let input = world.scan(&scan(SCAN_1));
+    let many: BTreeSet<String> = (0..300).map(|n| format!("u{n}")).collect();
+    world.0.lock().unwrap().instances = Some(many.clone());
+    let mut order = order(vec![input.clone()], day(10), &EstateStatus::default());
+    order.waiting = vec!["waiting".into()];
+    carry_out(&world, &order).await.unwrap();
+    let mut all = many;
+    all.extend([input.instance_uid, "waiting".to_owned()]);
+    {
+        let world = world.0.lock().unwrap();
+        assert_eq!(world.told, Some((all.clone(), 30)));
+        assert_eq!(world.kinds.last(), Some(&"instances"), "after everything else");
+    }
+    order.estate_spec = json!({ "retention": { "orphanedDays": 7 } });
+    carry_out(&world, &order).await.unwrap();
+    assert_eq!(world.0.lock().unwrap().told, Some((all, 7)));
+}
+
+/// Deleting what is gone can wait; the evaluation is done.
+#[tokio::test]
+async fn what_cannot_be_told_is_told_another_day() {
+    let world = Memory::default();
+    let input = world.scan(&scan(SCAN_1));
+    let first = order(vec![input], day(10), &EstateStatus::default());
+    assert!(carry_out(&world, &first).await.unwrap().ok, "the API server does not say which instances there are");
+    assert_eq!(world.0.lock().unwrap().told, None, "then nothing is told");
+    {
+        let mut world = world.0.lock().unwrap();
+        world.instances = Some(BTreeSet::new());
+        // The ledger of before, pack, ledger and status are written still: nothing changed in the Findings.
+        world.fuse = Some(4);
+    }
+    let input = world.scan(&scan(SCAN_2));
+    let next = order(vec![input], day(11), &status(&world));
+    let report = carry_out(&world, &next).await;
+    assert_eq!(world.0.lock().unwrap().told, None);
+    assert_eq!(status(&world).as_of.unwrap().0, day(11), "{report:?}");
+    assert!(report.unwrap().ok);
+    world.0.lock().unwrap().fuse = None;
+    carry_out(&world, &next).await.unwrap();
+    assert_eq!(world.0.lock().unwrap().told.as_ref().unwrap().1, 30);
+}

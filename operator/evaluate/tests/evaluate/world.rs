@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use sv0_api::{EstateStatus, FindingException, FindingExceptionStatus};
 use sv0_engine::load::{Deposit, FetchError, Vault};
-use sv0_evaluate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, SinkError, Stored};
+use sv0_evaluate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, InstanceSource, SinkError, Stored};
 use sv0_graph::canonical::digest;
 use sv0_graph::testing::SnapshotBuilder;
 use sv0_graph::write_snapshot;
@@ -35,6 +35,10 @@ pub(crate) struct World {
     pub(crate) ledger_puts: Vec<String>,
     /// What the store was told to keep, by instance UID.
     pub(crate) pins: BTreeMap<String, BTreeSet<String>>,
+    /// UIDs of the `ConnectorInstances`; none when the API server refuses to tell.
+    pub(crate) instances: Option<BTreeSet<String>>,
+    /// What the store was told last: which instances there are, and for how many days others are kept.
+    pub(crate) told: Option<(BTreeSet<String>, u32)>,
     /// The store does not answer.
     pub(crate) store_down: bool,
     version: u64,
@@ -171,6 +175,16 @@ impl Deposit for Memory {
         }
         world.pins.insert(instance_uid.to_owned(), snapshots.clone());
         Ok(())
+    }
+
+    async fn tell_instances(&self, live: &BTreeSet<String>, orphaned_days: u32) -> Result<(), FetchError> {
+        self.put("instances", |world| world.told = Some((live.clone(), orphaned_days)))
+    }
+}
+
+impl InstanceSource for Memory {
+    async fn instance_uids(&self) -> Result<BTreeSet<String>, SinkError> {
+        self.0.lock().unwrap().instances.clone().ok_or(SinkError::Refused(403))
     }
 }
 

@@ -1,4 +1,5 @@
 //! A back end that stops working after a given number of writes and deletions: a process that was killed there.
+#![allow(dead_code, reason = "each suite uses its part of this")]
 
 use std::fmt;
 use std::sync::Arc;
