@@ -37,6 +37,9 @@ pub(crate) struct Automation<'g> {
     pub(crate) direct: bool,
 }
 
+/// What ties an automation to an identity.
+pub(crate) const TIES: &[EdgeKind] = &[EdgeKind::RunsAs, EdgeKind::UsesConnection];
+
 /// The automations of `identity`, each once, in the order of their ids.
 pub(crate) fn of<'g>(graph: &'g Graph, identity: &Identity<'_>) -> Vec<Automation<'g>> {
     let itself: Vec<NodeIx> = [identity.ix].into_iter().chain(aliases(graph, identity.ix)).collect();
