@@ -113,8 +113,14 @@ async fn said_of_what_changed() -> BTreeSet<String> {
     let then = scan(&world, FULL_SECRET, 2, 0).await;
     let first = evaluated(then.clone(), &EstateSpec::default(), None);
     for (was, is) in [
-        (", role: User Administrator, scope: /administrativeUnits/3c2b1a09-8f7e-4d6c-9b5a-0e1f2d3c4b5a", ", role: User Administrator"),
-        ("key: signe.admin, displayName: Signe Holm,", "key: signe.admin, accountEnabled: false, displayName: Signe Holm,"),
+        (
+            ", role: User Administrator, scope: /administrativeUnits/3c2b1a09-8f7e-4d6c-9b5a-0e1f2d3c4b5a",
+            ", role: User Administrator",
+        ),
+        (
+            "key: signe.admin, displayName: Signe Holm,",
+            "key: signe.admin, accountEnabled: false, displayName: Signe Holm,",
+        ),
     ] {
         assert_eq!(text.matches(was).count(), 1, "{was}");
         text = text.replace(was, is);
@@ -134,7 +140,8 @@ async fn what_is_called_full_comes_out_in_full() {
     reached.append(&mut said_of_what_is_declared().await);
     reached.append(&mut said_of_what_changed().await);
     let rows = rows(&connectors().unwrap());
-    let cells = rows.iter().filter(|row| row.connectors.iter().any(|of| of.connector == "entra" && of.cell == Cell::Full));
+    let cells =
+        rows.iter().filter(|row| row.connectors.iter().any(|of| of.connector == "entra" && of.cell == Cell::Full));
     let promised: BTreeSet<String> = cells.map(|row| row.id.to_owned()).collect();
     assert!(promised.len() > 20, "{promised:?}");
     assert_eq!(promised, reached, "promised and reached");

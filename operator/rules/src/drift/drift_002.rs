@@ -3,7 +3,8 @@
 //! Scopes are compared by id. The whole tenant contains every administrative unit and every object; whether one of these
 //! contains another is not known, so that nothing is said of it. A role that it held over the whole tenant in any form
 //! before (eligible, say) is not wider now; where it was not read then which roles could be activated, the claim is the
-//! narrower one.
+//! narrower one. So it is where one role went and another one came. Where there are several of either, nothing says that they
+//! belong together, and nothing is said of them here.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ const TENANT: &str = "/";
 pub(super) const RULE: DriftRule = DriftRule {
     meta: Meta {
         id: "DRIFT-002",
-        version: "1.1.0",
+        version: "1.2.0",
         family: Family::ScopeDrift,
         category: "ScopeWidened",
         title: "An identity holds a role over more than in the accepted snapshot",
@@ -64,7 +65,8 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         let title = format!("\"{}\" holds {label} over the whole tenant; on {day} over {scope}", identity.name);
         (Claim::Full, title, was, Vec::new())
     } else {
-        let was = lost(compare, before, identity)?;
+        // Of several roles that came nothing says which one took the place of another.
+        let was = lost(compare, before, identity).filter(|_| gained.len() == 1)?;
         let title = format!("\"{}\" holds {label} over the whole tenant, which it did not on {day}", identity.name);
         let earlier = self::label(was.role.as_deref().unwrap_or_default());
         let narrowed = Narrowed {
@@ -126,12 +128,14 @@ fn bounded<'b>(before: &'b Before, role: &str) -> Option<&'b Grant> {
         .find(|grant| grant.directory && grant.stands && narrow(grant) && grant.role.as_deref() == Some(role))
 }
 
-/// A role that was held over a part of the tenant and is not held at all now.
+/// The role that was held over a part of the tenant and is not held at all now. None where there are several.
 fn lost<'b>(compare: &Comparison<'_, '_>, before: &'b Before, identity: &Identity<'_>) -> Option<&'b Grant> {
     let graph = compare.context.graph;
     let holds = |role: &str| held(graph, identity.ix).any(|(_, edge)| edge.role.as_deref() == Some(role));
     let gone = |grant: &&Grant| grant.role.as_deref().is_some_and(|role| !holds(role));
-    before.grants.iter().filter(|grant| grant.directory && grant.stands && narrow(grant)).find(gone)
+    let mut lost = before.grants.iter().filter(|grant| grant.directory && grant.stands && narrow(grant)).filter(gone);
+    let first = lost.next()?;
+    lost.all(|other| other.role == first.role).then_some(first)
 }
 
 fn label(role: &str) -> String {

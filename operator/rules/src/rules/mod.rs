@@ -76,8 +76,7 @@ pub struct Need {
 }
 
 /// Every need. Other rules say something of the collections that they require alone.
-pub const NEEDS: &[Need] =
-    &[Need { rule: dorm_004::RULE.meta.id, one_of: automations::TIES, what: "automations" }];
+pub const NEEDS: &[Need] = &[Need { rule: dorm_004::RULE.meta.id, one_of: automations::TIES, what: "automations" }];
 
 /// Every rule about a tenant as a whole, in the order of ids.
 pub const SUMMARIES: &[Summary] = &[cred_013::SUMMARY];
