@@ -1,6 +1,9 @@
 //! Nothing that was open counts as gone because less was seen. What was seen is judged by what was done to the snapshot,
 //! never by what a finding says that it rests on: a collection that a rule forgets to name shows here. Cartography #379, #596
 //! and #2658 are of this kind: after a read that failed, or was refused in part, what had not come was deleted.
+//!
+//! Two scans of the same estate are compared, one that saw all of it and one that saw less and says so: what holds by the
+//! first one must not be gone by the second, whatever changed since the scan before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -95,23 +98,26 @@ impl Loss {
         Self { collections, state: CoverageState::Partial, rows: 4, facts: 0, instance: 0, seed: 0 }
     }
 
-    /// The scans after those of today, of an estate in which nothing changed.
-    fn scans(&self, found: &Found) -> Vec<Input> {
-        let mut scans = found.scans();
+    /// What of the next scans is left.
+    fn scans(&self, found: &Found, change: &Change) -> Vec<Input> {
+        let mut scans = found.next(change);
         let (directory, others) = scans.split_at_mut(found.instances);
         for snapshot in directory.iter_mut().skip(self.instance % found.instances).take(1).chain(others) {
             self.forget(snapshot);
         }
-        for snapshot in &mut scans {
-            SCAN_3.clone_into(&mut snapshot.header.scan_id);
-        }
         scans.into_iter().map(input).collect()
     }
 
+    /// Takes rows and facts away, and says that they were not read.
     fn forget(&self, snapshot: &mut Snapshot) {
         for record in snapshot.header.coverage.iter_mut().filter(|of| self.collections.contains(&*of.collection)) {
             record.state = self.state;
         }
+        self.take(snapshot);
+    }
+
+    /// Takes rows and facts away: they are not there any more.
+    fn take(&self, snapshot: &mut Snapshot) {
         let operations = &snapshot.header.operations;
         let lost = |op: u16| self.collections.contains(&*operations[usize::from(op)].collection);
         let kept = |hash: u64| !takes(self.rows, (self.seed, hash));
@@ -122,6 +128,19 @@ impl Loss {
             row.attrs.retain(|key, _| !takes(self.facts, (self.seed, &id, key)));
         }
     }
+}
+
+/// What changed since the scans of today.
+#[derive(Clone, Debug, Default)]
+struct Change {
+    /// All is as it was at first.
+    back: bool,
+    /// These are not there any more.
+    mended: Option<Loss>,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    (prop::bool::weighted(0.2), prop::option::weighted(0.6, loss())).prop_map(|(back, mended)| Change { back, mended })
 }
 
 /// An estate, and what was found in it.
@@ -139,15 +158,28 @@ impl Found {
         let then = split(case.then().build(), instances).into_iter().map(input).collect::<Vec<_>>();
         let evaluation = evaluate(then, Ledger::default(), &config).unwrap();
         let then = Self { case, instances, config, evaluation };
-        let evaluation = then.after(then.scans().into_iter().map(input).collect());
+        let evaluation = then.after(then.scans(&then.case.today()[0]).into_iter().map(input).collect());
         Self { evaluation, ..then }
     }
 
     /// The directory by each instance that reads it, then the other systems.
-    fn scans(&self) -> Vec<Snapshot> {
-        let [directory, others @ ..] = self.case.today();
+    fn scans(&self, directory: &SnapshotBuilder) -> Vec<Snapshot> {
+        let [_, others @ ..] = self.case.today();
         let others = others.iter().map(|builder| builder.build());
         split(directory.build(), self.instances).into_iter().chain(others).collect()
+    }
+
+    /// The scans after those, which see all of the estate.
+    fn next(&self, change: &Change) -> Vec<Snapshot> {
+        let [today, ..] = self.case.today();
+        let mut scans = self.scans(&if change.back { self.case.then() } else { today });
+        for snapshot in &mut scans {
+            if let Some(mended) = &change.mended {
+                mended.take(snapshot);
+            }
+            SCAN_3.clone_into(&mut snapshot.header.scan_id);
+        }
+        scans
     }
 
     fn after(&self, inputs: Vec<Input>) -> Evaluation {
@@ -156,26 +188,30 @@ impl Found {
         evaluate(Sources { inputs, baselines }, ledger, &self.config).unwrap()
     }
 
-    /// What became of the findings that were open when this was lost. No time passed.
-    fn became(&self, loss: &Loss) -> Became {
-        let next = self.after(loss.scans(self));
-        let now = Ledger::read(&next.ledger.bytes).unwrap().findings;
-        let before = Ledger::read(&self.evaluation.ledger.bytes).unwrap().findings;
-        let mut became = Became { unseen: next.tally.unseen, gone: Vec::new() };
-        for (name, held) in before.into_iter().filter(|(_, held)| held.spec.state == FindingState::Open) {
-            if now.get(&name).is_none_or(|held| held.spec.state != FindingState::Open) {
-                became.gone.push((held.spec.rule.id, format!("{name}: {}", held.spec.title)));
-            }
-        }
-        became
+    /// What became of findings that were open, and are open still by what a whole scan shows, when this was lost. No time
+    /// passed.
+    fn became(&self, loss: &Loss, change: &Change) -> Became {
+        let whole = self.after(self.next(change).into_iter().map(input).collect());
+        let less = self.after(loss.scans(self, change));
+        let [before, whole, now] = [&self.evaluation, &whole, &less].map(open);
+        let hold = before.into_iter().filter(|(name, _)| whole.contains_key(name));
+        let gone = hold.filter(|(name, _)| !now.contains_key(name)).collect();
+        Became { unseen: less.tally.unseen, gone }
     }
+}
+
+/// Open findings by name, with their titles.
+fn open(evaluation: &Evaluation) -> BTreeMap<String, String> {
+    let all = Ledger::read(&evaluation.ledger.bytes).unwrap().findings.into_iter();
+    let open = all.filter(|(_, held)| held.spec.state == FindingState::Open);
+    open.map(|(name, held)| (name, format!("{:?}: {}", held.spec.rule.claim, held.spec.title))).collect()
 }
 
 /// What became of open findings.
 struct Became {
     /// So many do not fire, and stay.
     unseen: usize,
-    /// Rule and title of those that are open no more.
+    /// Names and titles of those that are open no more.
     gone: Vec<(String, String)>,
 }
 
@@ -195,11 +231,11 @@ proptest! {
     fn what_was_not_seen_again_is_not_gone(
         case in case(1..6),
         instances in 1..=INSTANCES,
-        losses in prop::collection::vec(loss(), 4),
+        changes in prop::collection::vec((change(), loss()), 4),
     ) {
         let found = Found::of(case, instances);
-        for loss in losses {
-            prop_assert_eq!(found.became(&loss).gone, [], "by {:?}", loss);
+        for (change, loss) in changes {
+            prop_assert_eq!(found.became(&loss, &change).gone, [], "after {:?}, by {:?}", change, loss);
         }
     }
 }
@@ -213,7 +249,7 @@ fn no_collection_is_forgotten() {
     for n in 0..usize::try_from(cases(6).cases).unwrap() {
         let found = Found::of(case(4..8).new_tree(&mut runner).unwrap().current(), n % INSTANCES + 1);
         for collection in collections() {
-            let became = found.became(&Loss::all_of(BTreeSet::from([collection])));
+            let became = found.became(&Loss::all_of(BTreeSet::from([collection])), &Change::default());
             assert_eq!(became.gone, [], "without {collection}");
             *unseen.entry(collection).or_default() += became.unseen;
         }
