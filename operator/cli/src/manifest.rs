@@ -32,6 +32,9 @@ pub struct Manifest {
     /// What is read about people.
     #[serde(default)]
     pub personal_data: Vec<PersonalData>,
+    /// Kinds of relations that its rows are: the words of [`sv0_graph::EdgeKind`].
+    #[serde(default)]
+    pub relations: Vec<String>,
     /// What is never read.
     #[serde(default)]
     pub never_read: Vec<String>,

@@ -44,6 +44,9 @@ pub struct Manifest {
     /// Fields inside that are kept only of some of the objects, by the field's name as in `nested`.
     #[serde(default)]
     pub nested_only: BTreeMap<String, Only>,
+    /// Kinds of relations that rows are mapped to, for the catalogue.
+    #[serde(default)]
+    pub relations: Vec<String>,
     /// What is never read, for the documents.
     #[serde(default)]
     pub never_read: Vec<String>,

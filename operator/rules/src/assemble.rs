@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tri, attr, canonical};
+use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Header, Node, NodeIx, NodeKind, Tri, attr, canonical};
 
 use crate::authority::{self, Authority, Grant};
 use crate::behind::Behind;
@@ -404,21 +404,23 @@ fn unproven(identity: &Identity<'_>) -> Option<Narrowed> {
 const ANCHORS: [&str; 3] = ["servicePrincipals", "applications", "federatedCredentials"];
 
 /// Collections behind the proofs, those that the rule needs, and those that say whether the identity runs and what it
-/// holds: that it does not any more is proven by nothing less. Only what the instance reports on and was to read: waiting
-/// for what nobody collects would keep a finding open for ever.
+/// holds: that it does not any more is proven by nothing less. So of every instance of the tenant, each of which may have
+/// read what the others did not. Only what an instance reports on and was to read: waiting for what nobody collects would
+/// keep a finding open for ever.
 pub(crate) fn dependencies(context: &Context<'_>, node: &Node, proofs: &[Proof], meta: &Meta) -> BTreeSet<Dependency> {
     let mut all: BTreeSet<Dependency> = proofs.iter().filter_map(|proof| proof.dependency.clone()).collect();
-    let lane = ANCHORS.into_iter().chain(authority::COLLECTIONS).chain([authority::MEMBERS]);
-    let lane = lane.filter(|_| identity::is_identity(node));
+    let identity = identity::is_identity(node);
+    let lane = ANCHORS.into_iter().chain(authority::COLLECTIONS).chain([authority::MEMBERS]).filter(|_| identity);
     let agents = identity::AGENTS.into_iter().filter(|_| node.kind == NodeKind::AgentIdentity);
-    if let Some(at) = node.asserted_by.first().copied() {
-        let uid = context.graph.instances().get(at).map(|instance| instance.header.instance_uid.as_str());
-        let read = |name: &str| context.graph.coverage(at, name).any(|row| row.state != CoverageState::Skipped);
-        for name in meta.requires.iter().copied().chain(lane).chain(agents).filter(|name| read(name)) {
-            if let Some(uid) = uid {
-                all.insert(Dependency { instance_uid: uid.to_owned(), collection: name.to_owned() });
-            }
+    let names: Vec<&str> = meta.requires.iter().copied().chain(lane).chain(agents).collect();
+    for (at, instance) in context.graph.instances().iter().enumerate() {
+        let Header { instance_uid, system, tenant, .. } = &instance.header;
+        if (system.as_str(), tenant.as_str()) != (node.id.system(), node.id.tenant()) {
+            continue;
         }
+        let read = |name: &&str| context.graph.coverage(at, name).any(|row| row.state != CoverageState::Skipped);
+        let read = names.iter().copied().filter(read).map(str::to_owned);
+        all.extend(read.map(|collection| Dependency { instance_uid: instance_uid.clone(), collection }));
     }
     all
 }

@@ -48,6 +48,9 @@ pub(crate) struct Automation<'g> {
     pub(crate) by: Option<&'static Key>,
 }
 
+/// What ties an automation to an identity.
+pub(crate) const TIES: &[EdgeKind] = &[EdgeKind::RunsAs, EdgeKind::UsesConnection];
+
 /// What is known of the automations of one identity.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Automations<'g> {

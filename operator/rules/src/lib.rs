@@ -43,7 +43,7 @@ pub use finding::*;
 pub use gather::GATHERED_FROM;
 pub use memory::{ActivityMemory, Doubts, Memory, Spans, Uses, Watch, remember};
 pub use rule::{Meta, Purpose, Rule, RuleConfig, Scope};
-pub use rules::{NARROWER_ONLY, RULES, SUMMARIES};
+pub use rules::{NARROWER_ONLY, NEEDS, Need, RULES, SUMMARIES};
 pub use run::{
     Past, RuleOutput, SHARED_VERSION, Suppressed, catalogue, pack_version, required_collections, run, run_remembering,
     run_since,

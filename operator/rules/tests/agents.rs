@@ -151,7 +151,8 @@ fn a_blueprint_whose_lists_were_not_read_is_the_note() {
     assert_eq!(Agents::new(Some((0, 0)), None).told(), NOTE);
 }
 
-/// Agents made before sponsors existed, and scans that may not read them: absence of a list is not an empty list.
+/// Agents made before sponsors existed, and scans that may not read them: absence of a list is not an empty list. Zero Trust
+/// Assessment #1147: every application was shown with no owner.
 #[test]
 fn sponsors_that_were_not_read_accuse_nobody() {
     assert_eq!(Agents::new(None, Some((0, 0))).told(), None);

@@ -1,4 +1,6 @@
 //! CRED-005, CRED-006 and CRED-010: the only credential, too many of them, and one that several applications share.
+//!
+//! Of a certificate on several applications (CRED-010) no false positive of a peer is known.
 
 mod support;
 
@@ -71,6 +73,15 @@ fn cred_005_a_credential_on_the_service_principal_counts_too() {
     assert_eq!(claim(&world, "CRED-005"), None);
 }
 
+/// AzureADAssessment #77: an application with neither a secret nor a certificate was told to have expired.
+#[test]
+fn cred_005_without_a_credential_nothing_ends() {
+    let mut world = with(&[]);
+    assert_eq!(claim(&world, "CRED-005"), None);
+    world.trusts_github();
+    assert_eq!(claim(&world, "CRED-005"), None);
+}
+
 #[test]
 fn cred_005_federation_never_ends() {
     let mut world = with(&[until("key-1", "2026-06-15T00:00:00Z")]);
@@ -131,7 +142,8 @@ fn secret<'a>(id: &'a str, from: &'a str) -> Key<'a> {
 #[case::two_one_undated(&[secret("a", "2024-01-01T00:00:00Z"), Key { id: "b", from: None, to: Some("2026-12-01T00:00:00Z"), ..Key::default() }], None)]
 #[case::three(&[secret("a", "2026-05-01T00:00:00Z"), secret("b", "2026-05-01T00:00:00Z"), secret("c", "2026-05-01T00:00:00Z")], Some("3 credentials"))]
 #[case::third_not_yet(&[secret("a", "2026-05-01T00:00:00Z"), secret("b", "2026-05-01T00:00:00Z"), secret("c", "2026-06-02T00:00:00Z")], None)]
-#[case::third_ended(&[secret("a", "2026-05-01T00:00:00Z"), secret("b", "2026-05-01T00:00:00Z"), Key { id: "c", to: Some("2026-05-31T00:00:00Z"), ..Key::default() }], None)]
+// Mandiant Azure AD Investigator #14: credentials that had ended counted.
+#[case::mandiant_14_third_ended(&[secret("a", "2026-05-01T00:00:00Z"), secret("b", "2026-05-01T00:00:00Z"), Key { id: "c", to: Some("2026-05-31T00:00:00Z"), ..Key::default() }], None)]
 #[case::third_signs_tokens(&[secret("a", "2026-05-01T00:00:00Z"), secret("b", "2026-05-01T00:00:00Z"), Key { id: "c", usage: "token_signing", ..Key::default() }], None)]
 fn cred_006_table(#[case] keys: &[Key<'_>], #[case] expected: Option<&str>) {
     let finding = with(keys).finding("CRED-006");

@@ -209,6 +209,7 @@ fn workloads_of_one_system_weigh_less() {
     assert_eq!((told.rule.claim, told.severity, told.narrowed.len()), (Claim::Narrower, Severity::Low, 2));
 }
 
+/// Cartography #2658: what was refused in part was taken for gone.
 #[test]
 fn partial_coverage_takes_no_count_away_and_adds_none() {
     let (mut world, one, two) = three();
@@ -274,6 +275,8 @@ fn a_managed_identity_may_be_used_from_outside() {
     assert_eq!(finding(STOPPED, &world, &[&azure]).unwrap().rule.claim, Claim::Narrower);
 }
 
+/// Cartography #379 and #596: a read that failed left everything deleted. An automation that was not read is not stopped, and
+/// one that was read says nothing of those that were not (#2658).
 #[test]
 fn nothing_is_said_while_something_runs_or_may_run() {
     for state in [Some(true), None] {
@@ -282,8 +285,10 @@ fn nothing_is_said_while_something_runs_or_may_run() {
         assert!(finding(STOPPED, &world, &[&azure]).is_none(), "{state:?}");
     }
     let (world, mut azure) = stopped(NodeKind::ManagedIdentity);
-    azure.cover("functions", CoverageState::Partial);
-    assert!(finding(STOPPED, &world, &[&azure]).is_none(), "partial");
+    for state in [CoverageState::Partial, CoverageState::Denied, CoverageState::Throttled, CoverageState::Skipped] {
+        azure.cover("functions", state);
+        assert!(finding(STOPPED, &world, &[&azure]).is_none(), "{state:?}");
+    }
     let (mut world, azure) = stopped(NodeKind::ServicePrincipal);
     let used = [(attr::LAST_UNATTENDED_USE_AT, text("2026-05-30T00:00:00Z"))];
     world.seen("2026-05-31T00:00:00Z");
@@ -309,7 +314,8 @@ fn authority_that_only_reads_is_no_finding() {
     assert!(finding(STOPPED, &world, &[&azure]).is_some());
 }
 
-/// Only an object id that the directory gave joins; an equal name or a short id does not.
+/// Only an object id that the directory gave joins; an equal name or a short id does not. Cartography #1788: users of one
+/// directory were tied to what those of another have, by the name of a set of permissions.
 #[test]
 fn an_id_that_is_no_uuid_joins_nothing() {
     let world = World::privileged(USER_ADMINISTRATOR);
@@ -318,4 +324,12 @@ fn an_id_that_is_no_uuid_joins_nothing() {
     let same = azure.id(NodeKind::ServicePrincipal, "sp-1");
     azure.edge("functions", &node, EdgeKind::RunsAs, &same);
     assert!(finding(STOPPED, &world, &[&azure]).is_none());
+    let mut systems = [system("azure", "uid-2"), system("aws", "uid-3")];
+    for (n, other) in ["a", "b", "c"].iter().zip([0, 0, 1]) {
+        let b = &mut systems[other];
+        let node = b.node("functions", NodeKind::Function, n, &[(attr::ENABLED, Value::Bool(true))]);
+        let same = b.id(NodeKind::ServicePrincipal, "sp-1");
+        b.edge("functions", &node, EdgeKind::RunsAs, &same);
+    }
+    assert!(finding(SHARED, &world, &[&systems[0], &systems[1]]).is_none());
 }

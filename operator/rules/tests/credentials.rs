@@ -45,6 +45,7 @@ fn cred_002_without_a_first_day_a_lifetime_cannot_be_said() {
     assert!(with(&[key(None, Some("none"))]).finding("CRED-002").is_some());
 }
 
+/// Mandiant Azure AD Investigator #14: applications were told for credentials that had ended.
 #[test]
 fn cred_002_expired_credentials_and_signing_keys_do_not_count() {
     let expired = key(Some("2019-01-01T00:00:00Z"), Some("2024-01-01T00:00:00Z"));

@@ -1,4 +1,6 @@
 //! DRIFT-001, -002, -003, -005, -007: what changed since the accepted snapshot, and what only seems to have.
+//!
+//! Of declared purposes (DRIFT-007) no false positive of a peer is known: none of them has such a rule.
 
 mod support;
 
@@ -99,6 +101,8 @@ fn a_grant_that_has_ended_since_stood_then() {
     assert!(today.drift(&then, "DRIFT-001").is_none());
 }
 
+/// Cartography #478 and #587: a run over another part of the estate deletes what this one knew, and the next finds all of it
+/// anew. What the baseline does not know has not changed.
 #[test]
 fn a_new_identity_has_not_risen() {
     let mut today = now();
@@ -147,6 +151,7 @@ fn a_lock_that_was_not_read_narrows_the_claim() {
     assert_eq!(today.drift(&then, "DRIFT-001").unwrap().rule.claim, Claim::Narrower);
 }
 
+/// Cartography #2658: what a partly refused read did not bring was taken for gone. Here it would be a drift.
 #[rstest]
 fn partial_coverage_on_either_side_is_not_compared(
     #[values("servicePrincipals", "applications", "directoryRoleAssignments", "appRoleAssignments")] collection: &str,
@@ -205,6 +210,11 @@ fn memberships_count_where_groups_give_authority() {
 #[case::moved(AU, "/administrativeUnits/au-2", None)]
 #[case::unit_to_object(AU, "/app-object", None)]
 #[case::same("/", "/", None)]
+// BloodHound Legacy #654: whoever owns a resource was shown as the owner of the subscription around it.
+#[case::bloodhound_legacy_654_one_object("/app-object", "/app-object", None)]
+#[case::bloodhound_legacy_654_another_object(AU, "/app-other", None)]
+// BloodHound Legacy #677: a role over an administrative unit, taken for one over the tenant.
+#[case::bloodhound_legacy_677_unit("/app-object", AU, None)]
 fn of_scopes(#[case] then: &str, #[case] now_: &str, #[case] expected: Option<(Claim, Severity)>) {
     let (mut old, mut today) = (before(), now());
     old.role_of(&old.sp.clone(), USER_ADMINISTRATOR, then);
@@ -245,6 +255,43 @@ fn another_role_over_another_scope_is_two_facts() {
     assert!(!finding.title.contains("widened"));
     today.role_of(&sp, APPLICATION_ADMINISTRATOR, AU);
     assert!(today.drift(&then, "DRIFT-002").is_none(), "the narrow role is held still: nothing was exchanged");
+}
+
+/// A role that came and one that went belong together where there is no other: of several nothing says which became which.
+#[rstest]
+#[case::one_for_one(&[APPLICATION_ADMINISTRATOR], &[USER_ADMINISTRATOR], Some(Claim::Narrower))]
+#[case::two_went(&[APPLICATION_ADMINISTRATOR, BILLING_ADMINISTRATOR], &[USER_ADMINISTRATOR], None)]
+#[case::two_came(&[APPLICATION_ADMINISTRATOR], &[USER_ADMINISTRATOR, BILLING_ADMINISTRATOR], None)]
+#[case::near_miss_nothing_went(&[], &[USER_ADMINISTRATOR], None)]
+#[case::one_of_two_widened(
+    &[APPLICATION_ADMINISTRATOR, USER_ADMINISTRATOR],
+    &[USER_ADMINISTRATOR, BILLING_ADMINISTRATOR],
+    Some(Claim::Full)
+)]
+fn unrelated_changes_are_not_told_as_one(
+    #[case] went: &[&str],
+    #[case] came: &[&str],
+    #[case] expected: Option<Claim>,
+) {
+    let (mut then, mut today) = (before(), now());
+    for role in went {
+        then.role_of(&then.sp.clone(), role, AU);
+    }
+    for role in came {
+        today.role(role);
+    }
+    assert_eq!(today.drift(&then, "DRIFT-002").map(|finding| finding.rule.claim), expected);
+}
+
+/// One role over two parts of the tenant is one role.
+#[test]
+fn a_role_over_several_parts_went_once() {
+    let (mut then, mut today) = (before(), now());
+    for part in [AU, "/administrativeUnits/au-2"] {
+        then.role_of(&then.sp.clone(), APPLICATION_ADMINISTRATOR, part);
+    }
+    today.role(USER_ADMINISTRATOR);
+    assert_eq!(today.drift(&then, "DRIFT-002").unwrap().rule.claim, Claim::Narrower);
 }
 
 /// `added` beside what is there, on an identity of tier P1.
@@ -417,6 +464,33 @@ fn a_trust_is_known_by_whom_it_admits() {
     assert!(with("fic-1", "job b").drift(&then, "DRIFT-003").is_some(), "changed under the same id");
 }
 
+/// A key may stand on the service principal as well as on the application: where one of both was not read then, the key that
+/// is there now may have been there. Cartography #2658: what was refused in part looked deleted, and came back as new.
+#[rstest]
+fn keys_that_cannot_be_compared_are_not_new(
+    #[values("servicePrincipals", "applications")] collection: &str,
+    #[values(CoverageState::Partial, CoverageState::Denied, CoverageState::Throttled, CoverageState::Skipped)]
+    state: CoverageState,
+    #[values(false, true)] old: bool,
+    #[values(false, true)] on_principal: bool,
+) {
+    let (mut then, mut today) = privileged();
+    let key = Key { id: "key-2", ..Key::default() };
+    if on_principal {
+        let sp = today.sp.clone();
+        today.key_on(&sp, "servicePrincipals", &key);
+    } else {
+        today.key(&key);
+    }
+    assert!(today.drift(&then, "DRIFT-003").is_some());
+    if old {
+        then.cover(collection, state)
+    } else {
+        today.cover(collection, state)
+    };
+    assert!(today.drift(&then, "DRIFT-003").is_none());
+}
+
 #[test]
 fn trusts_that_cannot_be_compared_leave_the_credentials_to_be_told() {
     let (mut then, mut today) = privileged();
@@ -538,6 +612,7 @@ fn a_successor_answers() {
     assert!(today.drift(&then, "DRIFT-005").is_none());
 }
 
+/// Cartography #379: a read that failed left nothing of what was known. An owner who was not read has not left.
 #[rstest]
 fn owners_that_were_not_all_read_are_not_compared(
     #[values("applicationOwners", "servicePrincipalOwners", "ownerAccounts")] collection: &str,
@@ -615,6 +690,43 @@ fn what_only_may_be_held_leaves_no_purpose() {
     today.config.declared_purposes.clear();
     today.config.declared_purposes.insert(format!("{id}-other"), purpose(Some(&[]), Some(&[])));
     assert!(today.finding("DRIFT-007").is_none());
+}
+
+/// A grant that was read is held, however little else was; what was not read accuses nobody.
+#[rstest]
+fn purposes_rest_on_what_was_read(
+    #[values("servicePrincipals", "directoryRoleAssignments", "appRoleAssignments", "groupMembers")] collection: &str,
+    #[values(CoverageState::Partial, CoverageState::Denied, CoverageState::Throttled, CoverageState::Skipped)]
+    state: CoverageState,
+) {
+    let within = |held: bool| {
+        let mut today = now();
+        today.role(USER_ADMINISTRATOR);
+        if held {
+            today.permission(FILES_WRITE);
+        }
+        let id = today.sp.to_string();
+        today.config.declared_purposes.insert(id, purpose(Some(&[TENANT]), Some(&[])));
+        today.cover(collection, state);
+        today
+    };
+    let told = within(true).finding("DRIFT-007").unwrap();
+    assert_eq!((told.rule.claim, told.severity), (Claim::Full, Severity::Critical));
+    assert!(within(false).finding("DRIFT-007").is_none());
+}
+
+/// Who may not be able to run leaves no purpose that is known.
+#[rstest]
+#[case::on(Some(true), true)]
+#[case::off(Some(false), false)]
+#[case::not_read(None, false)]
+fn purposes_are_those_of_identities_that_run(#[case] enabled: Option<bool>, #[case] expected: bool) {
+    let mut today = World::new();
+    today.key(&Key::default()).role(USER_ADMINISTRATOR);
+    enabled.map(|enabled| today.enabled(enabled));
+    let id = today.sp.to_string();
+    today.config.declared_purposes.insert(id, purpose(Some(&["graph"]), None));
+    assert_eq!(today.finding("DRIFT-007").is_some(), expected);
 }
 
 #[test]

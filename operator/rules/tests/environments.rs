@@ -48,7 +48,8 @@ fn reading_needs_sensitive_data() {
     assert!(reads.run().findings.iter().all(|finding| finding.rule.id != RULE));
 }
 
-/// The trap of the catalogue: a name is no evidence unless the customer declares the pattern.
+/// The trap of the catalogue: a name is no evidence unless the customer declares the pattern. CISA ScubaGear #1853 would tell
+/// applications of tests by words like "dev" in their names.
 #[test]
 fn a_name_counts_only_where_its_pattern_is_declared() {
     let mut world = world(GLOBAL_ADMINISTRATOR);
@@ -88,6 +89,35 @@ fn a_scope_belongs_where_it_is_declared() {
     let scopes = ids(&["/administrativeUnits/Sandbox"]);
     declare(&mut world, "sandbox", Environment { scopes, ..Environment::default() });
     assert!(world.finding(RULE).is_none());
+}
+
+/// Cartography #2120: who was assigned a set of permissions for three accounts was shown with all accounts in which anybody
+/// has it. A role is held where it was assigned, wherever else others hold it.
+#[test]
+fn cartography_2120_a_role_over_one_part_is_not_held_where_others_hold_it() {
+    let mut world = world(DIRECTORY_READERS);
+    let production = world.config.environments.get_mut("production").unwrap();
+    production.tenants.clear();
+    production.scopes = ids(&["/administrativeUnits/plant"]);
+    let (sp, other) = (world.sp.clone(), world.other("plant-bot", Some(true)));
+    world.role_of(&sp, USER_ADMINISTRATOR, "/administrativeUnits/sandbox");
+    world.role_of(&other, USER_ADMINISTRATOR, "/administrativeUnits/plant");
+    assert!(world.finding(RULE).is_none());
+    world.role_of(&sp, USER_ADMINISTRATOR, "/administrativeUnits/plant");
+    assert!(world.finding(RULE).is_some());
+}
+
+/// BloodHound Legacy #654: whoever owns one resource was shown as the owner of the subscription around it.
+#[test]
+fn bloodhound_legacy_654_authority_over_one_object_is_not_over_what_holds_it() {
+    let mut world = world(DIRECTORY_READERS);
+    let sandbox = Environment { scopes: ids(&["/app-sandbox"]), ..Environment::default() };
+    declare(&mut world, "sandbox", sandbox);
+    let sp = world.sp.clone();
+    world.role_of(&sp, APPLICATION_ADMINISTRATOR, "/app-sandbox");
+    assert!(world.finding(RULE).is_none());
+    world.role_of(&sp, APPLICATION_ADMINISTRATOR, "/");
+    assert!(world.finding(RULE).is_some());
 }
 
 /// An application of another tenant belongs where it lives.

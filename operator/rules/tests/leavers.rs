@@ -68,7 +68,8 @@ fn a_guest_who_is_active_is_there() {
     assert!(world.finding(LEFT).is_none());
 }
 
-/// "Present but inert": what has ended signs nobody in.
+/// "Present but inert": what has ended signs nobody in. Mandiant Azure AD Investigator #14: applications were told for
+/// credentials that had ended.
 #[test]
 fn an_ended_credential_does_not_count() {
     let mut world = World::new();
@@ -88,6 +89,7 @@ fn the_last_record_of_a_key_counts() {
     assert!(world.finding(LEFT).is_none());
 }
 
+/// Cartography #379 and #2658: what a failed or partly refused read did not bring was taken for deleted.
 #[test]
 fn an_account_that_is_found_nowhere_narrows_the_claim() {
     let told = world(None).finding(LEFT).unwrap();
@@ -174,7 +176,8 @@ fn without_a_finding_to_explain_nothing_is_said() {
 #[rstest]
 #[case::a_limit_for_all(Some(&["passwordLifetime"][..]), Some(&[][..]))]
 #[case::certificates_only(Some(&["asymmetricKeyLifetime"][..]), Some(&[][..]))]
-#[case::for_single_applications(Some(&[][..]), Some(&["passwordAddition"][..]))]
+// CISA ScubaGear #2167: its tests knew the tenant's own policy only, and failed where applications have others beside it.
+#[case::scubagear_2167_for_single_applications(Some(&[][..]), Some(&["passwordAddition"][..]))]
 #[case::a_word_that_nobody_knows(Some(&["unknownFutureValue"][..]), Some(&[][..]))]
 #[case::the_tenant_s_was_not_read(None, Some(&[][..]))]
 #[case::the_others_were_not_read(Some(&[][..]), None)]
@@ -193,6 +196,7 @@ fn a_restriction_that_limits_nothing_is_no_policy() {
     assert!(world.finding(POLICY).is_some());
 }
 
+/// Cartography #2658: what was refused is not absent.
 #[rstest]
 #[case(CoverageState::Denied)]
 #[case(CoverageState::Partial)]

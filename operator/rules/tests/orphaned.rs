@@ -140,6 +140,7 @@ fn orph_001_a_service_principal_answers_through_the_people_who_own_it(
     assert_eq!(claim(&world), expected);
 }
 
+/// Cartography #379: what a failed read did not bring was taken for deleted.
 #[test]
 fn orph_001_throttled_account_reads_are_not_gone_owners() {
     let mut world = owned_by(&[None]);
@@ -162,6 +163,7 @@ fn orph_002_fires_over_complete_empty_lists_only() {
     assert_eq!(world.finding("ORPH-002"), None);
 }
 
+/// Zero Trust Assessment #1147: every application was shown with no owner.
 #[rstest]
 fn orph_002_a_list_that_was_not_read_is_not_an_empty_one(
     #[values("applicationOwners", "servicePrincipalOwners")] collection: &str,

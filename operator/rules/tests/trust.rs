@@ -34,10 +34,11 @@ fn told(finding: &RuleFinding) -> (Claim, Severity) {
 
 #[rstest]
 #[case::owner_is_open("claims['sub'] matches 'repo:*:environment:prod'", Some((Claim::Full, Severity::Critical)))]
-#[case::repository_is_open("claims['sub'] matches 'repo:halvorsen/*'", Some((Claim::Full, Severity::High)))]
+// Cartography #3078: the condition of a trust was dropped, so that one repository and a whole organisation looked the same.
+#[case::cartography_3078_organisation("claims['sub'] matches 'repo:halvorsen/*'", Some((Claim::Full, Severity::High)))]
 #[case::by_owner_id("claims['sub'] matches 'repo:halvorsen@5544123/*'", Some((Claim::Full, Severity::High)))]
 #[case::environment_is_open("claims['sub'] matches 'repo:h/build:environment:*'", Some((Claim::Full, Severity::High)))]
-#[case::one_repository("claims['sub'] matches 'repo:halvorsen/build:ref:refs/heads/*'", None)]
+#[case::cartography_3078_one_repository("claims['sub'] matches 'repo:halvorsen/build:ref:refs/heads/*'", None)]
 #[case::exact("claims['sub'] eq 'repo:halvorsen/build:environment:prod'", None)]
 #[case::another_limit(
     "claims['sub'] matches 'repo:h/*' and claims['job_workflow_ref'] eq 'h/x/.github/workflows/y.yml@refs/heads/main'",

@@ -129,7 +129,7 @@ fn cred_001_what_is_new_waits_for_its_first_use(#[case] made: &str, #[case] from
     assert_eq!(world.finding("CRED-001").is_some(), expected);
 }
 
-/// Prowler counts expired secrets.
+/// Prowler counts expired secrets; so did Mandiant Azure AD Investigator (#14).
 #[test]
 fn cred_001_an_expired_credential_is_not_weak_but_gone() {
     let expired = Key { id: "old", from: Some("2019-01-01T00:00:00Z"), to: Some("2025-01-01T00:00:00Z"), ..endless() };
@@ -466,6 +466,7 @@ fn dorm_001_a_record_older_than_the_identity_is_not_its_own() {
     assert_eq!(claim(&world, "DORM-001"), None);
 }
 
+/// Maester #2074: applications were told as unused that had signed in in those days.
 #[test]
 fn dorm_001_the_record_that_tells_of_more_counts() {
     let mut world = world(APPLICATION_ADMINISTRATOR, &[Key::default()]);
@@ -509,7 +510,8 @@ fn dorm_006_table(#[case] at: &str, #[case] expected: bool) {
     }
 }
 
-/// A private repository that cannot be read is not a deleted one, and an archived one is not either.
+/// A private repository that cannot be read is not a deleted one, and an archived one is not either. Cartography #2658: what
+/// was refused in part was taken for gone.
 #[test]
 fn dorm_006_never_says_that_the_workload_is_gone() {
     let finding = trusting(GLOBAL_ADMINISTRATOR).finding("DORM-006").unwrap();

@@ -3,7 +3,7 @@
 use sv0_rules::Family;
 
 use super::planned::OUT;
-use super::{Row, Scope, System};
+use super::{Of, Row, Scope, System};
 use crate::manifest::Manifest;
 
 /// Families in the order of the document.
@@ -54,7 +54,7 @@ pub fn markdown(rows: &[Row], connectors: &[Manifest]) -> String {
          - `full`: the connector reads every collection that the rule requires;\n\
          - `narrower`: it reads a part of them, or the full claim rests on another system: the rule says the less that is \
          proven;\n\
-         - `none`: the rule says nothing there;\n\
+         - `none`: the rule says nothing there, for want of collections or of what stands beside the word;\n\
          - `planned`: the rule is not built yet.\n\n\
          What an instance may not read is a [coverage gap](glossary.md), and can make a cell smaller in that estate. *Core* \
          belongs to the product from the start, *phased* comes step by step, *secondary* after the rest.\n",
@@ -89,12 +89,18 @@ fn section(one: Family, rows: &[Row], connectors: &[Manifest]) -> String {
 
 fn cells(row: &Row) -> Vec<String> {
     let mut cells = vec![row.id.to_owned(), row.title.to_owned(), row.scope.word().to_owned()];
-    cells.extend(row.connectors.iter().map(|of| of.cell.word().to_owned()));
+    cells.extend(row.connectors.iter().map(cell));
     cells.push(row.planned_for.iter().map(|system: &System| system.title()).collect::<Vec<_>>().join(", "));
     cells.push(row.narrower.unwrap_or_default().to_owned());
     cells.push(row.story.unwrap_or_default().to_owned());
     cells.push(row.standards.join(", "));
     cells
+}
+
+/// The word, with the reason where it is not the collections.
+fn cell(of: &Of) -> String {
+    let word = of.cell.word();
+    of.lacks.map_or_else(|| word.to_owned(), |lacks| format!("{word}: it tells of no {lacks}"))
 }
 
 pub(super) fn line(cells: &[String]) -> String {

@@ -1,8 +1,8 @@
 //! `kubectl sv0 catalog`: what can be found, and from which system: rules by connectors.
 //!
-//! Takes the metadata of the rules and the collections that each connector's manifest provides; gives a table, Markdown or
-//! JSON. No cell is written by hand: it follows from what a rule requires and what a connector reads. Pure, but for
-//! printing.
+//! Takes the metadata of the rules and the collections and relations that each connector's manifest provides; gives a table,
+//! Markdown or JSON. No cell is written by hand: it follows from what a rule requires and what a connector reads. Pure, but
+//! for printing.
 
 mod joins;
 mod markdown;
@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use sv0_rules::{Family, Meta, NARROWER_ONLY};
+use sv0_graph::EdgeKind;
+use sv0_rules::{Family, Meta, NARROWER_ONLY, NEEDS};
 
 use crate::manifest::{ENTRA, Manifest};
 use crate::term;
@@ -171,6 +172,9 @@ pub struct Of {
     /// Collections that the rule requires and the connector does not read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<&'static str>,
+    /// What the rule is about and the connector tells nothing of: `automations`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<&'static str>,
 }
 
 /// A row of the catalogue.
@@ -224,7 +228,9 @@ pub fn rows(connectors: &[Manifest]) -> Vec<Row> {
 fn built_row(meta: &Meta, connectors: &[Manifest]) -> Row {
     let of = |manifest: &Manifest| {
         let (cell, missing) = cell(meta, &manifest.collections().into_iter().collect());
-        Of { connector: manifest.system.clone(), cell, missing }
+        let lacks = lacks(meta, &manifest.relations);
+        let cell = if lacks.is_some() { Cell::None } else { cell };
+        Of { connector: manifest.system.clone(), cell, missing, lacks }
     };
     Row {
         id: meta.id,
@@ -259,12 +265,19 @@ fn cell(meta: &Meta, provided: &BTreeSet<&str>) -> (Cell, Vec<&'static str>) {
     (cell, missing)
 }
 
+/// What a rule is about and a connector with these relations tells nothing of.
+fn lacks(meta: &Meta, relations: &[String]) -> Option<&'static str> {
+    let told = |kind: &EdgeKind| relations.iter().any(|relation| relation == kind.as_str());
+    NEEDS.iter().find(|need| need.rule == meta.id && !need.one_of.iter().any(told)).map(|need| need.what)
+}
+
 fn planned_row(rule: &Planned, connectors: &[Manifest]) -> Row {
     let covers = |manifest: &Manifest| rule.systems.iter().any(|system| system.manifest() == manifest.system);
     let of = |manifest: &Manifest| Of {
         connector: manifest.system.clone(),
         cell: if covers(manifest) { Cell::Planned } else { Cell::None },
         missing: Vec::new(),
+        lacks: None,
     };
     Row {
         id: rule.id,
@@ -375,6 +388,12 @@ mod tests {
         assert_eq!(of(&orphan, some), (Cell::Narrower, rest.to_vec()));
         assert_eq!(of(&Meta { narrower: None, ..orphan }, some), (Cell::None, rest.to_vec()));
         assert_eq!(of(&orphan, &["repositories"]).0, Cell::None);
+        let stopped = meta("DORM-004");
+        assert_eq!(of(&stopped, stopped.requires).0, Cell::Full, "with automations");
+        let words = |kinds: &[EdgeKind]| kinds.iter().map(|kind| kind.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(lacks(&stopped, &words(&[EdgeKind::Granted, EdgeKind::Owns])), Some("automations"));
+        assert_eq!(lacks(&stopped, &words(&[EdgeKind::Granted, EdgeKind::UsesConnection])), None);
+        assert_eq!(lacks(&orphan, &[]), None);
         let trust = meta("DORM-006");
         assert_eq!(of(&trust, trust.requires), (Cell::Narrower, vec![]), "its full claim rests on another system");
     }

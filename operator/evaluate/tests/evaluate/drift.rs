@@ -133,6 +133,8 @@ async fn accepting_the_present_snapshot_resolves_without_a_scan() {
     assert_eq!(spec["firstObserved"], "2026-01-11T12:00:00Z");
 }
 
+/// Cartography #379, #596 and #2658: after a read that failed, or was refused in part, what had not come was deleted. Here it
+/// would be resolved, and be drift when it came back.
 #[tokio::test]
 async fn a_view_that_cannot_be_compared_neither_adds_nor_resolves() {
     let lower = |mut builder: SnapshotBuilder| {
@@ -226,6 +228,7 @@ async fn an_incomplete_first_snapshot_is_no_baseline() {
     assert_eq!((drifts(&world), status(&world).baselines[0].snapshot_id.as_str()), (expected("Open"), SCAN_2));
 }
 
+/// Cartography #478 and #587: a run over one part of the estate deleted what the runs over the others had brought.
 /// What one instance of a tenant saw may explain what another one sees: the tenant is compared as a whole.
 #[tokio::test]
 async fn a_tenant_of_two_instances_is_compared_with_both_baselines() {

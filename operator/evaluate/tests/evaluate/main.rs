@@ -14,6 +14,7 @@ mod exceptions;
 mod fold;
 #[path = "../../../rules/tests/generated/mod.rs"]
 mod generated;
+mod gone;
 mod hostile;
 mod large;
 mod life;

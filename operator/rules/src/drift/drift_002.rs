@@ -3,7 +3,8 @@
 //! Scopes are compared by id. The whole tenant contains every administrative unit and every object; whether one of these
 //! contains another is not known, so that nothing is said of it. A role that it held over the whole tenant in any form
 //! before (eligible, say) is not wider now; where it was not read then which roles could be activated, the claim is the
-//! narrower one.
+//! narrower one. So it is where one role went and another one came. Where there are several of either, nothing says that they
+//! belong together, and nothing is said of them here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +66,8 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         let title = format!("\"{}\" holds {label} over the whole tenant; on {day} over {scope}", identity.name);
         (Claim::Full, title, was, Vec::new())
     } else {
-        let was = lost(compare, before, identity)?;
+        // Of several roles that came nothing says which one took the place of another.
+        let was = lost(compare, before, identity).filter(|_| gained.len() == 1)?;
         let title = format!("\"{}\" holds {label} over the whole tenant, which it did not on {day}", identity.name);
         let earlier = self::label(was.role.as_deref().unwrap_or_default());
         let narrowed = Narrowed {
@@ -132,12 +134,14 @@ fn bounded(before: &Before) -> BTreeMap<&str, &Grant> {
     bounded
 }
 
-/// A role that was held over a part of the tenant and is proven not to be held at all now.
+/// The role that was held over a part of the tenant and is proven not to be held at all now. None where there are several.
 fn lost<'b>(compare: &Comparison<'_, '_>, before: &'b Before, identity: &Identity<'_>) -> Option<&'b Grant> {
     let all = held(compare.context.graph, identity.ix);
     let may = all.filter(|(member, edge)| !holds(*member, edge, compare.context.as_of).is_false());
     let roles: BTreeSet<&str> = may.filter_map(|(_, edge)| edge.role.as_deref()).collect();
-    narrower(before).find(|grant| grant.role.as_deref().is_some_and(|role| !roles.contains(role)))
+    let mut lost = narrower(before).filter(|grant| grant.role.as_deref().is_some_and(|role| !roles.contains(role)));
+    let first = lost.next()?;
+    lost.all(|other| other.role == first.role).then_some(first)
 }
 
 fn label(role: &str) -> String {

@@ -25,7 +25,9 @@ mod xsys_006;
 mod xsys_008;
 
 use jiff::Timestamp;
+use sv0_graph::EdgeKind;
 
+use crate::automations;
 use crate::identity::Credential;
 use crate::rule::{Context, Meta, Rule};
 use crate::summary::Summary;
@@ -61,6 +63,20 @@ pub(crate) const UNB_001: &Meta = &unb_001::RULE.meta;
 
 /// Rules whose full claim rests on something that no connector reads yet: they make their narrower claim only.
 pub const NARROWER_ONLY: &[&str] = &[dorm_006::RULE.meta.id, xsys_005::RULE.meta.id];
+
+/// What a rule needs beside its collections.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// Kinds of relations: where none of them is read, the rule says nothing.
+    pub one_of: &'static [EdgeKind],
+    /// What such relations tell of, for people.
+    pub what: &'static str,
+}
+
+/// Every need. Other rules say something of the collections that they require alone.
+pub const NEEDS: &[Need] = &[Need { rule: dorm_004::RULE.meta.id, one_of: automations::TIES, what: "automations" }];
 
 /// Every rule about a tenant as a whole, in the order of ids.
 pub const SUMMARIES: &[Summary] = &[cred_013::SUMMARY];
