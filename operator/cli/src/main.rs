@@ -139,7 +139,7 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Baseline { step } => baseline::run(&step),
         Command::Catalog(args) => catalog::run(&args),
-        Command::Explain(args) => explain::run(&args),
+        Command::Explain(args) => explain::run(&args).await,
         Command::Export(args) => export::run(&args),
         Command::Findings(args) => findings::run(&args),
         Command::Graph(args) => graph::run(&args),

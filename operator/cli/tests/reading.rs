@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod committed;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -11,6 +13,8 @@ use std::sync::LazyLock;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::committed::committed;
 
 /// Read when the test runs, so that `UPDATE_GOLDEN=1` needs one run: the test that writes them comes first.
 static FINDINGS: LazyLock<String> = LazyLock::new(|| fixture("findings.json"));
@@ -75,14 +79,8 @@ fn said(cluster: &TempDir, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The text must be the committed one: `UPDATE_GOLDEN=1` writes it.
 fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, text).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, committed, "{}", path.display());
+    committed(&format!("golden/{name}"), text);
 }
 
 #[rstest]
@@ -241,7 +239,10 @@ fn the_last_failure_is_told_beside_older_findings() {
     estate["status"]["conditions"][0]["status"] = json!("False");
     estate["status"]["inputs"][0]["quarantined"] = json!("Corrupt: evaluated with 1 instead");
     let text = said(&cluster(&items(&FINDINGS), &[estate]), &["findings", "-n", "team-a", "--severity", "info"]);
-    assert!(text.contains(&fit("severity", &["Info"])) && text.contains("The last evaluation did not end well."), "{text}");
+    assert!(
+        text.contains(&fit("severity", &["Info"])) && text.contains("The last evaluation did not end well."),
+        "{text}"
+    );
     assert!(!text.contains("the oldest read"), "of a snapshot that stood in nothing is known: {text}");
 }
 
@@ -253,8 +254,7 @@ fn without_a_readable_estate_the_rest_is_told() {
     let script = std::fs::read_to_string(&kubectl).unwrap();
     std::fs::write(&kubectl, script.replace("\"get estates.", "\"nothing here.")).unwrap();
     let text = said(&cluster, &["findings", "-n", "team-a"]);
-    let all = items(&FINDINGS).len();
-    let count = format!("{all} of the {all} Findings");
+    let count = format!("\n{} Findings in namespace team-a.\n", items(&FINDINGS).len());
     assert!(text.contains(&count) && text.contains("is not known here: kubectl get failed"), "{text}");
     let text = said(&cluster, &["explain", "unb-001-9606c7a314434307", "-n", "team-a"]);
     assert!(text.contains("Not known: no Estate with a status can be read in this namespace."), "{text}");

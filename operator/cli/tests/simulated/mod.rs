@@ -69,7 +69,7 @@ pub(crate) async fn evaluated(missing: &str) -> Evaluated {
     Evaluated { list: list(&evaluation), bundle: bundle(&evaluation, &order, manifest, &kept) }
 }
 
-fn object(kind: &str, name: &str, fields: Value) -> Value {
+fn object(kind: &str, name: &str, fields: &Value) -> Value {
     let mut object = json!({
         "apiVersion": "securityv0.com/v1alpha1", "kind": kind, "metadata": { "name": name, "namespace": ESTATE },
     });
@@ -80,8 +80,8 @@ fn object(kind: &str, name: &str, fields: Value) -> Value {
 fn list(evaluation: &Evaluation) -> Value {
     let ordered = Ordered { as_of: at(EVALUATED_AT), generation: 1, history_lost: false };
     let status = finished(evaluation, ordered, &EvaluateExceptions::default(), None);
-    let estate = object("Estate", "default", json!({ "spec": {}, "status": status }));
-    let findings = evaluation.findings.iter().map(|(name, spec)| object("Finding", name, json!({ "spec": spec })));
+    let estate = object("Estate", "default", &json!({ "spec": {}, "status": status }));
+    let findings = evaluation.findings.iter().map(|(name, spec)| object("Finding", name, &json!({ "spec": spec })));
     let items: Vec<Value> = findings.chain([estate]).collect();
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
