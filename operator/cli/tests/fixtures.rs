@@ -142,19 +142,26 @@ fn no_piece_is_left_out() {
     assert!(below_hops > 50, "{below_hops}");
 }
 
-/// The edge that the remediation names is marked on the path, when it is on it.
+/// The edge that the remediation names is marked on the path when it is on it, and no other.
 #[test]
 fn the_edge_to_cut_is_marked() {
-    let bundle = &FRESH.bundle;
-    let pack = Pack::read(&bundle.pack).unwrap();
+    let pack = Pack::read(&FRESH.bundle.pack).unwrap();
     let mut marked = 0;
     for (name, finding) in &pack.findings {
-        let names = finding.spec.remediation.iter().position(|step| step.contains("that alone cuts"));
-        let Some(step) = names else { continue };
         let story = story(&pack, "sha256:0".to_owned(), "team-a", name, Origin::File).unwrap();
         let told = joined(&text(&story, Look::PLAIN, 100, false));
-        assert_eq!(told.matches(&format!(" (step {} below cuts here)", step + 1)).count(), 1, "{told}");
-        assert!(told.contains(&format!("Step {} above takes hop ", step + 1)), "{told}");
+        let Some((_, here)) = told.split_once("] (step ") else {
+            assert!(!told.contains(" above takes hop "), "{told}");
+            continue;
+        };
+        let (step, _) = here.split_once(" below cuts here)").unwrap();
+        let remediation = &finding.spec.remediation[step.parse::<usize>().unwrap() - 1];
+        assert!(remediation.starts_with("Take ") && told.matches(" cuts here)").count() == 1, "{told}");
+        let (_, hop) = told.split_once(&format!("Step {step} above takes hop ")).unwrap();
+        let (hop, _) = hop.split_once(" away").unwrap();
+        let hop = &finding.line["full"]["path"][hop.parse::<usize>().unwrap() - 1];
+        let what = hop["via"].as_str().unwrap_or_else(|| hop["to"].as_str().unwrap());
+        assert!(remediation.contains(what) && remediation.contains(hop["from"].as_str().unwrap()), "{remediation}");
         marked += 1;
     }
     assert!(marked > 1, "{marked}");
@@ -168,7 +175,7 @@ fn what_was_not_found_anew_says_so() {
     let name = "cred-002-95dc6d712ad8803d";
     for (state, sentence) in [
         (FindingState::Open, "did not find it anew, and what it rests on was not seen completely."),
-        (FindingState::Resolved, "It is resolved: the last evaluation has no new evidence of it."),
+        (FindingState::Resolved, "It is resolved: the pack's evaluation has no new evidence of it."),
     ] {
         let finding = pack.findings.get_mut(name).unwrap();
         finding.line.remove("full");

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sv0_api::{Claim, Estate, Evidence, EvidenceClass, FindingSpec, FindingState, Severity};
+use sv0_api::{Claim, Evidence, EvidenceClass, FindingSpec, FindingState, Severity};
 
 use super::of_pack::Standing;
 use super::{Story, pieces, words};
@@ -58,7 +58,7 @@ pub(super) fn all(story: &Story, look: Look, width: usize, words: bool) -> Strin
     path(&mut page, &steps, named);
     evidence(&mut page, story, &steps);
     not_proven(&mut page, spec);
-    not_seen(&mut page, spec, story.estate.as_ref());
+    not_seen(&mut page, story);
     remediation(&mut page, spec);
     cut(&mut page, story, &steps, named);
     standards(&mut page, spec);
@@ -204,9 +204,9 @@ fn of_finding(page: &mut Page, story: &Story, steps: &[Step<'_>]) -> BTreeSet<Ev
     let spec = &story.finding.spec;
     if story.pack.is_some() {
         page.says(if spec.state == FindingState::Resolved {
-            "It is resolved: the last evaluation has no new evidence of it. The Finding keeps these pieces:"
+            "It is resolved: the pack's evaluation has no new evidence of it. The Finding keeps these pieces:"
         } else {
-            "The last evaluation did not find it anew, and what it rests on was not seen completely. The Finding keeps these \
+            "The pack's evaluation did not find it anew, and what it rests on was not seen completely. The Finding keeps these \
              pieces:"
         });
     }
@@ -247,9 +247,10 @@ fn not_proven(page: &mut Page, spec: &FindingSpec) {
 }
 
 /// Coverage gaps of the instance that saw the subject: first those that the rule reads.
-fn not_seen(page: &mut Page, spec: &FindingSpec, estate: Option<&Estate>) {
+fn not_seen(page: &mut Page, story: &Story) {
+    let spec = &story.finding.spec;
     page.heading("What was not seen");
-    let Some(status) = estate.and_then(|estate| estate.status.as_ref()) else {
+    let Some(status) = story.estate.as_ref().and_then(|estate| estate.status.as_ref()) else {
         page.says("Not known: no Estate with a status can be read in this namespace.");
         return;
     };
@@ -261,7 +262,8 @@ fn not_seen(page: &mut Page, spec: &FindingSpec, estate: Option<&Estate>) {
     let evaluated = status.inputs.iter().any(|input| input.instance_uid == spec.subject.instance_uid);
     let listed = status.coverage_gaps.len() < MOST_GAPS;
     if needed.is_empty() && rule.is_some() && evaluated && listed {
-        page.says("Every collection that this rule requires was read completely, as of the last evaluation.");
+        let evaluation = if of_file(story) { "the pack's evaluation" } else { "the last evaluation" };
+        page.says(&format!("Every collection that this rule requires was read completely, as of {evaluation}."));
     } else if needed.is_empty() {
         page.says("Whether every collection that this rule requires was read completely is not known here.");
     }
@@ -355,6 +357,11 @@ fn standards(page: &mut Page, spec: &FindingSpec) {
     page.says(&spec.standards.join(", "));
 }
 
+/// Whether it is told from a file, which may be of an earlier evaluation.
+fn of_file(story: &Story) -> bool {
+    story.pack.as_ref().is_some_and(|pack| !pack.named)
+}
+
 /// Whether it stands as an object, which only the pack tells.
 fn standing(page: &mut Page, story: &Story) {
     let Some(pack) = &story.pack else { return };
@@ -388,10 +395,13 @@ fn life(page: &mut Page, story: &Story) {
     page.says(&words::first_observed(spec));
     let status = story.estate.as_ref().and_then(|estate| estate.status.as_ref());
     let as_of = status.and_then(|status| status.as_of.as_ref());
-    page.says(&as_of.map_or_else(
-        || "When this namespace was last evaluated is not known.".to_owned(),
-        |as_of| format!("This namespace was last evaluated as of {}.", as_of.0),
-    ));
+    page.says(&match as_of {
+        Some(as_of) if of_file(story) => {
+            format!("The pack is of the evaluation as of {}, which need not be the last one.", as_of.0)
+        }
+        Some(as_of) => format!("This namespace was last evaluated as of {}.", as_of.0),
+        None => "When this namespace was last evaluated is not known.".to_owned(),
+    });
     let input = status.and_then(|s| s.inputs.iter().find(|input| input.instance_uid == spec.subject.instance_uid));
     if let Some(at) = input.and_then(collected_at) {
         page.says(&format!("The snapshot that was evaluated then was read from {at} on."));
