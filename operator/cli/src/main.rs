@@ -72,7 +72,7 @@ enum Command {
     Findings(Box<findings::Args>),
     /// Draw the path of one Finding.
     Graph(Box<graph::Args>),
-    /// Take the last evaluation out of the cluster, with all that it was computed from.
+    /// Take an evaluation out of the cluster, with all that it was computed from.
     #[command(after_help = "Example:\n  kubectl sv0 pack export -n team-a -o team-a.tar")]
     Pack {
         #[command(subcommand)]
@@ -90,7 +90,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Pack {
-    /// Write one file with pack, snapshots, ledgers and configuration of the estate's last evaluation.
+    /// Write one file with pack, snapshots, ledgers and configuration of one evaluation.
     Export(Box<pack::Args>),
 }
 

@@ -9,8 +9,16 @@ pub(crate) fn committed(place: &str, text: &str) {
         std::fs::write(&path, text).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    let place = std::iter::zip(text.lines(), committed.lines()).position(|(a, b)| a != b);
-    let line = place.map_or_else(|| "the end".to_owned(), |at| format!("line {}", at + 1));
-    let about = "look at what changed; UPDATE_GOLDEN=1 writes it";
-    assert!(text == committed, "{} differs from {line} on: {about}\n{text}", path.display());
+    if text == committed {
+        return;
+    }
+    let same = std::iter::zip(text.lines(), committed.lines()).take_while(|(a, b)| a == b).count();
+    let from = |text: &str| text.lines().skip(same).take(8).collect::<Vec<_>>().join("\n");
+    panic!(
+        "{} differs from line {} on: look at what changed; UPDATE_GOLDEN=1 writes it\n--- committed\n{}\n--- now\n{}",
+        path.display(),
+        same + 1,
+        from(&committed),
+        from(text),
+    );
 }
