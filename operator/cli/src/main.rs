@@ -72,7 +72,7 @@ enum Command {
     Findings(Box<findings::Args>),
     /// Draw the path of one Finding.
     Graph(Box<graph::Args>),
-    /// Take the last evaluation out of the cluster, with all that it was computed from.
+    /// Take an evaluation out of the cluster, with all that it was computed from.
     #[command(after_help = "Example:\n  kubectl sv0 pack export -n team-a -o team-a.tar")]
     Pack {
         #[command(subcommand)]
@@ -92,7 +92,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Pack {
-    /// Write one file with pack, snapshots, ledgers and configuration of the estate's last evaluation.
+    /// Write one file with pack, snapshots, ledgers and configuration of one evaluation.
     Export(Box<pack::Args>),
 }
 
@@ -141,7 +141,7 @@ async fn run(cli: Cli) -> Result<()> {
         }
         Command::Baseline { step } => baseline::run(&step),
         Command::Catalog(args) => catalog::run(&args),
-        Command::Explain(args) => explain::run(&args),
+        Command::Explain(args) => explain::run(&args).await,
         Command::Export(args) => export::run(&args),
         Command::Findings(args) => findings::run(&args),
         Command::Graph(args) => graph::run(&args),

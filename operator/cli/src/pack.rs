@@ -1,5 +1,6 @@
-//! `kubectl sv0 pack export`: takes the estate's last evaluation out of the cluster, as one file from which anybody can
-//! compute it again. Reads the Estate's status and the store; writes one new file and changes nothing in the cluster.
+//! `kubectl sv0 pack export`: takes an evaluation of the estate out of the cluster, the last one or an earlier one, as one
+//! file from which anybody can compute it again. Reads the Estate's status and the store; writes one new file and changes
+//! nothing in the cluster.
 
 use std::path::PathBuf;
 
@@ -18,8 +19,12 @@ use crate::values::{Namespace, shown};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   kubectl sv0 pack export -n team-a -o team-a.tar
+  kubectl sv0 pack export -n team-a -o before.tar --pack sha256:...   # an earlier evaluation
   kubectl sv0 replay team-a.tar                           # on any machine, without network and cluster
   tar xf team-a.tar && sha256sum -c SHA256SUMS            # a plain tar archive
+
+The store keeps earlier packs (store.keepPacks) longer than the snapshots that they were computed from
+(store.keepSnapshots): an evaluation whose snapshots are gone is not exported, and the command says which.
 
 The file holds all that the evaluation was computed from: treat it like the tenant's directory. Needs the role
 securityv0-reader-ESTATE in the operator's namespace (chart value estates[].readers) and the right to read the Estate.")]
@@ -28,8 +33,12 @@ pub struct Args {
     #[arg(long, short = 'n')]
     namespace: Namespace,
     /// The file to write. It must not exist yet.
-    #[arg(long, short = 'o', value_name = "FILE")]
+    #[arg(long, short = 'o', value_name = "FILE", visible_alias = "output-file")]
     out: PathBuf,
+    /// The evaluation whose evidence pack has this digest, as status.packDigest of the Estate named it then. Without it, the
+    /// last one.
+    #[arg(long, value_name = "DIGEST", value_parser = pack_digest)]
+    pack: Option<String>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -42,7 +51,7 @@ pub async fn run(args: Args) -> Result<()> {
     if args.out.symlink_metadata().is_ok() {
         bail!(WriteError::There(args.out));
     }
-    let bundle = until_told(export(&args.cluster, &args.place, &args.namespace)).await?;
+    let bundle = until_told(bundle(&args)).await?;
     let pack = Pack::read(&bundle.pack)?;
     write_new(&args.out, &bundle.write()?)?;
     let header = &pack.header;
@@ -59,11 +68,33 @@ pub async fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// `sha256:` and 64 hexadecimal digits in lower case: nothing else goes into a request.
+fn pack_digest(text: &str) -> Result<String, String> {
+    let hex = text.strip_prefix("sha256:").unwrap_or_default();
+    let digits = hex.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
+    if hex.len() == 64 && digits {
+        Ok(text.to_owned())
+    } else {
+        Err("not sha256: and 64 digits from 0 to f".to_owned())
+    }
+}
+
+async fn bundle(args: &Args) -> Result<Bundle> {
+    let Args { cluster, place, namespace, pack, .. } = args;
+    let Some(digest) = pack else { return export(cluster, place, namespace).await };
+    let gone = || format!("the evaluation of the pack {digest} cannot be exported with what it was computed from");
+    exported(cluster, place, namespace, digest).await.with_context(gone)
+}
+
 /// The bundle of the estate's last evaluation.
 pub async fn export(cluster: &Cluster, place: &Place, estate: &Namespace) -> Result<Bundle> {
     let (_, digest) = evaluated(cluster, estate)?;
+    exported(cluster, place, estate, &digest).await
+}
+
+async fn exported(cluster: &Cluster, place: &Place, estate: &Namespace, digest: &str) -> Result<Bundle> {
     let store = OpenStore::open(cluster, place, estate).await?;
-    let pack = store.pack(&digest).await?;
+    let pack = store.pack(digest).await?;
     Ok(gather(&store, estate.as_str(), pack).await?)
 }
 

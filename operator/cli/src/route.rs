@@ -118,6 +118,30 @@ pub fn cuts(steps: &[Step<'_>]) -> Vec<Cut> {
     (0..steps.len()).filter(|at| basis(steps, *at).is_none()).map(cut).collect()
 }
 
+/// The hop that a step of the remediation takes away, as positions of step and hop. The rules name an edge in set words
+/// with the labels of its ends; where those words are those of a hop of this path, it is the one.
+pub fn named(steps: &[Step<'_>], remediation: &[String]) -> Option<(usize, usize)> {
+    let of = |words: &str| remediation.iter().position(|step| step.strip_prefix(words).is_some_and(ends_there));
+    let mut all = steps.iter().enumerate().filter_map(|(at, step)| Some((of(&taken(step)?)?, at)));
+    all.find(|(_, at)| basis(steps, *at).is_none())
+}
+
+/// After the words that name an edge comes what that does, or nothing.
+fn ends_there(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(':') || rest == "."
+}
+
+/// How the rules say that an edge is to be taken away.
+fn taken(step: &Step<'_>) -> Option<String> {
+    let Step { from, edge, to, via, .. } = step;
+    match (*edge, *via) {
+        ("GRANTED" | "CAN_CONTROL", Some(via)) if via != OWNER => Some(format!("Take {via} from the {from}")),
+        ("MEMBER_OF", _) => Some(format!("Take the {from} out of the {to}")),
+        ("OWNS", _) => Some(format!("Take the {from} off the owners of the {to}")),
+        _ => None,
+    }
+}
+
 /// Nodes that the starts lead to without some steps.
 fn reached<'a>(steps: &[Step<'a>], without: &BTreeSet<usize>) -> BTreeSet<&'a str> {
     let mut reached: BTreeSet<&str> = starts(steps).into_iter().collect();
@@ -279,6 +303,18 @@ mod tests {
         second.to = "another app".to_owned();
         path.push(Hop { from: Some("bot".to_owned()), ..second });
         assert_eq!(basis(&steps(&path), 2), None);
+    }
+
+    #[test]
+    fn the_hop_that_a_step_names_is_found() {
+        let mut path = path(&[("robot \"a\"", "group \"g\""), ("", "tenant \"t\"")]);
+        path[0].edge = "MEMBER_OF".to_owned();
+        path[1].via = Some("Global Administrator".to_owned());
+        let of = |step: &str| named(&steps(&path), &["Look at it.".to_owned(), step.to_owned()]);
+        assert_eq!(of("Take the robot \"a\" out of the group \"g\": that alone cuts all."), Some((1, 0)));
+        assert_eq!(of("Take Global Administrator from the group \"g\""), Some((1, 1)));
+        assert_eq!(of("Take Global Administrator from the group \"g\" \"h\": that alone cuts all."), None);
+        assert_eq!(of("Take Global Reader from the group \"g\""), None);
     }
 
     #[test]

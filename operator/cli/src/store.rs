@@ -66,7 +66,9 @@ impl OpenStore {
     pub async fn pack(&self, digest: &str) -> Result<Bytes> {
         match self.client.get_pack(&self.estate, digest).await {
             Err(ClientError::Missing) => {
-                bail!("the store no longer holds the pack {digest} of the last evaluation (store.keepPacks)")
+                bail!(
+                    "the store does not hold the pack {digest}: it keeps the newest ones of an estate (store.keepPacks)"
+                )
             }
             result => Ok(result?),
         }

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod hostile;
+#[allow(dead_code, reason = "shared with other tests")]
+mod simulated;
 #[allow(dead_code, reason = "shared with the tests of scans")]
 #[path = "../../scan/tests/support/mod.rs"]
 mod support;
@@ -16,81 +18,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use sv0_api::EstateSpec;
+use serde_json::Value;
 use sv0_cli::report::html;
 use sv0_cli::report::input::parse;
-use sv0_engine::evaluate::{Config, evaluate};
-use sv0_engine::ledger::Ledger;
-use sv0_engine::load::{Input, Used};
-use sv0_evaluate::status::{Ordered, finished};
-use sv0_graph::canonical::digest;
-use sv0_protocol::{EvaluateExceptions, EvaluateInput, Outcome, ScanRequest};
-use sv0_scan::Surroundings;
-use tenant::{FULL, FULL_SECRET, World};
 
 const SMALL: &str = include_str!("estate/small.json");
 /// Names a Chromium elsewhere than where Debian puts it.
 const CHROMIUM: &str = "SV0_CHROMIUM";
 /// Set where a browser is known to be there: without one, the tests then fail and leave nothing out.
 const NEEDED: &str = "SV0_REPORT_NEEDS_BROWSER";
-
-/// What `kubectl get findings,estates -o json` prints after a scan and an evaluation of the simulated tenant, in which
-/// one permission is missing.
-async fn listed() -> Value {
-    let world = World::start(FULL).await;
-    world.mutate(json!({ "revokePermission": "AuditLog.Read.All" }));
-    let as_of = Timestamp::now();
-    let scan_id = format!("{:014}-0a1b2c3d", as_of.as_millisecond());
-    let request = ScanRequest { accepted_collection_revision: 2, scan_id, ..world.request() };
-    let files = [("target", world.tenant.as_str()), ("clientSecret", FULL_SECRET)];
-    let (report, kept) = world.scan_with(&request, &files, &Surroundings::default()).await;
-    assert_eq!(report.outcome, Outcome::Partial, "{report:?}");
-    let manifest = digest(kept.manifest.lock().unwrap().as_ref().expect("a manifest"));
-    let order = EvaluateInput {
-        instance: request.instance,
-        instance_uid: request.instance_uid,
-        system: "entra".into(),
-        tenant: world.tenant.clone(),
-        snapshot_id: request.scan_id,
-        snapshot_digest: manifest.clone(),
-    };
-    let used = Some(Used { digest: manifest, snapshot: kept.snapshot() });
-    let config = Config {
-        as_of,
-        estate: EstateSpec::default(),
-        waiting: Vec::new(),
-        exceptions: Vec::new(),
-        max_findings: 1000,
-        ledger: None,
-        max_snapshot_bytes: sv0_engine::load::MAX_SNAPSHOT_BYTES,
-        history_lost: false,
-        threads: 1,
-    };
-    let evaluation = evaluate(vec![Input { order, quarantined: None, used }], Ledger::default(), &config).unwrap();
-    let status = finished(
-        &evaluation,
-        Ordered { as_of, generation: 1, history_lost: false },
-        &EvaluateExceptions::default(),
-        None,
-    );
-    let object = |kind: &str, name: &str| {
-        let metadata = json!({ "name": name, "namespace": "team-a" });
-        json!({ "apiVersion": "securityv0.com/v1alpha1", "kind": kind, "metadata": metadata })
-    };
-    let mut estate = object("Estate", "default");
-    estate["spec"] = json!({});
-    estate["status"] = json!(status);
-    let findings = evaluation.findings.iter().map(|(name, spec)| {
-        let mut finding = object("Finding", name);
-        finding["spec"] = json!(spec);
-        finding
-    });
-    let items: Vec<Value> = findings.chain([estate]).collect();
-    json!({ "apiVersion": "v1", "kind": "List", "items": items })
-}
 
 /// No finding of the real connector's data claims more than the catalogue shows for its rule.
 fn keeps_to_the_catalogue(list: &Value) {
@@ -233,7 +170,7 @@ fn wrong(seen: &Seen) -> Vec<String> {
 
 #[tokio::test]
 async fn the_report_is_readable_and_inert() {
-    let list = listed().await;
+    let list = simulated::evaluated("AuditLog.Read.All").await.list;
     keeps_to_the_catalogue(&list);
     let list = list.to_string();
     let page = |list: &str| html(&parse(&[list.as_bytes()], None).unwrap());

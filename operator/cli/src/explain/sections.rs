@@ -1,12 +1,13 @@
 //! The parts of an explanation, in the order in which a reader needs them: what, how bad, who, how, what proves it, what is
 //! not known, what to do. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sv0_api::{Claim, Estate, Evidence, EvidenceClass, FindingSpec, Severity};
+use sv0_api::{Claim, Evidence, EvidenceClass, FindingSpec, FindingState, Severity};
 use sv0_rules::MAX_EVIDENCE;
 
-use super::{Story, words};
+use super::of_pack::Standing;
+use super::{Story, pieces, words};
 use crate::findings::table::{MOST_GAPS, collected_at, counted, name, severity};
 use crate::route::{self, Cut, Step};
 use crate::term::{Look, Role, add, wrapped};
@@ -16,7 +17,7 @@ use crate::{gap, glossary, proof};
 const SHORT: usize = 60;
 
 /// A text that grows by paragraphs.
-struct Page {
+pub(super) struct Page {
     text: String,
     look: Look,
     width: usize,
@@ -28,11 +29,11 @@ impl Page {
         add(&mut self.text, &format!("\n{title}\n"));
     }
 
-    fn line(&mut self, first: &str, rest: &str, text: &str) {
+    pub(super) fn line(&mut self, first: &str, rest: &str, text: &str) {
         self.text.push_str(&wrapped(text, first, rest, self.width));
     }
 
-    fn says(&mut self, text: &str) {
+    pub(super) fn says(&mut self, text: &str) {
         self.line("  ", "  ", text);
     }
 
@@ -52,14 +53,15 @@ pub(super) fn all(story: &Story, look: Look, width: usize, words: bool) -> Strin
     title(&mut page, story);
     why(&mut page, spec);
     who(&mut page, spec);
-    parts(&mut page, spec);
+    parts(&mut page, story);
     let steps = route::steps(&spec.path);
-    path(&mut page, &steps);
-    evidence(&mut page, story);
+    let named = route::named(&steps, &spec.remediation);
+    path(&mut page, &steps, named);
+    evidence(&mut page, story, &steps);
     not_proven(&mut page, spec);
-    not_seen(&mut page, spec, story.estate.as_ref());
+    not_seen(&mut page, story);
     remediation(&mut page, spec);
-    cut(&mut page, story, &steps);
+    cut(&mut page, story, &steps, named);
     standards(&mut page, spec);
     life(&mut page, story);
     if words {
@@ -121,7 +123,8 @@ fn who(page: &mut Page, spec: &FindingSpec) {
 }
 
 /// Findings that this one tells as a whole: about the same subject, or about others that hold through it.
-fn parts(page: &mut Page, spec: &FindingSpec) {
+fn parts(page: &mut Page, story: &Story) {
+    let spec = &story.finding.spec;
     if spec.consists_of.is_empty() {
         return;
     }
@@ -150,10 +153,11 @@ fn parts(page: &mut Page, spec: &FindingSpec) {
     if spec.parts_omitted > 0 {
         page.item(&format!("{} more, which only the evidence pack names", spec.parts_omitted));
     }
+    page.says("`kubectl sv0 explain NAME --evidence` shows each of them.");
 }
 
 /// One line per hop, below where it starts, and as far to the right as it is deep.
-fn path(page: &mut Page, steps: &[Step<'_>]) {
+fn path(page: &mut Page, steps: &[Step<'_>], named: Option<(usize, usize)>) {
     page.heading("The path");
     if steps.is_empty() {
         page.says("The Finding shows no path.");
@@ -170,30 +174,54 @@ fn path(page: &mut Page, steps: &[Step<'_>]) {
         depth.entry(step.to).or_insert(from + 1);
         let indent = "   ".repeat(from);
         let class = route::class_word(step.class);
-        let text = format!("{}: {} [{class}]", route::step_words(step), step.to);
+        let here = named.filter(|(_, hop)| *hop == at);
+        let here = here.map(|(step, _)| format!(" (step {} below cuts here)", step + 1)).unwrap_or_default();
+        let text = format!("{}: {} [{class}]{here}", route::step_words(step), step.to);
         page.line(&format!("  {:>2} {indent} └─ ", at + 1), &format!("     {indent}    "), &text);
     }
     if !route::whole(steps) {
-        page.says("Hops in the middle are left out here for size; the evidence pack has all of them.");
+        page.says("Hops in the middle are left out here for size; the evidence pack has all of them (--evidence).");
     }
 }
 
-fn evidence(page: &mut Page, story: &Story) {
-    let spec = &story.finding.spec;
+fn evidence(page: &mut Page, story: &Story, steps: &[Step<'_>]) {
     page.heading("Evidence");
+    let whole = story.pack.as_ref().and_then(|pack| pack.whole.as_ref());
+    let classes = match whole {
+        Some(whole) => {
+            pieces::all(page, steps, whole);
+            page.says("The time of a piece is when the scan began that read it.");
+            pieces::classes(steps, whole)
+        }
+        None => of_finding(page, story, steps),
+    };
+    for class in classes {
+        page.line("  ", "    ", &format!("[{}]: {}.", route::class_word(class), words::class(class)));
+    }
+}
+
+/// The pieces that the Finding itself has, and where the others are. Gives the classes that stand there.
+fn of_finding(page: &mut Page, story: &Story, steps: &[Step<'_>]) -> BTreeSet<EvidenceClass> {
+    let spec = &story.finding.spec;
+    if story.pack.is_some() {
+        page.says(if spec.state == FindingState::Resolved {
+            "It is resolved: the pack's evaluation has no new evidence of it. The Finding keeps these pieces:"
+        } else {
+            "The pack's evaluation did not find it anew, and what it rests on was not seen completely. The Finding keeps these \
+             pieces:"
+        });
+    }
     for (at, one) in spec.evidence.iter().enumerate() {
         piece(page, spec, at + 1, one);
     }
     let status = story.estate.as_ref().and_then(|estate| estate.status.as_ref());
     page.says(&proof::read_at(spec, status, |at| at.to_string()));
-    if let Some(more) = more_evidence(spec) {
+    if story.pack.is_none()
+        && let Some(more) = more_evidence(spec)
+    {
         page.says(&more);
     }
-    let told = [EvidenceClass::Direct, EvidenceClass::Structural, EvidenceClass::Temporal];
-    let of_path = |class| spec.path.iter().any(|hop| hop.class == class);
-    for class in told.into_iter().filter(|class| spec.evidence.iter().any(|e| e.class == *class) || of_path(*class)) {
-        page.line("  ", "    ", &format!("[{}]: {}.", route::class_word(class), words::class(class)));
-    }
+    steps.iter().map(|step| step.class).chain(spec.evidence.iter().map(|one| one.class)).collect()
 }
 
 /// How much evidence there is that the Finding does not show, and where.
@@ -201,11 +229,14 @@ fn more_evidence(spec: &FindingSpec) -> Option<String> {
     let omitted = usize::try_from(spec.evidence_omitted).ok().filter(|omitted| *omitted > 0)?;
     let more = counted(omitted, "more piece", "more pieces");
     if !proof::cut_in_pack(spec) {
-        return Some(format!("The evidence pack in the store has {more} of evidence."));
+        return Some(format!(
+            "The evidence pack in the store has {more} of evidence. With --evidence all are shown, each with its time and \
+             below the hop that it is about."
+        ));
     }
     Some(format!(
         "There are {more} of evidence, most of them like these. The evidence pack in the store has at most {MAX_EVIDENCE} of a \
-         finding, those of the path and of every kind among them, and says how many are left out."
+         finding, those of the path and of every kind among them, and says how many are left out; --evidence shows them."
     ))
 }
 
@@ -231,9 +262,10 @@ fn not_proven(page: &mut Page, spec: &FindingSpec) {
 }
 
 /// Coverage gaps of the instance that saw the subject: first those that the rule reads.
-fn not_seen(page: &mut Page, spec: &FindingSpec, estate: Option<&Estate>) {
+fn not_seen(page: &mut Page, story: &Story) {
+    let spec = &story.finding.spec;
     page.heading("What was not seen");
-    let Some(status) = estate.and_then(|estate| estate.status.as_ref()) else {
+    let Some(status) = story.estate.as_ref().and_then(|estate| estate.status.as_ref()) else {
         page.says("Not known: no Estate with a status can be read in this namespace.");
         return;
     };
@@ -245,7 +277,8 @@ fn not_seen(page: &mut Page, spec: &FindingSpec, estate: Option<&Estate>) {
     let evaluated = status.inputs.iter().any(|input| input.instance_uid == spec.subject.instance_uid);
     let listed = status.coverage_gaps.len() < MOST_GAPS;
     if needed.is_empty() && rule.is_some() && evaluated && listed {
-        page.says("Every collection that this rule requires was read completely, as of the last evaluation.");
+        let evaluation = if of_file(story) { "the pack's evaluation" } else { "the last evaluation" };
+        page.says(&format!("Every collection that this rule requires was read completely, as of {evaluation}."));
     } else if needed.is_empty() {
         page.says("Whether every collection that this rule requires was read completely is not known here.");
     }
@@ -276,13 +309,16 @@ fn remediation(page: &mut Page, spec: &FindingSpec) {
 }
 
 /// Which single hop to cut, and what then no longer holds. Of this path alone: there may be others.
-fn cut(page: &mut Page, story: &Story, steps: &[Step<'_>]) {
+fn cut(page: &mut Page, story: &Story, steps: &[Step<'_>], named: Option<(usize, usize)>) {
     page.heading("Cutting one hop");
     let cuts = route::cuts(steps);
     let shared = route::shared(&story.finding, &story.all);
     if cuts.is_empty() {
         page.says("Nothing can be said: the Finding does not show the path without gaps.");
         return;
+    }
+    if let Some((step, hop)) = named {
+        page.says(&format!("Step {} above takes hop {} away, and says what else that cuts.", step + 1, hop + 1));
     }
     let of = |at: usize| shared.get(at).copied().unwrap_or(0);
     let (whole, parts): (Vec<&Cut>, Vec<&Cut>) = cuts.iter().partition(|cut| cut.all);
@@ -306,8 +342,8 @@ fn cut(page: &mut Page, story: &Story, steps: &[Step<'_>]) {
         page.says(&format!("Hop {} follows from hop {} and falls with it.", at + 1, basis + 1));
     }
     page.says(
-        "This holds of the path above. Whether the identity has other ways in, other credentials or other grants is \
-         told by its other Findings and by the source system.",
+        "This holds of the path above. Whether there are other ways in, other credentials or other grants is told by \
+         other Findings and by the source system.",
     );
 }
 
@@ -336,20 +372,55 @@ fn standards(page: &mut Page, spec: &FindingSpec) {
     page.says(&spec.standards.join(", "));
 }
 
+/// Whether it is told from a file, which may be of an earlier evaluation.
+fn of_file(story: &Story) -> bool {
+    story.pack.as_ref().is_some_and(|pack| !pack.named)
+}
+
+/// Whether it stands as an object, which only the pack tells.
+fn standing(page: &mut Page, story: &Story) {
+    let Some(pack) = &story.pack else { return };
+    match &pack.standing {
+        Standing::Object => {}
+        Standing::Folded(under) => {
+            page.says(&format!("It does not stand as an object of its own: the Finding {under} tells it."));
+        }
+        Standing::BeyondCap => page.says(
+            "It does not stand as an object: the estate has as many as it may have, and those are at least as severe.",
+        ),
+    }
+}
+
+/// Which pack all of it is from, and what proves that.
+fn origin(page: &mut Page, story: &Story) {
+    let Some(pack) = &story.pack else { return };
+    let proof = if pack.named {
+        "its digest is the one in the Estate's status"
+    } else {
+        "its chain of digests holds; that it is the estate's own is proven when status.packDigest of the Estate names it"
+    };
+    page.says(&format!("All of this is told from the evidence pack {}: {proof}.", pack.digest));
+}
+
 fn life(page: &mut Page, story: &Story) {
     let spec = &story.finding.spec;
     page.heading("State");
     page.says(&words::state(story));
+    standing(page, story);
     page.says(&words::first_observed(spec));
     let status = story.estate.as_ref().and_then(|estate| estate.status.as_ref());
     let as_of = status.and_then(|status| status.as_of.as_ref());
-    page.says(&as_of.map_or_else(
-        || "When this namespace was last evaluated is not known.".to_owned(),
-        |as_of| format!("This namespace was last evaluated as of {}.", as_of.0),
-    ));
+    page.says(&match as_of {
+        Some(as_of) if of_file(story) => {
+            format!("The pack is of the evaluation as of {}, which need not be the last one.", as_of.0)
+        }
+        Some(as_of) => format!("This namespace was last evaluated as of {}.", as_of.0),
+        None => "When this namespace was last evaluated is not known.".to_owned(),
+    });
     let input = status.and_then(|s| s.inputs.iter().find(|input| input.instance_uid == spec.subject.instance_uid));
     if let Some(at) = input.and_then(collected_at) {
         page.says(&format!("The snapshot that was evaluated then was read from {at} on."));
     }
     page.says(&format!("Rule {} version {}.", spec.rule.id, spec.rule.version));
+    origin(page, story);
 }

@@ -117,7 +117,10 @@ pub fn accountable(accountable: &Accountable) -> String {
 /// One party.
 pub fn party(party: &Party) -> String {
     let name = party.name.as_deref().unwrap_or("no name may be read");
-    format!("{name}, {} ({})", party.state, party.id)
+    match party.id.split_once(':') {
+        Some((of, id)) if !of.is_empty() => format!("{name}, {} ({}, id {id})", party.state, kind(of)),
+        _ => format!("{name}, {} ({})", party.state, party.id),
+    }
 }
 
 /// The state, with its dates.

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(short = 'o', long = "format", value_enum, value_name = "FORMAT")]
     format: Format,
     /// The file to write; without it, or with '-', standard output.
-    #[arg(long, value_name = "FILE", default_value = "-")]
+    #[arg(long, value_name = "FILE", default_value = "-", visible_alias = "output-file")]
     output: PathBuf,
     /// Write over the file when it is there.
     #[arg(long)]

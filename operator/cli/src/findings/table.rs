@@ -196,6 +196,7 @@ pub fn count(shown: usize, total: usize, namespace: Option<&str>) -> String {
     match (shown, total) {
         (_, 0) => format!("There are no Findings in {place}.\n"),
         (0, _) => format!("None of the {total} Findings in {place} fits.\n"),
+        _ if shown == total => format!("{} in {place}.\n", counted(total, "Finding", "Findings")),
         _ => format!("{shown} of the {total} Findings in {place}.\n"),
     }
 }

@@ -30,7 +30,7 @@ pub struct Args {
     #[command(flatten)]
     from: From,
     /// The file to write; '-' is standard output.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", visible_alias = "output-file")]
     output: PathBuf,
     /// Write over the file when it is there.
     #[arg(long)]

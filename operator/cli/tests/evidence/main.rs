@@ -366,6 +366,79 @@ async fn a_file_of_an_earlier_evaluation_is_told_apart() {
     assert!(text(&output.stderr).contains("has not been evaluated yet"), "{}", text(&output.stderr));
 }
 
+/// An earlier evaluation is exported as it was, while all of it is there; then what is missing is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_evaluation_is_exported_by_its_digest() {
+    let world = World::start(1000).await;
+    exported(&world).await;
+    let of_last = std::fs::read(world.path("team-a.tar")).unwrap();
+    let other = format!("sha256:{}", "0".repeat(64));
+    world.status(&json!({"packDigest": other}));
+    let export = async |digest: &str, file: &str| {
+        let output = world.run(&["pack", "export", "-n", "team-a", "--pack", digest, "--output-file", file]).await;
+        assert_eq!(world.path(file).exists(), output.status.success());
+        (code(&output), text(&output.stdout), text(&output.stderr))
+    };
+    let own = world.evaluation.pack.digest.clone();
+    let (code, said, _) = export(&own, "earlier.tar").await;
+    assert!(code == 0 && said.contains(&own), "{said}");
+    assert_eq!(std::fs::read(world.path("earlier.tar")).unwrap(), of_last);
+
+    let (code, _, said) = export(&other, "never.tar").await;
+    assert!(code == 1 && said.contains(&format!("the store does not hold the pack {other}")), "{said}");
+    for wrong in ["latest", "sha256:0", &own.to_uppercase(), &format!("sha256:{}/../x", "0".repeat(59))] {
+        let (code, _, said) = export(wrong, "never.tar").await;
+        assert!(code == 2 && said.contains("not sha256: and 64 digits"), "{said}");
+    }
+
+    let snapshots = world.lose_snapshots();
+    assert!(snapshots > 0);
+    let (code, _, said) = export(&own, "never.tar").await;
+    assert_eq!(code, 1);
+    assert!(said.contains(&format!("the evaluation of the pack {own} cannot be exported")), "{said}");
+    assert!(said.contains("the store no longer holds snapshot") && said.contains("store.keepSnapshots"), "{said}");
+}
+
+/// `explain --evidence` reads the pack under the user's own rights and tells what the exported file tells, also of findings
+/// that do not stand as objects.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_evidence_is_told_from_the_store() {
+    let world = World::start(1).await;
+    let bundle = exported(&world).await;
+    std::fs::remove_file(world.path("calls")).unwrap();
+    let pack = sv0_engine::pack_reader::Pack::read(&bundle.pack).unwrap();
+    let (kept, hidden): (Vec<_>, Vec<_>) = pack.findings.iter().partition(|(_, finding)| finding.kept);
+    assert!(kept.len() == 1 && !hidden.is_empty());
+    let mut capped = 0;
+    for (name, finding) in kept.iter().chain(&hidden) {
+        let live = world.run(&["explain", name, "-n", "team-a", "--evidence", "--context", "prod"]).await;
+        let file = world.run(&["explain", name, "--from", "team-a.tar"]).await;
+        let (live, file) = (text(&live.stdout), text(&file.stdout));
+        let told = |text: &str| {
+            text.split("\nAll of this").next().unwrap().split("\nWhat was not seen").next().unwrap().to_owned()
+        };
+        assert_eq!(told(&live), told(&file), "{name}");
+        let pieces = finding.line["full"]["evidence"].as_array().unwrap().len();
+        assert_eq!(live.matches("       observed at: ").count(), pieces, "{live}");
+        let joined = live.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(joined.contains("its digest is the one in the Estate's status."), "{joined}");
+        capped += usize::from(joined.contains("It does not stand as an object: the estate has as many"));
+    }
+    assert_eq!(capped, hidden.len());
+    let calls = world.calls().replace(" --context=prod", "");
+    let first: Vec<&str> = calls.lines().take(4).collect();
+    assert_eq!(
+        first,
+        [
+            "get estates.securityv0.com default --namespace=team-a --ignore-not-found --output=json",
+            "get configmap securityv0-store-ca --namespace=securityv0-system --output=json",
+            "create token reader-team-a --namespace=securityv0-system --audience=securityv0-store/reader/team-a --duration=10m",
+            "port-forward pod/securityv0-store-0 :8443 --namespace=securityv0-system --address=127.0.0.1",
+        ]
+    );
+    assert!(!runs(&world.forward().unwrap()), "the forward ended with the command");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_obstacle_on_the_way_to_the_store_is_said() {
     let world = World::start(1000).await;

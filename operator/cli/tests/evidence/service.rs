@@ -110,6 +110,24 @@ impl World {
         self.dir.path().join(name)
     }
 
+    /// The store loses every part of a snapshot, as retention takes them; says how many there were.
+    pub(crate) fn lose_snapshots(&self) -> usize {
+        let mut lost = 0;
+        let mut left = vec![self.path("store")];
+        while let Some(dir) = left.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    left.push(path);
+                } else if path.components().any(|part| part.as_os_str() == "parts") {
+                    std::fs::remove_file(path).unwrap();
+                    lost += 1;
+                }
+            }
+        }
+        lost
+    }
+
     fn answer(&self, what: &str, answer: &Value) {
         std::fs::write(self.path(what), answer.to_string()).unwrap();
     }

@@ -27,6 +27,7 @@ pub(crate) struct World {
     names: Arc<Mutex<Vec<String>>>,
     pub(crate) tenant: String,
     pub(crate) client: String,
+    clock: fn() -> Timestamp,
 }
 
 /// An outbound proxy that leads every name to one place and notes the names.
@@ -57,15 +58,20 @@ async fn tunnel(mut client: TcpStream, to: SocketAddr, names: Arc<Mutex<Vec<Stri
 
 impl World {
     pub(crate) async fn start(text: &str) -> Self {
+        Self::start_by(text, Timestamp::now).await
+    }
+
+    /// The same by another clock. For one that stands still the estate's file must name the same instant, too.
+    pub(crate) async fn start_by(text: &str, clock: fn() -> Timestamp) -> Self {
         sv0_connector::install_crypto_provider();
-        let estate = Estate::parse(text, Timestamp::now()).unwrap();
+        let estate = Estate::parse(text, clock()).unwrap();
         let (tenant, client) = (estate.tenant_id().to_owned(), estate.operator_app_id().unwrap().to_owned());
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let options = Options { listen, ..Options::default() };
         let server = server::start(estate, &Authority::generate().unwrap(), options).await.unwrap();
         let names = Arc::default();
         let proxy = proxy(server.address, Arc::clone(&names)).await;
-        Self { server, proxy, names, tenant, client }
+        Self { server, proxy, names, tenant, client, clock }
     }
 
     pub(crate) fn request(&self) -> ScanRequest {
@@ -119,7 +125,7 @@ impl World {
             sink: Box::new(kept.clone()),
             pause: Arc::new(NoPause::default()),
             stop: CancellationToken::new(),
-            now: Timestamp::now,
+            now: self.clock,
         };
         let report = Box::pin(run_with(request, &ports, exchanges)).await;
         (report, kept)
