@@ -333,11 +333,11 @@ fn a_finding_that_is_not_there(#[case] command: &str) {
     "There are 83997 more pieces of evidence, most of them like these. The evidence pack in the store has at most 1000 of a finding"
 )]
 fn how_much_more_evidence_there_is_and_where(#[case] omitted: i32, #[case] expected: &str) {
-    let mut findings = items(FINDINGS);
+    let mut findings = items(&FINDINGS);
     for finding in &mut findings {
         finding["spec"]["evidenceOmitted"] = omitted.into();
     }
-    let text = said(&cluster(&findings, &items(ESTATES)), &["explain", "unb-001-9606c7a314434307", "-n", "team-a"]);
+    let text = said(&cluster(&findings, &items(&ESTATES)), &["explain", "unb-001-9606c7a314434307", "-n", "team-a"]);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains(expected), "{text}");
 }
