@@ -7,6 +7,7 @@ use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tr
 
 use crate::authority::{self, Authority, Grant};
 use crate::composed;
+use crate::composite::severity_of;
 use crate::derive::{By, Composition};
 use crate::evidence::{self, Mark, Proof};
 use crate::finding::{
@@ -23,9 +24,9 @@ use crate::text::{counted, date, display_name};
 pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, draft: Draft) -> RuleFinding {
     let authority = &identity.authority;
     let (tier, sensitive) = weigh(authority, &draft);
-    let severity = severity(tier, draft.exposure, sensitive, draft.claim, Tri::False);
+    let severity = severity_of(meta.id, tier, draft.exposure, sensitive, draft.claim);
     let subject = subject(context, identity.node, identity.name.clone());
-    let raised = raised(tier, sensitive, &draft, severity);
+    let raised = raised(meta, tier, sensitive, &draft, severity);
     let path = path(context, identity, draft.entry, draft.reach.as_ref());
     let why = why(context, identity, meta, draft.reach.as_ref(), raised);
     let proofs = proofs(context, identity, draft.proofs);
@@ -57,6 +58,7 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
         through: None,
+        tells: BTreeSet::new(),
     }
 }
 
@@ -134,6 +136,7 @@ pub(crate) fn of_tenant(
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
         through: None,
+        tells: BTreeSet::new(),
     }
 }
 
@@ -190,8 +193,8 @@ fn why(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, reach: Optio
 }
 
 /// A sentence when it is sensitive data that makes the finding as severe as it is.
-fn raised(tier: Tier, sensitive: Tri, draft: &Draft, result: Severity) -> &'static str {
-    if severity(tier, draft.exposure, Tri::False, draft.claim, Tri::False) == result || !sensitive.is_true() {
+fn raised(meta: &Meta, tier: Tier, sensitive: Tri, draft: &Draft, result: Severity) -> &'static str {
+    if severity_of(meta.id, tier, draft.exposure, Tri::False, draft.claim) == result || !sensitive.is_true() {
         return "";
     }
     " Sensitive data raises the severity."

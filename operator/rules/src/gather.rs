@@ -10,7 +10,7 @@
 //! Gathered are claims about authority itself, and not those about credentials, owners or use of identities that are
 //! strong: each of these is mended where it is found, whoever else is as strong by the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use sv0_graph::{Graph, NodeIx};
@@ -155,6 +155,7 @@ fn of_gate(context: &Context<'_>, gate: NodeIx, told: &[&RuleFinding]) -> Option
         standards: META.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
         through: None,
+        tells: BTreeSet::new(),
     })
 }
 

@@ -33,7 +33,7 @@ mod text;
 pub mod tiers;
 mod trust;
 
-pub use composite::{COMPOSITES, Composite, composite_of};
+pub use composite::{COMPOSITES, Composite, composite_of, severity_of};
 pub use derive::{DERIVATIONS, Derivation};
 pub use drift::{Baseline, DRIFT_RULES, DriftRule, baseline_dependency, compared_collections};
 pub use environment::Environment;

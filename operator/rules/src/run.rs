@@ -163,11 +163,13 @@ fn evaluate(context: &Context<'_>, comparisons: &Comparisons<'_>, part: &[NodeIx
             identity::resolve(context.graph, *ix, &context.config.trusted_tenants, context.as_of, &context.around);
         sensitive::declare(context, *ix, &mut identity.authority);
         output.next_transition = earlier(output.next_transition, transition(context, &identity));
+        let own = output.findings.len();
         for rule in RULES {
             if let Some(draft) = (rule.check)(context, &identity) {
                 output.judge(context, &identity, &rule.meta, draft);
             }
         }
+        composite::tell(context, &identity, output.findings.get_mut(own..).unwrap_or_default());
         let Some((comparison, before)) = comparisons.of(context, &identity.node.id) else { continue };
         for rule in DRIFT_RULES {
             let Some(drift) = (rule.check)(&comparison, before, &identity) else { continue };

@@ -95,7 +95,7 @@ fn rules_about_privileged_identities_see_it() {
     assert_eq!(told(&world, "UNB-011"), Some((Claim::Full, Severity::High)));
     let old = Key { id: "old", from: Some("2024-01-01T00:00:00Z"), to: Some("2028-01-01T00:00:00Z"), ..Key::default() };
     world.key(&old);
-    assert_eq!(told(&world, "CRED-001"), Some((Claim::Narrower, Severity::Medium)));
+    assert_eq!(told(&world, "CRED-001"), Some((Claim::Narrower, Severity::High)));
     assert_eq!(told(&world, "CRED-002"), Some((Claim::Full, Severity::High)));
     // The same without the ownership that makes it strong.
     let mut weak = owning(&[]);

@@ -119,6 +119,17 @@ fn found(evaluation: &Evaluation) -> Found {
     all
 }
 
+/// Of each finding that another one tells, the subject of that one.
+fn inside(evaluation: &Evaluation) -> BTreeMap<Key, String> {
+    let lead = |under: &String| evaluation.findings[under].subject.id.clone();
+    evaluation.folded.values().map(|folded| (key(&folded.spec), lead(&folded.under))).collect()
+}
+
+fn expected_inside(expected: &Expectations) -> BTreeMap<Key, String> {
+    let told = expected.findings.iter().filter_map(|one| Some((one, one.inside.clone()?)));
+    told.map(|(one, inside)| ((one.rule.clone(), one.subject.clone()), inside)).collect()
+}
+
 fn severity(word: &str) -> Severity {
     match word {
         "Critical" => Severity::Critical,
@@ -165,6 +176,7 @@ async fn what_is_planted_comes_out(#[case] file: &str, #[case] secret: &str, #[c
     let expected = world.server.estate().expectations().clone();
     let (seen, wanted) = (found(&evaluation), wanted(&expected));
     let names = names(&evaluation);
+    assert_eq!(inside(&evaluation), expected_inside(&expected), "what is told, and where");
     let (missing, extra) = (differences(&wanted, &seen, &names), differences(&seen, &wanted, &names));
     assert!(missing.is_empty() && extra.is_empty(), "missing: {missing:#?}\nnot expected: {extra:#?}");
     assert!(expected.near_misses.len() > 20, "only {} look-alikes", expected.near_misses.len());

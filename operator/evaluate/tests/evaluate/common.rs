@@ -85,6 +85,7 @@ pub(crate) fn draft(name: &str, uid: &str) -> Draft {
         spec: spec("CRED-002", uid, Severity::High),
         depends_on: depends(uid, &["applications"]),
         through: None,
+        tells: BTreeSet::new(),
         full: None,
     }
 }
@@ -97,5 +98,11 @@ pub(crate) fn remembered(uid: &str, resolved_at: Option<Timestamp>) -> Remembere
         spec.state = FindingState::Resolved;
         spec.resolved_at = Some(Time(at));
     }
-    Remembered { depends_on: depends(uid, &["applications"]), through: None, credentials: BTreeSet::new(), spec }
+    Remembered {
+        depends_on: depends(uid, &["applications"]),
+        through: None,
+        tells: BTreeSet::new(),
+        credentials: BTreeSet::new(),
+        spec,
+    }
 }

@@ -21,6 +21,7 @@ fn held(rule: &str, severity: Severity, state: FindingState) -> Held {
         remembered: Remembered {
             depends_on: depends("a", &["applications"]),
             through: None,
+            tells: BTreeSet::new(),
             credentials: BTreeSet::new(),
             spec,
         },
@@ -29,10 +30,15 @@ fn held(rule: &str, severity: Severity, state: FindingState) -> Held {
     }
 }
 
-/// Findings by name: the rule's id in lower case.
+/// Findings by name: the rule's id in lower case. CRED-001 tells all the others.
 fn merged(all: &[(&str, Severity, FindingState)]) -> Merged {
     let held = all.iter().map(|(rule, severity, state)| (rule.to_lowercase(), held(rule, *severity, *state)));
-    Merged { held: held.collect(), removed: BTreeMap::new() }
+    let mut held: BTreeMap<String, Held> = held.collect();
+    let names: BTreeSet<String> = held.keys().filter(|name| *name != "cred-001").cloned().collect();
+    if let Some(composite) = held.get_mut("cred-001") {
+        composite.remembered.tells = names;
+    }
+    Merged { held, removed: BTreeMap::new() }
 }
 
 fn parts(merged: &Merged, name: &str) -> Vec<String> {
@@ -47,17 +53,21 @@ fn a_composite_tells_its_parts_and_says_so_in_its_digest() {
         ("CRED-002", Severity::High, open),
         ("CRED-003", Severity::Medium, open),
         ("CRED-004", Severity::Low, open),
+        ("CRED-006", Severity::Low, open),
     ]);
+    merged.held.get_mut("cred-001").unwrap().remembered.tells.remove("cred-004");
     let before = merged.clone();
     let folded = fold(&mut merged).unwrap();
     let under = |name: &str| folded.get(name).map(String::as_str);
     assert_eq!((under("cred-002"), under("cred-003")), (Some("cred-001"), Some("cred-001")));
-    assert_eq!((under("cred-001"), under("cred-004"), folded.len()), (None, None, 2));
+    assert_eq!((under("cred-001"), folded.len()), (None, 2));
+    assert_eq!(under("cred-004"), None, "which says more, by its rule");
+    assert_eq!(under("cred-006"), None, "whose rule is no part of any");
     assert_eq!(parts(&merged, "cred-001"), ["cred-002", "cred-003"]);
     let composite = &merged.held["cred-001"].remembered.spec;
     assert_ne!(composite.content_digest, before.held["cred-001"].remembered.spec.content_digest);
     assert_eq!(content_digest(composite).unwrap(), composite.content_digest);
-    for name in ["cred-002", "cred-003", "cred-004"] {
+    for name in ["cred-002", "cred-003", "cred-004", "cred-006"] {
         assert_eq!(merged.held[name], before.held[name], "{name} keeps what it says and its days");
     }
 }
@@ -79,6 +89,21 @@ fn nothing_is_hidden_that_says_more(
     let mut merged = merged(&[("CRED-001", composite, composite_state), ("CRED-002", part, part_state)]);
     assert_eq!(!fold(&mut merged).unwrap().is_empty(), folds);
     assert_eq!(!parts(&merged, "cred-001").is_empty(), folds);
+}
+
+/// What is remembered of one is told by what is remembered of the other. What fires now is told by what fires now.
+#[rstest]
+#[case::both_fire(Basis::Fires, Basis::Fires, true)]
+#[case::neither_does(Basis::Unseen, Basis::Unseen, true)]
+#[case::a_part_that_is_not_seen_and_named_all_the_same(Basis::Fires, Basis::Unseen, true)]
+#[case::a_part_that_may_say_more_by_now(Basis::Unseen, Basis::Fires, false)]
+fn an_old_sentence_tells_nothing_new(#[case] composite: Basis, #[case] part: Basis, #[case] folds: bool) {
+    let open = FindingState::Open;
+    let mut merged = merged(&[("CRED-001", Severity::High, open), ("CRED-002", Severity::High, open)]);
+    for (name, basis) in [("cred-001", composite), ("cred-002", part)] {
+        merged.held.get_mut(name).unwrap().basis = basis;
+    }
+    assert_eq!(!fold(&mut merged).unwrap().is_empty(), folds);
 }
 
 #[test]
