@@ -417,11 +417,8 @@ async fn what_holds_through_one_group_is_told_inside_the_finding_about_it() {
     let (request, _, kept) = scan(&world, FULL_SECRET, 2).await;
     let evaluation = evaluated(request, &world.tenant, &kept);
     let expected = world.server.estate().expectations().clone();
-    let wanted: BTreeSet<(String, String)> = expected
-        .findings
-        .into_iter()
-        .filter_map(|finding| Some((finding.inside?, finding.subject)))
-        .collect();
+    let wanted: BTreeSet<(String, String)> =
+        expected.findings.into_iter().filter_map(|finding| Some((finding.inside?, finding.subject))).collect();
     assert!(wanted.len() >= sv0_rules::GATHERED_FROM, "too few are planted");
     let elsewhere = |(_, folded): (&String, &sv0_engine::evaluate::Folded)| {
         let lead = &evaluation.findings[&folded.under].subject.id;

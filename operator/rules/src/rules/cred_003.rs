@@ -36,10 +36,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    let mut old: Vec<(Timestamp, &Credential)> = identity
-        .usable(context.as_of)
-        .filter_map(|held| Some((late(context, held)?, held)))
-        .collect();
+    let mut old: Vec<(Timestamp, &Credential)> =
+        identity.usable(context.as_of).filter_map(|held| Some((late(context, held)?, held))).collect();
     // Stable: of equal age the first in the order of ids.
     old.sort_by_key(|(begin, _)| *begin);
     let exposure = if identity.authority.tier <= Tier::P1 { Exposure::X2 } else { Exposure::X3 };

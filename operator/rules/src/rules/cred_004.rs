@@ -100,10 +100,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 }
 
 /// The credentials that are proven to be unused, and those of which only no use is recorded.
-pub(super) fn unused<'a>(
-    context: &Context<'_>,
-    identity: &'a Identity<'_>,
-) -> (Vec<Idle<'a>>, Vec<&'a Credential>) {
+pub(super) fn unused<'a>(context: &Context<'_>, identity: &'a Identity<'_>) -> (Vec<Idle<'a>>, Vec<&'a Credential>) {
     let limit = context.config.unused_credential_days;
     let believed = |held: &&Credential| !activity::contradicted(identity, held, limit, context.as_of);
     let passed = |mark: Option<Timestamp>| mark.is_some_and(|mark| mark <= context.as_of);
