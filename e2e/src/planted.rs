@@ -13,7 +13,7 @@ struct Key {
     subject: String,
     severity: String,
     narrower: bool,
-    /// The subject of the finding that tells this one, where that is another one.
+    /// The subject of the finding that tells this one. None of what stands for itself.
     inside: Option<String>,
 }
 
@@ -32,26 +32,27 @@ fn wanted(row: &Value) -> Key {
     }
 }
 
-/// What a Finding says: itself, and the findings that it tells as a whole. A part about somebody else carries a name and no
-/// id: `named` gives the id of a name that is expected inside a finding about a subject.
+/// What a Finding says: itself, and the findings that it tells as a whole. A part about its own subject carries no name, one
+/// about somebody else a name and no id: `named` gives the id of a name that is expected inside a finding about a subject.
 fn keys(finding: &Value, named: &BTreeMap<(String, String), String>) -> Vec<Key> {
     let spec = &finding["spec"];
     let lead = text(&spec["subject"]["id"]).rsplit(':').next().unwrap_or_default().to_owned();
-    let key = |rule: &Value, severity: &Value, claim: &Value, subject: Option<String>| Key {
+    let key = |rule: &Value, severity: &Value, claim: &Value, subject: String, inside: Option<String>| Key {
         rule: text(rule),
-        inside: subject.is_some().then(|| lead.clone()),
-        subject: subject.unwrap_or_else(|| lead.clone()),
+        inside,
+        subject,
         severity: text(severity).to_lowercase(),
         narrower: *claim == "Narrower",
     };
-    let own = key(&spec["rule"]["id"], &spec["severity"], &spec["rule"]["claim"], None);
+    let own = key(&spec["rule"]["id"], &spec["severity"], &spec["rule"]["claim"], lead.clone(), None);
     let parts = spec["consistsOf"].as_array().cloned().unwrap_or_default();
     let parts = parts.iter().map(|part| {
         let other = part["subject"].as_str().map(|name| {
             let id = named.get(&(lead.clone(), name.to_owned())).cloned();
             id.unwrap_or_else(|| name.to_owned())
         });
-        key(&part["rule"], &part["severity"], &part["claim"], other)
+        let subject = other.unwrap_or_else(|| lead.clone());
+        key(&part["rule"], &part["severity"], &part["claim"], subject, Some(lead.clone()))
     });
     [own].into_iter().chain(parts).collect()
 }

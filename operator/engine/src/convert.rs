@@ -38,13 +38,13 @@ pub(crate) fn draft_with(
 ) -> Result<Draft, serde_json::Error> {
     let name = finding.name.clone();
     let depends_on = dependencies(&finding.depends_on);
-    let through = finding.through.clone();
+    let (through, tells) = (finding.through.clone(), finding.tells.clone());
     let mut spec = spec(&finding, as_of);
     // One that is still too large after all cuts stands as it is: the limit is about cost, not about truth.
     api::fit(&mut spec);
     spec.content_digest = digest_with(canonical, &spec)?;
     // The pack needs all of it later; as a typed value it takes a fraction of what a JSON tree does.
-    Ok(Draft { name, spec, depends_on, through, full: Some(Box::new(finding)) })
+    Ok(Draft { name, spec, depends_on, through, tells, full: Some(Box::new(finding)) })
 }
 
 fn dependencies(all: &BTreeSet<rules::Dependency>) -> Vec<Dependency> {
@@ -166,6 +166,7 @@ fn spec(finding: &rules::RuleFinding, as_of: Timestamp) -> FindingSpec {
         standards,
         depends_on: _,
         through: _,
+        tells: _,
     } = finding;
     let omitted = u32::try_from(evidence.len().saturating_sub(SHOWN_EVIDENCE)).unwrap_or(u32::MAX);
     let omitted = omitted.saturating_add(*evidence_omitted);

@@ -2,7 +2,7 @@
 //! what it consists of. Pure.
 //!
 //! A finding is told inside another one in two cases. [`fold`]: a composite about the same subject holds too and says in one
-//! sentence what its parts say one signal at a time. [`fold_through`]: findings about different subjects hold through the same
+//! sentence what its parts say one signal at a time; which these are the rules say ([`sv0_rules::RuleFinding::tells`]). [`fold_through`]: findings about different subjects hold through the same
 //! thing, and a finding about that thing stands ([`sv0_rules::RuleFinding::through`]).
 //!
 //! The one that tells is at least as severe: a milder sentence never hides a graver one. Nothing is lost by it: what is told
@@ -13,18 +13,16 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use sv0_api::{self as api, Claim, FindingPart, FindingSpec, FindingState, MAX_PART_SUBJECT, MAX_PARTS};
-use sv0_rules::{Composite, GATHERED_FROM, composite_of};
+use sv0_rules::{GATHERED_FROM, composite_of};
 
 use crate::accept::Accepted;
 use crate::convert::{self, content_digest};
-use crate::merge::{Held, Merged};
+use crate::merge::{Basis, Held, Merged};
 
-/// The subject's system, tenant, kind and identity, and the composite's rule.
-type Key<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str);
-
-fn key<'a>(spec: &'a FindingSpec, rule: &'a str) -> Key<'a> {
-    let subject = &spec.subject;
-    (&subject.system, &subject.tenant, &subject.kind, &subject.id, rule)
+/// Whether two findings are about the same subject.
+fn same_subject(a: &FindingSpec, b: &FindingSpec) -> bool {
+    let (a, b) = (&a.subject, &b.subject);
+    a.system == b.system && a.tenant == b.tenant && a.kind == b.kind && a.id == b.id
 }
 
 /// Folds the parts of composites. Gives, by name of the folded finding, the name of the composite that tells it.
@@ -62,16 +60,23 @@ pub fn fold_through(
 }
 
 fn folded(merged: &Merged) -> BTreeMap<String, String> {
-    let composites: BTreeMap<Key<'_>, (&String, i32)> = standing(merged)
-        .map(|(name, held)| (name, &held.remembered.spec))
-        .map(|(name, spec)| (key(spec, &spec.rule.id), (name, spec.severity_rank)))
-        .collect();
-    let under = |spec: &FindingSpec| {
-        let Composite { rule, .. } = composite_of(&spec.rule.id)?;
-        let (name, rank) = composites.get(&key(spec, rule))?;
-        (*rank >= spec.severity_rank).then(|| (*name).clone())
-    };
-    standing(merged).filter_map(|(name, held)| Some((name.clone(), under(&held.remembered.spec)?))).collect()
+    let mut folded = BTreeMap::new();
+    for (name, lead) in standing(merged) {
+        let told = lead.remembered.tells.iter().filter_map(|told| merged.held.get_key_value(told));
+        let told = told.filter(|(_, part)| holds(part) && is_part(lead, part));
+        folded.extend(told.map(|(told, _)| (told.clone(), name.clone())));
+    }
+    folded
+}
+
+/// Whether `lead` tells `part` that it names. One that does not fire says what it said when it last did: a part that fires
+/// now may say more. One that fires names what fires with it; what was named before and is not seen any more stands for
+/// itself.
+fn is_part(lead: &Held, part: &Held) -> bool {
+    let (lead_spec, spec) = (&lead.remembered.spec, &part.remembered.spec);
+    let of_it = composite_of(&spec.rule.id).is_some_and(|composite| composite.rule == lead_spec.rule.id);
+    let together = lead.basis == Basis::Fires || part.basis != Basis::Fires;
+    of_it && together && lead_spec.severity_rank >= spec.severity_rank && same_subject(lead_spec, spec)
 }
 
 fn gathered(merged: &Merged, folded: &BTreeMap<String, String>, accepted: &Accepted) -> BTreeMap<String, String> {
@@ -124,7 +129,7 @@ fn parts(merged: &Merged, told: &BTreeMap<String, String>) -> BTreeMap<String, V
 }
 
 fn part(name: &str, spec: &FindingSpec, lead: &FindingSpec) -> FindingPart {
-    let elsewhere = key(spec, "") != key(lead, "");
+    let elsewhere = !same_subject(spec, lead);
     FindingPart {
         name: name.to_owned(),
         rule: spec.rule.id.clone(),

@@ -124,6 +124,10 @@ pub struct Remembered {
     /// Name of the finding about the one thing through which it held when it last fired, whether or not that one is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<String>,
+    /// Of a composite, the names of the findings that it told when it last fired, as far as they are there. Absent in what
+    /// earlier versions wrote.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tells: BTreeSet<String>,
     /// Ids of the credentials that it named, where the records that it rests on leave the source system by age: all, not
     /// only those that the spec shows. Absent in what earlier versions wrote.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

@@ -26,6 +26,8 @@ pub struct Draft {
     pub depends_on: Vec<Dependency>,
     /// Name of the finding about what it holds through.
     pub through: Option<String>,
+    /// Of a composite, the names of the findings that it tells.
+    pub tells: BTreeSet<String>,
     /// The finding with all its evidence, for the pack.
     pub full: Option<Box<RuleFinding>>,
 }
@@ -164,7 +166,7 @@ pub fn let_go(merged: &mut Merged, most: usize) {
 /// A finding that fires is open. It keeps the day on which it was first seen, also when it had been resolved for a
 /// while; only what a vanished instance had seen is not inherited by another one.
 fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Held {
-    let Draft { mut spec, mut depends_on, through, full, .. } = draft;
+    let Draft { mut spec, mut depends_on, through, tells, full, .. } = draft;
     for dependency in &mut depends_on {
         dependency.revision = now.revision(&dependency.instance_uid);
     }
@@ -176,7 +178,7 @@ fn firing(draft: Draft, earlier: Option<Remembered>, now: &Situation<'_>) -> Hel
     spec.resolved_at = None;
     spec.first_observed = earlier.map_or(Time(now.as_of), |earlier| earlier.spec.first_observed);
     let (credentials, more_credentials) = full.as_deref().map(aged::to_remember).unwrap_or_default();
-    let remembered = Remembered { depends_on, through, credentials, more_credentials, spec };
+    let remembered = Remembered { depends_on, through, tells, credentials, more_credentials, spec };
     Held { remembered, basis: Basis::Fires, full }
 }
 

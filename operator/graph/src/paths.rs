@@ -303,6 +303,19 @@ impl View {
         Search { view: self, rest: |stage, spot| stages.get(stage, spot), next }.paths(start, limits)
     }
 
+    /// The same of ways that are in the last stage from the start on: whatever else counts of a way, these end at a target.
+    pub fn shortest_in_last_stage(
+        &self,
+        start: Spot,
+        stages: &Stages,
+        next: impl Fn(usize, StepIx) -> Option<usize>,
+        limits: Limits,
+    ) -> Vec<Path> {
+        let last = stages.hops.len().saturating_sub(1);
+        let (rest, next) = (|_, spot| stages.get(last, spot), |_, at| next(last, at).map(|_| last));
+        Search { view: self, rest, next }.paths(start, limits)
+    }
+
     /// Whether each step of `path` holds, and so whether all of it does.
     pub fn state(&self, path: &Path) -> Tri {
         Tri::all(path.steps.iter().map(|at| self.step(*at).state))

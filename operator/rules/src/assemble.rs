@@ -8,6 +8,8 @@ use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Header, Node, NodeIx, Node
 use crate::authority::{self, Authority, Grant};
 use crate::behind::Behind;
 use crate::composed;
+use crate::composite::severity_of;
+use crate::cut;
 use crate::derive::Composition;
 use crate::evidence::{self, Mark, Proof};
 use crate::finding::{
@@ -20,13 +22,16 @@ use crate::severity::{Exposure, Tier, severity};
 use crate::summary::{self, TenantDraft};
 use crate::text::{counted, date, display_name};
 
+/// Most steps of remediation that a finding has.
+pub(crate) const REMEDIATION: usize = 4;
+
 /// The finding of `meta` about `identity`.
 pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, draft: Draft) -> RuleFinding {
     let authority = &identity.authority;
     let (tier, sensitive) = weigh(authority, &draft);
-    let severity = severity(tier, draft.exposure, sensitive, draft.claim, Tri::False);
+    let severity = severity_of(meta.id, tier, draft.exposure, sensitive, draft.claim);
     let subject = subject(context, identity.node, identity.name.clone());
-    let raised = raised(tier, sensitive, &draft, severity);
+    let raised = raised(meta, tier, sensitive, &draft, severity);
     let behind = Behind::of(context, identity);
     let why = why(context, identity, meta, (draft.reach.as_ref(), &behind.says), raised);
     // A rule that names who enters tells of that way, whatever runs besides.
@@ -35,10 +40,9 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     let mut proofs = proofs(context, identity, draft.proofs);
     proofs.extend(behind.proofs);
     let depends_on = dependencies(context, identity.node, &proofs, meta);
-    // Where something is reached by acting as others, the edge to cut is named.
     let cut = match draft.reach {
         Some(reach) => reach.cut,
-        None => composed::cut(context, &authority.compositions().collect::<Vec<_>>()),
+        None => cut::decisive(context, identity, (meta, draft.claim), (tier, sensitive.is_true())),
     };
     let mut narrowed = draft.narrowed;
     narrowed.extend(unproven(identity));
@@ -59,10 +63,16 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         evidence,
         evidence_omitted: 0,
         narrowed,
-        remediation: meta.remediation.iter().map(|step| (*step).to_owned()).chain(cut).collect(),
+        // The edge to cut before what is said of all alike: it is kept whatever has to give way.
+        remediation: cut
+            .into_iter()
+            .chain(meta.remediation.iter().map(|step| (*step).to_owned()))
+            .take(REMEDIATION)
+            .collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
         through: None,
+        tells: BTreeSet::new(),
     }
 }
 
@@ -134,6 +144,7 @@ pub(crate) fn of_tenant(
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
         through: None,
+        tells: BTreeSet::new(),
     }
 }
 
@@ -192,8 +203,8 @@ fn why(
 }
 
 /// A sentence when it is sensitive data that makes the finding as severe as it is.
-fn raised(tier: Tier, sensitive: Tri, draft: &Draft, result: Severity) -> &'static str {
-    if severity(tier, draft.exposure, Tri::False, draft.claim, Tri::False) == result || !sensitive.is_true() {
+fn raised(meta: &Meta, tier: Tier, sensitive: Tri, draft: &Draft, result: Severity) -> &'static str {
+    if severity_of(meta.id, tier, draft.exposure, Tri::False, draft.claim) == result || !sensitive.is_true() {
         return "";
     }
     " Sensitive data raises the severity."

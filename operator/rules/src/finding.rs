@@ -61,6 +61,9 @@ pub struct RuleFinding {
     /// tells this one as soon as it tells enough of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<String>,
+    /// Of a composite, the names of the findings about the same subject that have nothing more to say than this one does.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tells: BTreeSet<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]

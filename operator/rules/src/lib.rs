@@ -12,6 +12,7 @@ mod automations;
 mod behind;
 mod composed;
 mod composite;
+mod cut;
 mod derive;
 mod drift;
 mod environment;
@@ -35,7 +36,7 @@ mod text;
 pub mod tiers;
 mod trust;
 
-pub use composite::{COMPOSITES, Composite, composite_of};
+pub use composite::{COMPOSITES, Composite, composite_of, severity_of};
 pub use derive::{DERIVATIONS, Derivation, Field, Join, KEYS, Key, Matches, Of, Side, Within, joins, named};
 pub use drift::{Baseline, DRIFT_RULES, DriftRule, baseline_dependency, compared_collections};
 pub use environment::Environment;

@@ -165,11 +165,13 @@ fn evaluate(context: &Context<'_>, comparisons: &Comparisons<'_>, part: &[NodeIx
             identity::resolve(context.graph, *ix, &context.config.trusted_tenants, context.as_of, &context.around);
         sensitive::declare(context, *ix, &mut identity.authority);
         output.next_transition = earlier(output.next_transition, transition(context, &identity));
+        let own = output.findings.len();
         for rule in RULES {
             if let Some(draft) = (rule.check)(context, &identity) {
                 output.judge(context, &identity, &rule.meta, draft);
             }
         }
+        composite::tell(context, &identity, output.findings.get_mut(own..).unwrap_or_default());
         let Some((comparison, before)) = comparisons.of(context, &identity.node.id) else { continue };
         for rule in DRIFT_RULES {
             let Some(drift) = (rule.check)(&comparison, before, &identity) else { continue };
@@ -214,7 +216,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
 
 /// Counts up when something changes what rules say that no rule's own version stands for: severities, sentences and weights
 /// that they share, or how findings are made of what they say.
-pub const SHARED_VERSION: &str = "4";
+pub const SHARED_VERSION: &str = "5";
 
 /// Identifies rules and reference data: part of the inputs of an evaluation.
 pub fn pack_version() -> String {

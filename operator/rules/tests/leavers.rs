@@ -135,7 +135,7 @@ fn no_policy_and_a_weak_credential() {
     assert_eq!((finding.rule.claim, finding.severity), (Claim::Full, Severity::Medium));
     assert_eq!((finding.subject.kind.as_str(), finding.subject.name.as_str()), ("System", "Contoso"));
     assert!(finding.why.contains("one finding of CRED-002"), "{}", finding.why);
-    assert!(finding.evidence.iter().any(|item| item.claim.starts_with("CRED-002 of \"payroll-bot\"")));
+    assert!(finding.evidence.iter().any(|item| item.claim.starts_with("CRED-001 of \"payroll-bot\"")));
     assert_eq!(finding.evidence[0].value.as_deref(), Some("none"));
     assert!(!finding.path.is_empty(), "the path of what it explains");
     let rests = finding.depends_on.iter().any(|dependency| dependency.collection == "appManagementPolicies");

@@ -51,9 +51,15 @@ fn cred_001_table_of_last_uses(#[case] at: &str, #[case] expected: Option<Claim>
 }
 
 #[rstest]
-#[case::no_end("secret", "2026-01-01T00:00:00Z", "none", Some("never expires"))]
-#[case::over_the_limit("secret", "2026-01-01T00:00:00Z", "2028-01-01T00:00:00Z", Some("lives too long"))]
-#[case::certificate_over_its_own("certificate", "2026-01-01T00:00:00Z", "2026-09-01T00:00:00Z", Some("lives too long"))]
+#[case::no_end("secret", "2026-04-01T00:00:00Z", "none", Some("its secret never expires"))]
+#[case::over_the_limit("secret", "2026-04-01T00:00:00Z", "2028-01-01T00:00:00Z", Some("its secret lives too long"))]
+#[case::certificate_over_its_own("certificate", "2026-04-01T00:00:00Z", "2026-11-01T00:00:00Z", Some("lives too long"))]
+#[case::not_rotated_either(
+    "secret",
+    "2026-01-01T00:00:00Z",
+    "none",
+    Some("its secret never expires and is not rotated")
+)]
 #[case::twice_the_time_for_rotation("secret", "2025-12-03T00:00:00Z", "2026-10-01T00:00:00Z", Some("is not rotated"))]
 #[case::near_miss_once_the_time("secret", "2025-12-04T00:00:00Z", "2026-10-01T00:00:00Z", None)]
 #[case::near_miss_bounded("secret", "2026-04-01T00:00:00Z", "2026-07-01T00:00:00Z", None)]
@@ -98,7 +104,9 @@ fn cred_001_use_that_was_not_collected_is_not_rare_use(#[values(0, 1, 2, 3)] sta
     let mut world = weak();
     world.cover("servicePrincipalActivity", STATES[state]).cover("credentialActivity", STATES[state]);
     let finding = world.finding("CRED-001").unwrap();
-    assert_eq!((finding.rule.claim, finding.severity), (Claim::Narrower, Severity::Medium));
+    assert_eq!((finding.rule.claim, finding.severity), (Claim::Narrower, Severity::High));
+    // As severe as what it tells.
+    assert!(finding.severity >= world.finding("CRED-002").unwrap().severity);
     assert!(finding.title.ends_with("its use is not observable"), "{}", finding.title);
     // It can be resolved without activity ever being collected.
     assert!(finding.depends_on.iter().all(|needed| !needed.collection.ends_with("Activity")));
@@ -147,7 +155,9 @@ fn cred_001_a_weak_credential_speaks_for_itself_when_its_use_is_recorded() {
     assert_eq!(finding.rule.claim, Claim::Full);
     // The identity itself was used yesterday.
     assert!(
-        finding.title.ends_with("is privileged, and its secret never expires, last tried on 2026-01-15"),
+        finding
+            .title
+            .ends_with("is privileged, and its secret never expires and is not rotated, last tried on 2026-01-15"),
         "{}",
         finding.title
     );

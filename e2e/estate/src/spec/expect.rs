@@ -28,8 +28,8 @@ pub struct ExpectedFinding {
     /// Whether it is the rule's narrower claim.
     #[serde(default, skip_serializing_if = "is_false")]
     pub narrower: bool,
-    /// The object whose finding of the same rule tells this one, as in `subject`. Absent: it stands for itself, or a
-    /// finding about the same subject tells it.
+    /// The object whose finding tells this one, as in `subject`: its own, where a composite about it does. Absent: it
+    /// stands for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inside: Option<String>,
     /// The subject's display name: filled in once the file is loaded, empty for what has none.

@@ -58,7 +58,8 @@ pub fn why_severe(spec: &FindingSpec) -> Vec<String> {
     let claim = if narrower { sv0_rules::Claim::Narrower } else { sv0_rules::Claim::Full };
     let sensitive = Tri::from(weighed.sensitive);
     let plain = sv0_rules::severity(tier, exposure, sensitive, sv0_rules::Claim::Full, Tri::False);
-    let result = sv0_rules::severity(tier, exposure, sensitive, claim, Tri::False);
+    let lowered = sv0_rules::severity(tier, exposure, sensitive, claim, Tri::False);
+    let result = sv0_rules::severity_of(&spec.rule.id, tier, exposure, sensitive, claim);
     // Of a narrower claim they are those that the full one has: not all of it need be proven.
     let of = if narrower { ", weighed for the full claim" } else { "" };
     let mut lines = vec![
@@ -69,8 +70,11 @@ pub fn why_severe(spec: &FindingSpec) -> Vec<String> {
         lines.push(format!("It is proven to reach sensitive data: it counts as tier {:?}.", tier.stronger()));
     }
     lines.push(format!("The severity table gives {plain:?} for these."));
-    if narrower && plain != result {
-        lines.push(format!("The claim is narrower than the rule's full one: one step lower, {result:?}."));
+    if narrower && plain != lowered {
+        lines.push(format!("The claim is narrower than the rule's full one: one step lower, {lowered:?}."));
+    }
+    if result != lowered {
+        lines.push(format!("What it proves all the same is as severe as findings that say it alone: {result:?}."));
     }
     let stored = severity(spec.severity);
     if format!("{result:?}") != stored {

@@ -85,6 +85,7 @@ pub(crate) fn draft(name: &str, uid: &str) -> Draft {
         spec: spec("CRED-002", uid, Severity::High),
         depends_on: depends(uid, &["applications"]),
         through: None,
+        tells: BTreeSet::new(),
         full: None,
     }
 }
@@ -100,6 +101,7 @@ pub(crate) fn remembered(uid: &str, resolved_at: Option<Timestamp>) -> Remembere
     Remembered {
         depends_on: depends(uid, &["applications"]),
         through: None,
+        tells: BTreeSet::new(),
         credentials: BTreeSet::new(),
         more_credentials: false,
         spec,

@@ -77,6 +77,7 @@ fn finding(n: usize, text: &str) -> RuleFinding {
         standards: many("OWASP"),
         depends_on: BTreeSet::from([Dependency { instance_uid: "u".into(), collection: "applications".into() }]),
         through: None,
+        tells: BTreeSet::new(),
     }
 }
 

@@ -81,9 +81,11 @@ pub(crate) fn powerless(builder: &mut SnapshotBuilder, name: &str, secret: Optio
     }
 }
 
-/// Two identities: one with an ever-lasting, old secret, one with an ordinary one. Neither has an owner.
+/// Two identities: one with an ever-lasting, old secret that is in use, one with an ordinary one. Neither has an owner.
 pub(crate) fn weak_identities(builder: &mut SnapshotBuilder) {
     identity(builder, "billing bot", Some(("2024-01-01T00:00:00Z", "2099-12-31T00:00:00Z")));
+    let used = [(attr::LAST_USED_AT, text("2026-01-09T00:00:00Z"))];
+    builder.node("servicePrincipalActivity", NodeKind::ServicePrincipal, "sp-billing bot", &used);
     identity(builder, "report bot", Some(("2025-12-01T00:00:00Z", "2026-05-31T00:00:00Z")));
 }
 

@@ -319,7 +319,8 @@ fn held(name: &str, severity: Severity, through: Option<&str>) -> Held {
     let mut spec = spec(RULE, "a", severity);
     (spec.subject.id, spec.subject.name) = (format!("id-{name}"), name.to_owned());
     let (depends_on, through) = (depends("a", &["groups"]), through.map(str::to_owned));
-    let remembered = Remembered { depends_on, through, credentials: BTreeSet::new(), more_credentials: false, spec };
+    let (tells, credentials) = (BTreeSet::new(), BTreeSet::new());
+    let remembered = Remembered { depends_on, through, tells, credentials, more_credentials: false, spec };
     Held { remembered, basis: Basis::Fires, full: None }
 }
 

@@ -17,8 +17,11 @@ use sv0_graph::{Edge, Gates, Graph, NodeIx, Tri, UnknownReason};
 use super::{Class, DERIVATIONS, End, Fact, Overlay, Target};
 use crate::authority::{self, Grant, earlier};
 use crate::rule::RuleConfig;
-use crate::sensitive;
+use crate::sensitive::{self, Sensitive};
 use crate::severity::Tier;
+
+/// How many ways are counted of which one is told: more than anybody reads.
+const COUNTED: Limits = Limits { paths: 12, steps: 12 };
 
 /// Which steps count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,14 @@ impl<'g> Composition<'g> {
     /// The strongest class on it, and whether it ends at sensitive data.
     pub(crate) fn weight(&self) -> (Tier, Tri) {
         (self.tier, self.held.weight().1)
+    }
+}
+
+impl<'g> CutEdge<'g> {
+    pub(crate) const fn edge(self) -> &'g Edge {
+        match self {
+            Self::Member(edge) | Self::Grant(edge) | Self::Owner(edge) => edge,
+        }
     }
 }
 
@@ -295,6 +306,27 @@ impl<'g> Routes<'g> {
         let ways: Vec<Path> = compositions.iter().flat_map(|composition| composition.ways.iter().cloned()).collect();
         let cut = cut(&ways, |at| self.removable(at).is_some())?;
         Some(CutOff { edge: self.removable(cut.step)?, cut: cut.paths, ways: ways.len() })
+    }
+
+    /// Of the edges `on` the one whose removal cuts most of the proven ways of `principal` to what `end` says, by what it holds
+    /// itself and by acting as others; with `data`, of the ways to those. None when none of them is on any.
+    pub(crate) fn cut_of(
+        &self,
+        principal: NodeIx,
+        (end, data): (End, Option<Sensitive>),
+        on: &[&'g Edge],
+    ) -> Option<CutOff<'g>> {
+        let proven = &self.reach.get(end.index())?.proven;
+        let next = |stage, at| self.proven(stage, at);
+        let mut ways = self.view.shortest_in_last_stage(Spot::from(principal), proven, next, COUNTED);
+        let reaches = |at: &StepIx| match self.fact(*at) {
+            Some(Fact::Holds { sensitive, .. }) => *sensitive,
+            _ => None,
+        };
+        ways.retain(|way| data.is_none() || way.steps.last().and_then(reaches) == data);
+        let named = |at| self.removable(at).filter(|edge| on.iter().any(|named| std::ptr::eq(*named, edge.edge())));
+        let cut = cut(&ways, |at| named(at).is_some())?;
+        Some(CutOff { edge: named(cut.step)?, cut: cut.paths, ways: ways.len() })
     }
 
     /// By identity, the node that all of its ways to the tenant go through, the nearest to the tenant of several. Ways

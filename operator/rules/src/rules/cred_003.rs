@@ -36,11 +36,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
-    let mut old: Vec<(Timestamp, &Credential)> = identity
-        .usable(context.as_of)
-        .filter_map(|held| Some((begin(context, held)?, held)))
-        .filter(|(begin, _)| due(context, *begin).is_some_and(|due| due <= context.as_of))
-        .collect();
+    let mut old: Vec<(Timestamp, &Credential)> =
+        identity.usable(context.as_of).filter_map(|held| Some((late(context, held)?, held))).collect();
     // Stable: of equal age the first in the order of ids.
     old.sort_by_key(|(begin, _)| *begin);
     let exposure = if identity.authority.tier <= Tier::P1 { Exposure::X2 } else { Exposure::X3 };
@@ -104,7 +101,12 @@ pub(super) fn due(context: &Context<'_>, begin: Timestamp) -> Option<Timestamp> 
     days_after(begin, context.config.rotate_days)
 }
 
-fn proof(context: &Context<'_>, begin: Timestamp, credential: &Credential) -> Option<Proof> {
+/// From when its age counts, when it should have been replaced by now.
+pub(super) fn late(context: &Context<'_>, credential: &Credential) -> Option<Timestamp> {
+    begin(context, credential).filter(|begin| due(context, *begin).is_some_and(|due| due <= context.as_of))
+}
+
+pub(super) fn proof(context: &Context<'_>, begin: Timestamp, credential: &Credential) -> Option<Proof> {
     let due = due(context, begin)?;
     let claim = format!(
         "The {} is valid since {} and was due for rotation on {} ({} days).",

@@ -42,8 +42,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// A credential that is proven to be unused, and since when.
-struct Idle<'a> {
-    held: &'a Credential,
+pub(super) struct Idle<'a> {
+    pub(super) held: &'a Credential,
     since: Timestamp,
 }
 
@@ -100,7 +100,7 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
 }
 
 /// The credentials that are proven to be unused, and those of which only no use is recorded.
-fn unused<'a>(
+pub(super) fn unused<'a>(
     context: &Context<'_>,
     identity: &'a Identity<'_>,
     others: &Others,

@@ -9,6 +9,7 @@ use sv0_graph::{NodeKind, Tri, attr};
 use crate::assemble;
 use crate::authority::Grant;
 use crate::composed;
+use crate::cut;
 use crate::derive::{Composition, ENVIRONMENT_NAME};
 use crate::environment::{self, By, Label, Place};
 use crate::evidence::{self, Proof};
@@ -139,7 +140,9 @@ fn reach(
     let itself = assemble::itself(identity);
     let says = format!("In production it holds {}: it {}{domain}", names.join(" and "), first.tier.meaning());
     let hops = told.iter().flat_map(|grant| assemble::grant_hops(graph, &itself, grant)).collect();
-    let own = Reach { tier, sensitive, says, hops, cut: None };
+    let as_strong = reached.iter().map(|reached| reached.grant).filter(|grant| grant.tier == first.tier);
+    let cut = cut::of_grants(graph, identity, as_strong, "that authority");
+    let own = Reach { tier, sensitive, says, hops, cut };
     Some(match way {
         Some(way) => through(context, &itself, own, (way, &told)),
         None => own,
