@@ -351,7 +351,7 @@ fn a_way_that_weighs_more_is_told_before_a_shorter_one() {
         unbounded.path.iter().filter(|hop| hop.edge == "CAN_CONTROL").map(|hop| hop.to.as_str()).collect();
     assert_eq!(acted_as, ["service principal \"admin\"", "service principal \"holder\""]);
     // The shorter one is still among those of which one step cuts most.
-    let cut = unbounded.remediation.last().unwrap();
+    let cut = unbounded.remediation.first().unwrap();
     assert!(cut.ends_with("that alone cuts all 2 of the shortest ways to those data."), "{cut}");
 }
 
