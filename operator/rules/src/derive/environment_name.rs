@@ -9,7 +9,7 @@ pub(crate) const ENVIRONMENT_NAME: Derivation = Derivation {
     version: 1,
     needs: &["servicePrincipals", "applications"],
     gives: "What is named as the customer declared it for an environment belongs to that environment.",
-    trap: "A name that only sounds like one (`my-dev-robot`) says nothing: all of it has to follow the pattern.",
+    trap: "A name that is only like one (`my-dev-robot`) says nothing: the pattern is about all of it.",
     derive: None,
 };
 

@@ -111,7 +111,7 @@ const PRINCIPAL_ID: Key = Key {
     matches: Matches::One,
     class: EvidenceClass::Structural,
     gives: "What another system runs as an object id of the directory runs as that identity.",
-    trap: "An equal name or a short id is none. An identity that was made anew under its old name has another id.",
+    trap: "An equal name or a short id is none. An identity that was made anew with its old name has another id.",
     normal: uuid,
 };
 
@@ -139,7 +139,7 @@ const PERSON_ID: Key = Key {
     matches: Matches::One,
     class: EvidenceClass::Structural,
     gives: "Whom another system names by an object id of the directory is that person.",
-    trap: "An address can be given to somebody else, and a name is many people's.",
+    trap: "An address can be given to another person, and many people have one name.",
     normal: uuid,
 };
 
