@@ -223,7 +223,10 @@ proptest! {
             let with = all.get(&finding.name).filter(|with| with.rule.claim == finding.rule.claim);
             let of_reach = ["UNB-001", "UNB-005"].contains(&finding.rule.id.as_str());
             prop_assert!(with.is_some() || !of_reach || finding.rule.claim != Claim::Full, "{} is gone", finding.title);
-            let less = with.filter(|with| with.severity < finding.severity);
+            // XSYS-006 asks of the way that is told whether it begins with a grant over production: another way, which is
+            // told before that one, may begin elsewhere.
+            let weighed = with.filter(|_| finding.rule.id != "XSYS-006");
+            let less = weighed.filter(|with| with.severity < finding.severity);
             prop_assert!(less.is_none(), "{} {} is less: {}", finding.rule.id, finding.title, less.unwrap().why);
         }
     }
