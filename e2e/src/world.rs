@@ -230,6 +230,12 @@ impl World {
         Ok(text.trim().to_owned())
     }
 
+    /// A token of a ServiceAccount of the estate for the API server itself.
+    pub fn token_for_api(&self, account: &str) -> Result<String> {
+        let text = self.kubectl.run(&["create", "token", account, "-n", self.ns])?;
+        Ok(text.trim().to_owned())
+    }
+
     /// Name and resourceVersion of every Finding.
     pub fn versions(&self) -> Result<Vec<(String, String)>> {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();

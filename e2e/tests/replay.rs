@@ -3,56 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
 use std::process::Output;
 
 use serde_json::{Value, json};
 use sv0_e2e::deploy::SYSTEM;
-use sv0_e2e::program::{Program, kubeconfig};
+use sv0_e2e::program::{Person, READER};
 use sv0_e2e::world::ESTATES;
 use sv0_e2e::{Result, World};
-use tempfile::TempDir;
-
-const AUDITOR: &str = "auditor";
-
-/// A person who holds the two roles for readers of one estate, and nothing else.
-struct Auditor {
-    program: Program,
-    dir: TempDir,
-    kubeconfig: PathBuf,
-}
-
-impl Auditor {
-    fn new(world: &World) -> Result<Self> {
-        let subject = json!({"kind": "ServiceAccount", "name": AUDITOR, "namespace": world.ns});
-        let binding = |namespace: &str, kind: &str, role: &str| {
-            json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-                "metadata": {"name": "e2e-auditor", "namespace": namespace},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
-                "subjects": [subject],
-            })
-        };
-        let account =
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": AUDITOR, "namespace": world.ns}});
-        world.kubectl.apply(&account.to_string())?;
-        world.kubectl.apply(&binding(SYSTEM, "Role", &format!("securityv0-reader-{}", world.ns)).to_string())?;
-        world.kubectl.apply(&binding(world.ns, "ClusterRole", "securityv0-findings-reader").to_string())?;
-        let token = world.kubectl.run(&["create", "token", AUDITOR, "-n", world.ns])?;
-        let dir = tempfile::tempdir()?;
-        let path = dir.path().join("kubeconfig");
-        std::fs::write(&path, kubeconfig(world, token.trim())?.to_string())?;
-        Ok(Self { program: Program::build(&world.env)?, dir, kubeconfig: path })
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<Output> {
-        self.program.run(&self.kubeconfig, arguments)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.dir.path().join(name).display().to_string()
-    }
-}
 
 fn code(output: &Output) -> Option<i32> {
     output.status.code()
@@ -66,7 +23,7 @@ fn said(output: &Output) -> String {
 fn the_last_evaluation_is_exported_replayed_and_verified() -> Result<()> {
     let world = World::clean()?;
     world.connect_shipped("full.yaml")?;
-    let auditor = Auditor::new(&world)?;
+    let auditor = Person::new(&world, "auditor", &READER)?;
     let file = auditor.file("estate.tar");
     let output = auditor.run(&["pack", "export", "-n", world.ns, "-o", &file])?;
     assert_eq!(code(&output), Some(0), "{}", said(&output));
@@ -104,7 +61,7 @@ fn the_last_evaluation_is_exported_replayed_and_verified() -> Result<()> {
 fn a_forged_finding_is_named() -> Result<()> {
     let world = World::clean()?;
     world.connect_shipped("full.yaml")?;
-    let auditor = Auditor::new(&world)?;
+    let auditor = Person::new(&world, "auditor", &READER)?;
     let thief = world.kubectl.as_account(SYSTEM, &format!("evaluate-{}", world.ns));
     let mut findings = world.findings()?.into_iter();
     let [one, two, three] = [(); 3].map(|()| findings.next().expect("three findings"));

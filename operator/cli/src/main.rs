@@ -16,7 +16,14 @@ use sv0_cli::{
     bin_name = "kubectl sv0",
     version,
     about = "Connect source systems to SecurityV0, read and prove what was found, and disconnect them again",
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = "Example:
+  kubectl sv0 onboard entra --tenant TENANT-ID -n team-a --out entra    # connect a tenant: writes files to read
+  kubectl sv0 scan entra -n team-a --wait                               # read it
+  kubectl sv0 findings -n team-a                                        # what was found
+  kubectl sv0 explain NAME -n team-a                                    # one of them in full
+
+Each command has an example of its own: kubectl sv0 COMMAND --help"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -26,16 +33,19 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Write everything that connects a source system to this cluster.
+    #[command(after_help = "Example:\n  kubectl sv0 onboard entra --tenant TENANT-ID -n team-a --out entra")]
     Onboard {
         #[command(subcommand)]
         system: Onboard,
     },
     /// Add a further tenant to a multi-tenant application, with proof that its administrator consented.
+    #[command(after_help = "Example:\n  kubectl sv0 consent entra --client-id CLIENT-ID -n team-b")]
     Consent {
         #[command(subcommand)]
         system: Consent,
     },
     /// Print how to take access away again, and check that it is gone.
+    #[command(after_help = "Example:\n  kubectl sv0 offboard entra -n team-a")]
     Offboard {
         #[command(subcommand)]
         system: Offboard,
@@ -47,6 +57,7 @@ enum Command {
         system: System,
     },
     /// Accept the state that drift is measured from, or tell which it is.
+    #[command(after_help = "Example:\n  kubectl sv0 baseline show -n team-a\n  kubectl sv0 baseline accept -n team-a")]
     Baseline {
         #[command(subcommand)]
         step: baseline::Command,
@@ -62,6 +73,7 @@ enum Command {
     /// Draw the path of one Finding.
     Graph(Box<graph::Args>),
     /// Take the last evaluation out of the cluster, with all that it was computed from.
+    #[command(after_help = "Example:\n  kubectl sv0 pack export -n team-a -o team-a.tar")]
     Pack {
         #[command(subcommand)]
         command: Pack,
@@ -136,5 +148,30 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Report(args) => report::run(&args),
         Command::Scan(args) => scan::run(*args).await,
         Command::Verify(args) => verify::run(*args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn without_example(command: &clap::Command, path: &str, all: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        let help = command.get_after_long_help().or_else(|| command.get_after_help());
+        if !help.is_some_and(|help| help.to_string().starts_with("Example")) {
+            all.push(path.clone());
+        }
+        for command in command.get_subcommands().filter(|command| command.get_name() != "help") {
+            without_example(command, &path, all);
+        }
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        let mut all = Vec::new();
+        without_example(&Cli::command(), "", &mut all);
+        assert!(all.is_empty(), "no example in the help of {all:?}");
     }
 }

@@ -1,12 +1,14 @@
-//! `kubectl sv0 scan`: asks for one scan of an instance now, and with `--wait` tells how it goes until it has ended.
+//! `kubectl sv0 scan`: asks for one scan of an instance now, and with `--wait` tells how it goes until what it brought has
+//! been evaluated.
 //!
-//! Takes the instance's status; gives lines as it changes. Changes one annotation of the `ConnectorInstance` and nothing
+//! Takes the status of the instance and of the Estate; gives lines as it changes. Changes one annotation of the `ConnectorInstance` and nothing
 //! else.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
 use sv0_api::conditions::{self, READY, STALLED, TRUE};
 use sv0_api::{ConnectorInstance, LastScan};
 
@@ -23,8 +25,8 @@ const PAUSE: Duration = Duration::from_secs(2);
   kubectl sv0 scan entra -n team-a --wait             # follow it to its end
   kubectl sv0 scan entra -n team-a --wait --timeout 3600
 
-With --wait the exit code is 0 when the scan stored a snapshot, also one with gaps, which are named; it is 1 when the scan
-stored none or did not end in time. Findings follow by themselves when the snapshot has been evaluated.")]
+With --wait the exit code is 0 when the scan stored a snapshot, also one with gaps, which are named, and the Findings are
+those of that snapshot or a later one. It is 1 when the scan stored none, or when scan and evaluation did not end in time.")]
 pub struct Args {
     /// Name of the ConnectorInstance.
     #[arg(value_name = "INSTANCE")]
@@ -32,10 +34,10 @@ pub struct Args {
     /// The estate: a namespace. Without it, the one that kubectl uses.
     #[arg(long, short = 'n')]
     namespace: Option<Namespace>,
-    /// Follow the scan until it has ended.
+    /// Follow the scan until what it brought has been evaluated.
     #[arg(long)]
     wait: bool,
-    /// With --wait: seconds to wait for its end.
+    /// With --wait: seconds to wait for that.
     #[arg(long, default_value_t = 600, value_name = "SECONDS", requires = "wait")]
     timeout: u64,
     #[command(flatten)]
@@ -59,13 +61,19 @@ pub async fn run(args: Args) -> Result<()> {
     if !args.wait {
         return Ok(());
     }
-    let last = follow(&args, &namespace, &before, &request).await?;
-    ended(&last)
+    let end = tokio::time::Instant::now() + Duration::from_secs(args.timeout);
+    let last = follow(&args, &namespace, &before, (&request, end)).await?;
+    ended(&last)?;
+    evaluated(&args, &namespace, &last, end).await
 }
 
 /// Tells what changes until the scan that was asked for has ended; gives the instance as it then is.
-async fn follow(args: &Args, namespace: &str, before: &ConnectorInstance, request: &str) -> Result<ConnectorInstance> {
-    let end = tokio::time::Instant::now() + Duration::from_secs(args.timeout);
+async fn follow(
+    args: &Args,
+    namespace: &str,
+    before: &ConnectorInstance,
+    (request, end): (&str, tokio::time::Instant),
+) -> Result<ConnectorInstance> {
     let mut progress = Progress::default();
     progress.skip(before);
     loop {
@@ -82,6 +90,49 @@ async fn follow(args: &Args, namespace: &str, before: &ConnectorInstance, reques
             bail!("{}", late(&now, args.timeout, request));
         }
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Waits until the Estate's findings rest on the snapshot that the instance has, or on a later one of it, and counts them.
+async fn evaluated(args: &Args, namespace: &str, scanned: &ConnectorInstance, end: tokio::time::Instant) -> Result<()> {
+    let snapshot = scanned.status.as_ref().and_then(|status| status.snapshot.as_ref());
+    let snapshot = snapshot.context("the instance names no snapshot")?;
+    let name = args.instance.as_str();
+    loop {
+        let estate = args
+            .cluster
+            .estate_object(namespace)
+            .context("the snapshot is stored; whether it is evaluated cannot be read")?;
+        let status = estate.map(|estate| estate["status"].clone()).unwrap_or_default();
+        let covers = |input: &Value| {
+            input["instance"] == name && input["snapshotId"].as_str().is_some_and(|id| id >= snapshot.id.as_str())
+        };
+        if status["inputs"].as_array().into_iter().flatten().any(covers) {
+            crate::say_line!("Evaluated: {}", counts(&status["counts"]["bySeverity"]));
+            return Ok(());
+        }
+        if tokio::time::Instant::now() >= end {
+            bail!(
+                "the snapshot is stored and was not evaluated within {} seconds: the findings are still those of before. See \
+                 kubectl describe estate default -n {namespace}",
+                args.timeout
+            );
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Open findings by severity, as the Estate counts them, the most severe first.
+fn counts(by: &Value) -> String {
+    let count = |severity: &str| (by[severity].as_i64().unwrap_or(0), severity.to_owned());
+    let all = ["critical", "high", "medium", "low", "info"].map(count);
+    let parts: Vec<String> =
+        all.iter().filter(|(count, _)| *count > 0).map(|(count, severity)| format!("{count} {severity}")).collect();
+    let total: i64 = all.iter().map(|(count, _)| count).sum();
+    match total {
+        0 => "no finding is open.".to_owned(),
+        1 => format!("1 finding is open ({}).", parts.join(", ")),
+        _ => format!("{total} findings are open ({}).", parts.join(", ")),
     }
 }
 

@@ -66,6 +66,7 @@ fn instance(status: &Value, suspend: bool) -> Value {
 fn after(outcome: &str, handled: &str, more: &Value) -> Value {
     let mut status = json!({
         "lastHandledScanRequest": handled,
+        "snapshot": {"id": "2", "digest": "sha256:2", "collectedAt": "2026-11-30T10:00:09Z"},
         "lastScan": {"id": "2", "outcome": outcome, "trigger": "Requested", "startedAt": "2026-11-30T10:00:00Z",
             "finishedAt": "2026-11-30T10:00:09Z", "requests": 41, "items": 1200},
     });
@@ -101,12 +102,29 @@ fn a_scan_is_followed_to_its_end() {
     let gaps = json!({"complete": 11, "summary": "11/12", "gaps": [
         {"collection": "delegatedGrants", "state": "denied", "permission": "Directory.Read.All"}]});
     let after = after("Partial", "REQUEST", &json!({"conditions": [condition], "coverage": gaps}));
-    let output = run(&cluster(&[("before", &before()), ("after", &after)]), &WAIT);
+    let mut estate = estate(&json!([]), &json!([snapshot("other", "2"), snapshot("entra", "2")]));
+    estate["status"]["counts"] = json!({"bySeverity": {"critical": 1, "low": 2}});
+    let output = run(&cluster(&[("before", &before()), ("after", &after), ("estate", &estate)]), &WAIT);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
+    assert!(said.ends_with("Evaluated: 3 findings are open (1 critical, 2 low).\n"), "{said}");
     assert!(said.contains("ScanSucceeded=True Stored: A snapshot[2J."), "{said:?}");
     assert!(said.contains("Partial at 2026-11-30T10:00:09Z: 1200 rows in 41 requests."), "{said}");
     assert!(said.contains("not complete: delegatedGrants denied; needs Directory.Read.All"), "{said}");
+}
+
+/// The findings of before are not told as those of this scan.
+#[rstest]
+#[case::of_an_older_snapshot(&json!([snapshot("entra", "1")]))]
+#[case::of_another_instance(&json!([snapshot("other", "2")]))]
+fn an_evaluation_that_does_not_come_is_told(#[case] inputs: &Value) {
+    let after = after("Complete", "REQUEST", &json!({}));
+    let estate = estate(&json!([]), inputs);
+    let output = run(&cluster(&[("before", &before()), ("after", &after), ("estate", &estate)]), &WAIT);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("the snapshot is stored and was not evaluated within 0 seconds"), "{said}");
+    assert!(!text(&output.stdout).contains("Evaluated"), "{}", text(&output.stdout));
 }
 
 #[test]

@@ -452,16 +452,3 @@ fn the_catalogue(#[case] output: &str) {
         assert_eq!(value["out"][0]["scope"], "out");
     }
 }
-
-#[rstest]
-#[case(&["findings"])]
-#[case(&["explain"])]
-#[case(&["graph"])]
-#[case(&["catalog"])]
-#[case(&["scan"])]
-#[case(&["baseline", "accept"])]
-#[case(&["baseline", "show"])]
-fn every_command_shows_an_example(#[case] command: &[&str]) {
-    let text = said(&usual(), &[command, &["--help"]].concat());
-    assert!(text.contains("Example:\n"), "{text}");
-}

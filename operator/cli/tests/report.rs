@@ -86,6 +86,19 @@ fn the_summary_counts_what_is_there() {
     }
 }
 
+/// Nobody is recorded as answering for a group or a tenant: they are no identities, and no gap in ownership.
+#[test]
+fn groups_and_tenants_are_no_identities() {
+    let page = changed(|items| {
+        let mut open = items.iter_mut().filter(|item| item["kind"] == "Finding" && item["spec"]["state"] == "Open");
+        let (group, tenant) = (open.next().unwrap(), open.next().unwrap());
+        group["spec"]["subject"]["kind"] = json!("Group");
+        tenant["spec"]["subject"]["kind"] = json!("System");
+    });
+    assert!(page.contains("They concern 1 identity, 1 group and 1 tenant of Microsoft Entra ID."));
+    assert!(page.contains("Identities with an open finding: 1."));
+}
+
 /// Less input says less, and says that it does.
 #[test]
 fn without_the_estate_nothing_is_claimed_of_coverage_and_age() {

@@ -34,6 +34,8 @@ use tenant::{FULL, FULL_SECRET, World};
 const SMALL: &str = include_str!("estate/small.json");
 /// Names a Chromium elsewhere than where Debian puts it.
 const CHROMIUM: &str = "SV0_CHROMIUM";
+/// Set where a browser is known to be there: without one, the tests then fail and leave nothing out.
+const NEEDED: &str = "SV0_REPORT_NEEDS_BROWSER";
 
 /// What `kubectl get findings,estates -o json` prints after a scan and an evaluation of the simulated tenant, in which
 /// one permission is missing.
@@ -139,7 +141,11 @@ struct Axe {
 
 /// The directory with the driver and its packages, and the browser; made ready once.
 fn browser() -> Option<(PathBuf, PathBuf)> {
-    static READY: LazyLock<Option<(PathBuf, PathBuf)>> = LazyLock::new(ready);
+    static READY: LazyLock<Option<(PathBuf, PathBuf)>> = LazyLock::new(|| {
+        let found = ready();
+        assert!(found.is_some() || std::env::var_os(NEEDED).is_none(), "{NEEDED} is set, and there is no browser");
+        found
+    });
     READY.clone()
 }
 

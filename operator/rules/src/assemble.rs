@@ -8,6 +8,7 @@ use sv0_graph::{CoverageState, Edge, EdgeKind, Graph, Node, NodeIx, NodeKind, Tr
 use crate::authority::{self, Authority, Grant};
 use crate::composed;
 use crate::composite::severity_of;
+use crate::cut;
 use crate::derive::{By, Composition};
 use crate::evidence::{self, Mark, Proof};
 use crate::finding::{
@@ -20,6 +21,9 @@ use crate::severity::{Exposure, Tier, severity};
 use crate::summary::{self, TenantDraft};
 use crate::text::{counted, date, display_name};
 
+/// Most steps of remediation that a finding has.
+pub(crate) const REMEDIATION: usize = 4;
+
 /// The finding of `meta` about `identity`.
 pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Meta, draft: Draft) -> RuleFinding {
     let authority = &identity.authority;
@@ -31,10 +35,9 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
     let why = why(context, identity, meta, draft.reach.as_ref(), raised);
     let proofs = proofs(context, identity, draft.proofs);
     let depends_on = dependencies(context, identity.node, &proofs, meta);
-    // Where something is reached by acting as others, the edge to cut is named.
     let cut = match draft.reach {
         Some(reach) => reach.cut,
-        None => composed::cut(context, &authority.compositions().collect::<Vec<_>>()),
+        None => cut::decisive(context, identity, (meta, draft.claim), (tier, sensitive.is_true())),
     };
     let mut narrowed = draft.narrowed;
     narrowed.extend(unproven(identity));
@@ -54,7 +57,12 @@ pub(crate) fn finding(context: &Context<'_>, identity: &Identity<'_>, meta: &Met
         path,
         evidence,
         narrowed,
-        remediation: meta.remediation.iter().map(|step| (*step).to_owned()).chain(cut).collect(),
+        // The edge to cut before what is said of all alike: it is kept whatever has to give way.
+        remediation: cut
+            .into_iter()
+            .chain(meta.remediation.iter().map(|step| (*step).to_owned()))
+            .take(REMEDIATION)
+            .collect(),
         standards: meta.standards.iter().map(|standard| (*standard).to_owned()).collect(),
         depends_on,
         through: None,

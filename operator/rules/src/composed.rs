@@ -208,7 +208,12 @@ pub(crate) fn cut(context: &Context<'_>, compositions: &[&Composition<'_>]) -> O
 
 /// `Take Application.ReadWrite.All from the service principal "factory"`.
 pub(crate) fn step(graph: &Graph, edge: CutEdge<'_>) -> String {
-    let from = |ix: NodeIx| label(graph, ix);
+    step_among(graph, edge, |_| None)
+}
+
+/// The same with words of its own for some nodes.
+pub(crate) fn step_among(graph: &Graph, edge: CutEdge<'_>, word: impl Fn(NodeIx) -> Option<String>) -> String {
+    let from = |ix: NodeIx| word(ix).unwrap_or_else(|| label(graph, ix));
     match edge {
         CutEdge::Grant(edge) => format!("Take {} from the {}", role(graph, edge), from(edge.from)),
         CutEdge::Member(edge) => format!("Take the {} out of the {}", from(edge.from), from(edge.to)),
@@ -217,7 +222,7 @@ pub(crate) fn step(graph: &Graph, edge: CutEdge<'_>) -> String {
 }
 
 /// What a way leads to, after `ways to`.
-const fn end(end: End) -> &'static str {
+pub(crate) const fn end(end: End) -> &'static str {
     match end {
         End::Tenant => "the tenant",
         End::Part => "that authority",

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use sv0_graph::{Graph, NodeIx};
 
-use crate::assemble;
+use crate::assemble::{self, REMEDIATION};
 use crate::authority::{self, Authority};
 use crate::composed;
 use crate::derive::Through;
@@ -34,8 +34,6 @@ pub const GATHERED_FROM: usize = 3;
 const NAMED: usize = 100;
 /// Most things to take away that are named.
 const STEPS: usize = 3;
-/// Most steps of remediation that a finding has.
-const REMEDIATION: usize = 4;
 
 /// The rule whose full claim is that something holds the whole tenant: the ways to it are what is known here.
 const META: &Meta = UNB_001;

@@ -11,6 +11,7 @@ mod authority;
 mod automations;
 mod composed;
 mod composite;
+mod cut;
 mod derive;
 mod drift;
 mod environment;
@@ -43,7 +44,8 @@ pub use memory::{ActivityMemory, Doubts, Memory, Spans, Uses, Watch, remember};
 pub use rule::{Meta, Purpose, Rule, RuleConfig, Scope};
 pub use rules::{NARROWER_ONLY, RULES, SUMMARIES};
 pub use run::{
-    Past, RuleOutput, Suppressed, catalogue, pack_version, required_collections, run, run_remembering, run_since,
+    Past, RuleOutput, SHARED_VERSION, Suppressed, catalogue, pack_version, required_collections, run, run_remembering,
+    run_since,
 };
 pub use sensitive::{Container, Containers, DataDomain, Sensitive};
 pub use severity::{Exposure, Tier, severity};

@@ -212,6 +212,10 @@ pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
     all.into_iter()
 }
 
+/// Counts up when something changes what rules say that no rule's own version stands for: severities, sentences and weights
+/// that they share, or how findings are made of what they say.
+pub const SHARED_VERSION: &str = "2";
+
 /// Identifies rules and reference data: part of the inputs of an evaluation.
 pub fn pack_version() -> String {
     version(&tiers::digest())
@@ -220,8 +224,8 @@ pub fn pack_version() -> String {
 fn version(tables: &str) -> String {
     let rules: Vec<String> = catalogue().map(|meta| format!("{}@{}", meta.id, meta.version)).collect();
     let derivations: Vec<String> = DERIVATIONS.iter().map(Derivation::name).collect();
-    let names = [rules.join(" "), composite::line(), gather::line(), derivations.join(" "), tables.to_owned()];
-    let digest = canonical::sha256_hex(names.join(" ").as_bytes());
+    let named = [rules.join(" "), composite::line(), gather::line(), derivations.join(" "), tables.to_owned()];
+    let digest = canonical::sha256_hex(format!("{} shared@{SHARED_VERSION}", named.join(" ")).as_bytes());
     format!("{}+{}", tiers::TABLE_VERSION, &digest[..12])
 }
 

@@ -75,7 +75,7 @@ fn an_owner_of_what_administers_a_part_administers_it() {
         "{}",
         finding.why
     );
-    let cut = finding.remediation.last().unwrap();
+    let cut = finding.remediation.first().unwrap();
     assert_eq!(
         cut,
         "Take the service principal \"payroll-bot\" off the owners of the application \"holder-app\": that alone cuts the \
@@ -193,7 +193,7 @@ fn data_behind_another_application_raise_the_severity_and_are_told() {
         finding.why
     );
     assert!(finding.why.ends_with("Sensitive data raises the severity."), "{}", finding.why);
-    assert!(finding.remediation.last().unwrap().ends_with("that alone cuts the way to those data."));
+    assert!(finding.remediation.first().unwrap().ends_with("that alone cuts the way to those data."));
 }
 
 #[rstest]
@@ -230,7 +230,7 @@ fn the_way_to_everybodys_data_is_told_whole() {
     );
     let says = |part: &str| finding.evidence.iter().any(|item| item.claim.contains(part));
     assert!(says("(owner-credentials/1)") && says("The service principal \"holder\" holds the application permission"));
-    assert!(finding.remediation.last().unwrap().contains("off the owners of the application \"holder-app\""));
+    assert!(finding.remediation.first().unwrap().contains("off the owners of the application \"holder-app\""));
     // Its own permission is told instead of what it has by others.
     world.permission(FILES_READ);
     let own = self::finding(&world, "UNB-005").unwrap();
@@ -394,7 +394,7 @@ fn circles_and_stars_of_owners_are_bounded() {
     let finding = finding(&world, "UNB-005").unwrap();
     let edges: Vec<_> = finding.path.iter().map(|hop| hop.edge.as_str()).collect();
     assert_eq!(edges, ["AUTHENTICATES_AS", "INSTANTIATES", "OWNS", "CAN_CONTROL", "GRANTED"]);
-    let cut = finding.remediation.last().unwrap();
+    let cut = finding.remediation.first().unwrap();
     // The two other ways go by the owners before it: what they all end in is the grant.
     assert_eq!(
         cut,

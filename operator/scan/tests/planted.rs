@@ -201,11 +201,11 @@ async fn a_way_to_the_tenant_is_told_whole() {
     assert_eq!(hops, ["AUTHENTICATES_AS", "INSTANTIATES", "OWNS", "CAN_CONTROL", "GRANTED"]);
     let cut = "Take the service principal \"Deployer\" off the owners of the application \"Deployed\": that alone cuts the \
                way to the tenant.";
-    assert_eq!(owner.remediation.last().map(String::as_str), Some(cut));
+    assert_eq!(owner.remediation.first().map(String::as_str), Some(cut));
     let holder = about("UNB-001", "Application factory");
     let cut = "Take Application.ReadWrite.All from the service principal \"Application factory\": that alone cuts all 3 of the \
                shortest ways to the tenant.";
-    assert_eq!(holder.remediation.last().map(String::as_str), Some(cut));
+    assert_eq!(holder.remediation.first().map(String::as_str), Some(cut));
     for spec in [owner, holder] {
         assert!(serde_json::to_vec(&spec).unwrap().len() <= sv0_api::FINDING_SPEC_BYTES);
         assert_eq!(spec.remediation.len(), 4, "nothing had to be cut");
@@ -417,8 +417,12 @@ async fn what_holds_through_one_group_is_told_inside_the_finding_about_it() {
     let (request, _, kept) = scan(&world, FULL_SECRET, 2).await;
     let evaluation = evaluated(request, &world.tenant, &kept);
     let expected = world.server.estate().expectations().clone();
-    let wanted: BTreeSet<(String, String)> =
-        expected.findings.into_iter().filter_map(|finding| Some((finding.inside?, finding.subject))).collect();
+    let wanted: BTreeSet<(String, String)> = expected
+        .findings
+        .into_iter()
+        .filter_map(|finding| Some((finding.inside?, finding.subject)))
+        .filter(|(lead, subject)| lead != subject)
+        .collect();
     assert!(wanted.len() >= sv0_rules::GATHERED_FROM, "too few are planted");
     let elsewhere = |(_, folded): (&String, &sv0_engine::evaluate::Folded)| {
         let lead = &evaluation.findings[&folded.under].subject.id;

@@ -9,6 +9,10 @@ use sv0_api::{AccountableState, Claim, EstateStatus, EvaluatedInput, Family, Fin
 use super::chains::{self, Chain, Change};
 use super::input::{Found, Held};
 
+/// Kinds of subjects that are no identities: nobody is recorded as answering for them.
+const GROUP: &str = "Group";
+const TENANT: &str = "System";
+
 /// Most changes that are proposed.
 const MAX_CHANGES: usize = 10;
 
@@ -79,9 +83,17 @@ impl<'a> Facts<'a> {
         self.open.iter().filter(|found| found.spec.severity == severity).count()
     }
 
-    /// Subjects with an open finding.
-    pub(super) fn subjects(&self) -> usize {
+    /// Identities with an open finding.
+    pub(super) fn identities(&self) -> usize {
         self.owners.values().map(Vec::len).sum()
+    }
+
+    /// Other subjects with an open finding: of groups, which hold what others use, and of whole tenants.
+    pub(super) fn groups_and_tenants(&self) -> [usize; 2] {
+        [GROUP, TENANT].map(|kind| {
+            let of_kind = self.open.iter().filter(|found| found.spec.subject.kind == kind);
+            of_kind.map(|found| found.subject()).collect::<BTreeSet<_>>().len()
+        })
     }
 
     /// Source systems of open findings.
@@ -121,11 +133,11 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Subjects by who answers, each in the order of its most severe finding.
+/// Identities by who answers, each in the order of its most severe finding.
 fn owners<'a>(open: &[&'a Found]) -> BTreeMap<AccountableState, Vec<Owned<'a>>> {
     let mut order = Vec::new();
     let mut by_subject: BTreeMap<(AccountableState, String), Vec<&'a Found>> = BTreeMap::new();
-    for found in open {
+    for found in open.iter().filter(|found| ![GROUP, TENANT].contains(&found.spec.subject.kind.as_str())) {
         let key = (found.spec.accountable.state, found.subject());
         let list = by_subject.entry(key.clone()).or_default();
         if list.is_empty() {

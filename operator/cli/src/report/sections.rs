@@ -83,9 +83,21 @@ fn open_sentence(facts: &Facts<'_>) -> String {
         "{} open ({}). They concern {} of {}.",
         is_are(facts.open.len(), "finding"),
         listed(&parts),
-        if facts.subjects() == 1 { "1 identity".to_owned() } else { format!("{} identities", facts.subjects()) },
+        concerned(facts),
         listed(&systems)
     )
+}
+
+/// What the open findings are about.
+fn concerned(facts: &Facts<'_>) -> String {
+    let [groups, tenants] = facts.groups_and_tenants();
+    let identities = match facts.identities() {
+        1 => "1 identity".to_owned(),
+        many => format!("{many} identities"),
+    };
+    let parts =
+        [(facts.identities(), identities), (groups, counted(groups, "group")), (tenants, counted(tenants, "tenant"))];
+    listed(&parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect::<Vec<_>>())
 }
 
 /// `1 finding is`, `3 findings are`.
@@ -109,7 +121,7 @@ fn owner_sentence(facts: &Facts<'_>) -> Option<String> {
     .filter(|(count, _)| *count > 0)
     .map(|(count, says)| format!("for {count} {says}"))
     .collect();
-    let total = facts.subjects();
+    let total = facts.identities();
     match (total, parts.is_empty()) {
         (0, _) => None,
         (_, true) => Some("For each of these identities at least one active person or team is on record.".into()),
@@ -284,7 +296,7 @@ pub(super) fn owners(facts: &Facts<'_>) -> Markup {
     let active = facts.owners.get(&AccountableState::Active).map_or(0, Vec::len);
     html! {
         p {
-            "Identities with an open finding: " (facts.subjects()) ". With an active person or team on record: " (active) ". "
+            "Identities with an open finding: " (facts.identities()) ". With an active person or team on record: " (active) ". "
             "On record is who the source system names as owner or sponsor. "
             @if !listed.is_empty() { "Those without stand below; each is a decision for somebody: name an owner, or switch it off." }
         }
@@ -426,7 +438,7 @@ pub(super) fn all(facts: &Facts<'_>) -> Markup {
     html! {
         div class="wide" tabindex="0" role="region" aria-label="All open findings, table" {
             table {
-                caption { (counted(facts.open.len(), "open finding")) ", the most severe first. Evidence of each: " code { "kubectl describe finding" } " with its name." }
+                caption { (counted(facts.open.len(), "open finding")) ", the most severe first. Evidence of each: " code { "kubectl sv0 explain" } " with its name." }
                 thead { tr { th scope="col" { "Severity" } th scope="col" { "Finding" } th scope="col" { "Who answers" } th scope="col" { "First seen" } } }
                 tbody {
                     @for found in &facts.open {

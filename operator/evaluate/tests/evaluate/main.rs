@@ -22,6 +22,7 @@ mod order;
 mod pack;
 mod replay;
 mod rule_pack;
+mod said;
 #[path = "../../../rules/tests/support/mod.rs"]
 mod support;
 mod through;

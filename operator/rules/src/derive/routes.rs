@@ -11,7 +11,10 @@ use sv0_graph::{Components, Edge, EdgeKind, Gates, Graph, NodeIx, Tri, UnknownRe
 use super::{Class, DERIVATIONS, End, Fact, Overlay, Target};
 use crate::authority::{self, Grant, earlier};
 use crate::rule::RuleConfig;
-use crate::sensitive;
+use crate::sensitive::{self, Sensitive};
+
+/// How many ways are counted of which one is told: more than anybody reads.
+const COUNTED: Limits = Limits { paths: 12, steps: 12 };
 
 /// Which steps count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +78,14 @@ impl<'g> Composition<'g> {
         match &self.legs.first()?.by {
             By::Grant(grant) => Some(grant),
             By::Owner { .. } => None,
+        }
+    }
+}
+
+impl<'g> CutEdge<'g> {
+    pub(crate) const fn edge(self) -> &'g Edge {
+        match self {
+            Self::Member(edge) | Self::Grant(edge) | Self::Owner(edge) => edge,
         }
     }
 }
@@ -218,6 +229,27 @@ impl<'g> Routes<'g> {
         let ways: Vec<Path> = compositions.iter().flat_map(|composition| composition.ways.iter().cloned()).collect();
         let cut = cut(&ways, |at| self.removable(at).is_some())?;
         Some(CutOff { edge: self.removable(cut.step)?, cut: cut.paths, ways: ways.len() })
+    }
+
+    /// Of the edges `on` the one whose removal cuts most of the proven ways of `principal` to what `end` says, by what it holds
+    /// itself and by acting as others; with `data`, of the ways to those. None when none of them is on any.
+    pub(crate) fn cut_of(
+        &self,
+        principal: NodeIx,
+        (end, data): (End, Option<Sensitive>),
+        on: &[&'g Edge],
+    ) -> Option<CutOff<'g>> {
+        let proven = &self.reach.get(end.index())?.proven;
+        let certain = |step: &Step| step.state.is_true();
+        let mut ways = self.view.shortest(Spot::from(principal), proven, certain, COUNTED);
+        let reaches = |at: &StepIx| match self.fact(*at) {
+            Some(Fact::Holds { sensitive, .. }) => *sensitive,
+            _ => None,
+        };
+        ways.retain(|way| data.is_none() || way.steps.last().and_then(reaches) == data);
+        let named = |at| self.removable(at).filter(|edge| on.iter().any(|named| std::ptr::eq(*named, edge.edge())));
+        let cut = cut(&ways, |at| named(at).is_some())?;
+        Some(CutOff { edge: named(cut.step)?, cut: cut.paths, ways: ways.len() })
     }
 
     /// How far everything is from a whole tenant, on ways that are not proven as well.

@@ -8,6 +8,7 @@ use sv0_graph::{Graph, NodeKind, attr};
 
 use crate::assemble;
 use crate::authority::{COLLECTIONS, Grant, MEMBERS};
+use crate::cut;
 use crate::finding::{Claim, EvidenceClass, Family};
 use crate::identity::Identity;
 use crate::rule::{Context, Draft, Meta, Purpose, Reach, Rule, Scope};
@@ -48,12 +49,13 @@ fn check(context: &Context<'_>, identity: &Identity<'_>) -> Option<Draft> {
     };
     let title = format!("\"{}\" holds {}{more} outside of its declared purpose", identity.name, first.short(graph));
     let reaches = first.sensitive.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
+    let as_strong = outside.iter().copied().filter(|grant| grant.tier == first.tier);
     let reach = Reach {
         tier: first.tier,
         sensitive: first.sensitive.is_some().into(),
         says: format!("It holds {}: it {}{reaches}", first.sentence(graph), first.tier.meaning()),
         hops: assemble::grant_hops(graph, &assemble::itself(identity), first),
-        cut: None,
+        cut: cut::of_grants(graph, identity, as_strong, "that authority"),
     };
     let proofs = outside.iter().flat_map(|grant| assemble::grant_proofs(graph, "It", grant)).collect();
     Some(Draft {

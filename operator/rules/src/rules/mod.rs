@@ -59,6 +59,9 @@ pub const RULES: &[Rule] = &[
 /// The rule about the whole tenant, whose findings are gathered by what they hold through.
 pub(crate) const UNB_001: &Meta = &unb_001::RULE.meta;
 
+/// The rule about the data of everybody, which is not about what else an identity holds.
+pub(crate) const UNB_005: &Meta = &unb_005::RULE.meta;
+
 /// What the composite about privileged identities says so that no other finding need say it beside it.
 pub(crate) use cred_001::tells as cred_001_tells;
 

@@ -9,6 +9,7 @@ use sv0_graph::{EdgeKind, Tri};
 use crate::assemble;
 use crate::authority::Grant;
 use crate::composed;
+use crate::cut;
 use crate::derive::Composition;
 use crate::evidence::{self, Mark};
 use crate::finding::{Claim, EvidenceClass, Family, Narrowed};
@@ -83,6 +84,8 @@ fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -
     let (itself, to) = (assemble::itself(identity), assemble::label(graph, grant.edge.to));
     let via = (Some(format!("{} (eligible)", grant.role)), EvidenceClass::Direct);
     let hops = vec![assemble::hop(&itself, EdgeKind::Granted, &to, via, Some(Mark::edge(grant.edge)))];
+    let as_strong = identity.authority.eligible.iter().filter(|other| other.tier == Tier::P0);
+    let cut = cut::of_grants(graph, identity, as_strong, "the tenant");
     let claim = format!("It is eligible for {}.", grant.sentence(graph));
     let members = grant.members.iter().map(|edge| {
         let claim = "It is a member of the group that is eligible.".to_owned();
@@ -97,7 +100,7 @@ fn eligible(context: &Context<'_>, identity: &Identity<'_>, grant: &Grant<'_>) -
             claim: "That it can activate the role without a person".to_owned(),
             reason: "What activation requires is not collected.".to_owned(),
         }],
-        reach: Some(Reach { tier: Tier::P0, sensitive: Tri::False, says, hops, cut: None }),
+        reach: Some(Reach { tier: Tier::P0, sensitive: Tri::False, says, hops, cut }),
         ..draft(Claim::Narrower, format!("\"{}\" can run unattended, eligible for {}", identity.name, grant.role))
     }
 }

@@ -8,6 +8,7 @@ use sv0_graph::{NodeKind, attr};
 
 use crate::assemble;
 use crate::authority::Grant;
+use crate::cut;
 use crate::environment::{self, By, Label, Place};
 use crate::evidence::{self, Proof};
 use crate::finding::{Claim, Evidence, EvidenceClass, EvidenceSource, Family};
@@ -132,12 +133,13 @@ fn reach(
     let names: Vec<String> = told.iter().map(|grant| grant.short(graph)).collect();
     let domain = data.map(|domain| format!(", and can reach {}", domain.as_str())).unwrap_or_default();
     let itself = assemble::itself(identity);
+    let as_strong = reached.iter().map(|reached| reached.grant).filter(|grant| grant.tier == first.tier);
     Some(Reach {
         tier,
         sensitive,
         says: format!("In production it holds {}: it {}{domain}", names.join(" and "), first.tier.meaning()),
         hops: told.iter().flat_map(|grant| assemble::grant_hops(graph, &itself, grant)).collect(),
-        cut: None,
+        cut: cut::of_grants(graph, identity, as_strong, "that authority"),
     })
 }
 

@@ -101,7 +101,9 @@ fn print(figures: &[Figure], json: bool) -> Result<()> {
 /// A figure for people.
 fn row(figure: &Figure) -> String {
     let goal = figure.goal.map_or(String::new(), |goal| format!("{goal}"));
-    let ratio = figure.goal.map_or(String::new(), |goal| format!("{:.2}", figure.value / goal));
+    // Of nothing there is no share.
+    let ratio =
+        figure.goal.filter(|goal| *goal > 0.0).map_or(String::new(), |goal| format!("{:.2}", figure.value / goal));
     let verdict = match figure.pass {
         Some(true) => "reached",
         Some(false) => "MISSED",
@@ -123,6 +125,7 @@ mod tests {
         assert_eq!(figure(15.02, None).pass, None);
         assert!(row(&figure(15.02, Some(15.0))).ends_with("15   1.00 MISSED"));
         assert!(row(&figure(7.5, Some(15.0))).ends_with("15   0.50 reached"));
+        assert!(row(&figure(0.0, Some(0.0))).ends_with("0        reached"));
     }
 
     #[test]

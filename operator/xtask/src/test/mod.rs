@@ -101,7 +101,7 @@ pub(crate) fn run(ctx: &Context, args: &Args) -> Result<()> {
     } else if run.made_the_cluster() {
         note("the cluster stays up: `cargo xtask cluster down` removes it");
     }
-    let total = report(&rows);
+    let total = report(&rows, run.left_out());
     if total.passed + total.failed == 0 {
         bail!("no check ran");
     }
@@ -112,8 +112,8 @@ fn name(stage: Stage) -> String {
     stage.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// Prints the table and the closing line.
-fn report(rows: &[(String, Tally, Duration)]) -> Tally {
+/// Prints the table, what was not looked at, and the closing line.
+fn report(rows: &[(String, Tally, Duration)], left_out: &[String]) -> Tally {
     println!("\n{:<14} {:>8} {:>8} {:>9}", "stage", "passed", "failed", "minutes");
     let mut total = Tally::default();
     for (name, tally, took) in rows {
@@ -122,6 +122,9 @@ fn report(rows: &[(String, Tally, Duration)]) -> Tally {
     }
     let took = rows.iter().map(|row| row.2).sum();
     println!("{:<14} {:>8} {:>8} {:>9}", "total", total.passed, total.failed, minutes(took));
+    for what in left_out {
+        println!("LEFT OUT, neither passed nor failed: {what}");
+    }
     println!("{} passed, {} failed", total.passed, total.failed);
     total
 }
@@ -140,6 +143,6 @@ mod tests {
     #[test]
     fn the_total_sums_the_stages() {
         let row = |passed, failed| (String::new(), Tally { passed, failed }, Duration::ZERO);
-        assert_eq!(report(&[row(3, 0), row(1, 2)]), Tally { passed: 4, failed: 2 });
+        assert_eq!(report(&[row(3, 0), row(1, 2)], &[]), Tally { passed: 4, failed: 2 });
     }
 }

@@ -21,7 +21,11 @@ pub(super) struct Run<'a> {
     cluster_failed: bool,
     made_the_cluster: bool,
     images: Option<Images>,
+    left_out: Vec<String>,
 }
+
+/// Tells the report's test that a browser is there.
+const NEEDS_BROWSER: &str = "SV0_REPORT_NEEDS_BROWSER";
 
 /// Names of the images under test.
 #[derive(Clone)]
@@ -32,12 +36,26 @@ struct Images {
 
 impl<'a> Run<'a> {
     pub(super) fn new(ctx: &'a Context, options: &'a cluster::Options, fuzzes: bool) -> Self {
-        Self { ctx, options, fuzzes, cluster: None, cluster_failed: false, made_the_cluster: false, images: None }
+        Self {
+            ctx,
+            options,
+            fuzzes,
+            cluster: None,
+            cluster_failed: false,
+            made_the_cluster: false,
+            images: None,
+            left_out: Vec::new(),
+        }
     }
 
     /// Whether this run brought the cluster up and so has to remove it.
     pub(super) fn made_the_cluster(&self) -> bool {
         self.made_the_cluster
+    }
+
+    /// What could not be looked at on this machine, and why.
+    pub(super) fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// Runs one stage.
@@ -49,9 +67,16 @@ impl<'a> Run<'a> {
                 Ok(Tally::one(self.cargo(&arguments).run().is_ok()))
             }
             Stage::Unit => {
-                browser();
                 let arguments = ["test", "--workspace", "--exclude", "sv0-e2e", "--no-fail-fast"];
-                counted(self.cargo(&arguments))
+                let tests = self.cargo(&arguments);
+                match browser() {
+                    // From here on it may not be missing: the test fails where it cannot look.
+                    Ok(()) => counted(tests.env(NEEDS_BROWSER, "1")),
+                    Err(missing) => {
+                        self.left_out.push(format!("the report in a real browser: {missing}"));
+                        counted(tests)
+                    }
+                }
             }
             Stage::Check => {
                 // The stage `fuzz` compiles the targets itself.
@@ -127,14 +152,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The browser that the report is tested in. Where it cannot be had, that test looks at nothing, and this says so.
-fn browser() {
-    let missing = match packages::ensure(&packages::FOR_REPORT) {
-        Ok(()) if packages::find("npm").is_none() => "there is no node with npm on this machine".to_owned(),
-        Ok(()) => return,
-        Err(error) => format!("{error:#}"),
-    };
-    note(&format!("LEFT OUT: the report in a real browser: {missing}"));
+/// The browser that the report is tested in; the error says why it cannot be had.
+fn browser() -> Result<(), String> {
+    packages::ensure(&packages::FOR_REPORT).map_err(|error| format!("{error:#}"))?;
+    match packages::find("npm") {
+        Some(_) => Ok(()),
+        None => Err("there is no node with npm on this machine".to_owned()),
+    }
 }
 
 /// Runs `cargo test` and adds up what its test programs report.
