@@ -74,7 +74,7 @@ pub fn why_severe(spec: &FindingSpec) -> Vec<String> {
         lines.push(format!("The claim is narrower than the rule's full one: one step lower, {lowered:?}."));
     }
     if result != lowered {
-        lines.push(format!("What it proves all the same weighs as much as findings that say it alone: {result:?}."));
+        lines.push(format!("What it proves all the same is as severe as findings that say it alone: {result:?}."));
     }
     let stored = severity(spec.severity);
     if format!("{result:?}") != stored {
