@@ -177,7 +177,7 @@ proptest! {
         if lost {
             today[0].cover("servicePrincipalActivity", CoverageState::Denied).cover("credentialActivity", CoverageState::Partial);
         }
-        let output = case.judged(today.iter().map(|one| one.build()).collect(), 2);
+        let output = case.judged(today.iter().map(sv0_graph::testing::SnapshotBuilder::build).collect(), 2);
         for composite in output.findings.iter().filter(|one| !one.tells.is_empty()) {
             prop_assert!(COMPOSITES.iter().any(|one| one.rule == composite.rule.id));
             let rests: BTreeSet<&str> = composite.evidence.iter().map(|one| one.source.object.as_str()).collect();
