@@ -237,6 +237,8 @@ async fn fill(access: &StoreAccess, port: u16, most: usize) -> Evaluation {
     let tenant = builder.header().tenant.clone();
     builder.node("organization", NodeKind::System, &tenant, &[]);
     crate::estate::weak_identities(&mut builder);
+    // One more, so that there is a finding for each thing that is done to one.
+    crate::estate::identity(&mut builder, "spare bot", Some(("2025-12-01T00:00:00Z", "2026-05-31T00:00:00Z")));
     let snapshot = builder.build();
     let encoded = write_snapshot(snapshot.header.clone(), builder.rows()).unwrap();
     let header = snapshot.header.clone();
