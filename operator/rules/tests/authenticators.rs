@@ -73,7 +73,7 @@ fn cred_005_a_credential_on_the_service_principal_counts_too() {
     assert_eq!(claim(&world, "CRED-005"), None);
 }
 
-/// AzureADAssessment #77: an application with neither a secret nor a certificate was told to have expired.
+/// `AzureADAssessment` #77: an application with neither a secret nor a certificate was told to have expired.
 #[test]
 fn cred_005_without_a_credential_nothing_ends() {
     let mut world = with(&[]);

@@ -45,7 +45,7 @@ fn of_an_application_that_runs_without_a_person(
 }
 
 /// Consent for everybody is what most applications with a sign-in page have: it does not show that anything runs alone. CISA
-/// ScubaGear #2010: what a delegated permission weighs depends on who consented, and for whom.
+/// `ScubaGear` #2010: what a delegated permission weighs depends on who consented, and for whom.
 #[rstest]
 #[case::for_one("Mail.ReadWrite offline_access", DANA, Some((Claim::Narrower, Severity::Medium)))]
 #[case::for_everybody("Mail.ReadWrite offline_access", None, None)]

@@ -48,7 +48,7 @@ fn reading_needs_sensitive_data() {
     assert!(reads.run().findings.iter().all(|finding| finding.rule.id != RULE));
 }
 
-/// The trap of the catalogue: a name is no evidence unless the customer declares the pattern. CISA ScubaGear #1853 would tell
+/// The trap of the catalogue: a name is no evidence unless the customer declares the pattern. CISA `ScubaGear` #1853 would tell
 /// applications of tests by words like "dev" in their names.
 #[test]
 fn a_name_counts_only_where_its_pattern_is_declared() {
@@ -107,7 +107,7 @@ fn cartography_2120_a_role_over_one_part_is_not_held_where_others_hold_it() {
     assert!(world.finding(RULE).is_some());
 }
 
-/// BloodHound Legacy #654: whoever owns one resource was shown as the owner of the subscription around it.
+/// `BloodHound` Legacy #654: whoever owns one resource was shown as the owner of the subscription around it.
 #[test]
 fn bloodhound_legacy_654_authority_over_one_object_is_not_over_what_holds_it() {
     let mut world = world(DIRECTORY_READERS);

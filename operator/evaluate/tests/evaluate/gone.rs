@@ -165,7 +165,7 @@ impl Found {
     /// The directory by each instance that reads it, then the other systems.
     fn scans(&self, directory: &SnapshotBuilder) -> Vec<Snapshot> {
         let [_, others @ ..] = self.case.today();
-        let others = others.iter().map(|builder| builder.build());
+        let others = others.iter().map(SnapshotBuilder::build);
         split(directory.build(), self.instances).into_iter().chain(others).collect()
     }
 
@@ -191,12 +191,12 @@ impl Found {
     /// What became of findings that were open, and are open still by what a whole scan shows, when this was lost. No time
     /// passed.
     fn became(&self, loss: &Loss, change: &Change) -> Became {
-        let whole = self.after(self.next(change).into_iter().map(input).collect());
-        let less = self.after(loss.scans(self, change));
-        let [before, whole, now] = [&self.evaluation, &whole, &less].map(open);
-        let hold = before.into_iter().filter(|(name, _)| whole.contains_key(name));
-        let gone = hold.filter(|(name, _)| !now.contains_key(name)).collect();
-        Became { unseen: less.tally.unseen, gone }
+        let all_seen = self.after(self.next(change).into_iter().map(input).collect());
+        let part_seen = self.after(loss.scans(self, change));
+        let [before, whole, now] = [&self.evaluation, &all_seen, &part_seen].map(open);
+        let standing = before.into_iter().filter(|(name, _)| whole.contains_key(name));
+        let gone = standing.filter(|(name, _)| !now.contains_key(name)).collect();
+        Became { unseen: part_seen.tally.unseen, gone }
     }
 }
 
