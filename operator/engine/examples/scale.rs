@@ -110,6 +110,8 @@ fn evaluate(files: &Files, threads: usize, pack: Option<&Path>) -> Result<Value,
             size = (nodes, edges);
             clock.lap("graph");
         }
+        Step::Derived => clock.lap("derive"),
+        Step::Searched => clock.lap("paths"),
         Step::Fired => clock.lap("rules"),
         Step::Merged => clock.lap("merge"),
     })?;

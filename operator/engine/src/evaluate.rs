@@ -275,6 +275,10 @@ pub enum Step {
         /// Edges.
         edges: usize,
     },
+    /// Every derivation ran.
+    Derived,
+    /// How far everything is from every class of targets is known.
+    Searched,
     /// The rules ran, and what they found is converted.
     Fired,
     /// It is merged with what was found before.
@@ -333,7 +337,7 @@ where
     let seen = Seen { notes: &notes, views: &views, waiting: &config.waiting, troubles: &troubles };
     let gaps = gaps(&graph, &seen, &remembered);
     let memory = history::remember(&graph, &mut remembered, &views);
-    let fired = fire::fire(&graph, &judged.compared, &memory, config)?;
+    let fired = fire::fire(&graph, (&judged.compared, &memory), config, done)?;
     let may_hold = aged::standing(&graph, &earlier, &fired.undetermined, config);
     let mut settled = views.iter().map(|(uid, view)| (uid.clone(), view.settled.clone())).collect();
     judged.settle(&graph, &mut settled);

@@ -8,10 +8,12 @@ use sv0_api::{DataDomain, DeclaredPurpose, EstateSpec, PurposeDomain};
 use sv0_graph::Graph;
 use sv0_graph::canonical::{Canonical, digest, to_canonical_json};
 use sv0_rules::tiers;
-use sv0_rules::{Baseline, Containers, Environment, Memory, Past, Purpose, RuleConfig, RuleOutput, catalogue};
+use sv0_rules::{
+    Baseline, Containers, Environment, Memory, Past, Purpose, RuleConfig, RuleOutput, RuleStep, catalogue,
+};
 
 use crate::convert::draft_with;
-use crate::evaluate::Config;
+use crate::evaluate::{Config, Step};
 use crate::merge::Draft;
 
 /// What the rules said.
@@ -31,13 +33,23 @@ pub struct Fired {
 /// already holds what `graph` shows of use.
 pub fn fire(
     graph: &Graph,
-    baselines: &[Baseline],
-    memory: &Memory,
+    (baselines, memory): (&[Baseline], &Memory),
     config: &Config,
+    done: &mut dyn FnMut(Step),
 ) -> Result<Fired, serde_json::Error> {
     let limits = rule_config(&config.estate);
-    let RuleOutput { findings, next_transition, suppressed, undetermined } =
-        sv0_rules::run_remembering(graph, Past { baselines, memory }, &limits, config.as_of, config.threads);
+    let RuleOutput { findings, next_transition, suppressed, undetermined } = sv0_rules::run_watched(
+        graph,
+        Past { baselines, memory },
+        &limits,
+        (config.as_of, config.threads),
+        &mut |step| {
+            done(match step {
+                RuleStep::Derived => Step::Derived,
+                RuleStep::Searched => Step::Searched,
+            });
+        },
+    );
     let mut canonical = Canonical::default();
     let draft = |finding| draft_with(&mut canonical, finding, config.as_of);
     let drafts = findings.into_iter().map(draft).collect::<Result<_, _>>()?;

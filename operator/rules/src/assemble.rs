@@ -400,12 +400,12 @@ fn anchor_proofs(context: &Context<'_>, identity: &Identity<'_>) -> Vec<Proof> {
 fn unproven(identity: &Identity<'_>) -> Option<Narrowed> {
     let unproven = &identity.authority.unproven;
     let total: usize = unproven.values().sum();
-    let reasons: Vec<&str> = unproven.keys().map(|reason| reason.as_str()).collect();
+    let reasons: Vec<&str> = unproven.keys().map(|reason| reason.sentence()).collect();
     (total > 0).then(|| Narrowed {
         claim: format!("What {} more would allow", counted(total, "grant", "grants")),
         reason: format!(
-            "Custom roles, other APIs, conditions and eligible roles are not weighed ({}).",
-            reasons.join(", ")
+            "Custom roles, other APIs, conditions and eligible roles are not weighed: {}.",
+            reasons.join("; ")
         ),
     })
 }

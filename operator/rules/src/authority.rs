@@ -15,7 +15,7 @@ use sv0_graph::{Edge, EdgeKind, Graph, NodeIx, NodeKind, Tri, UnknownReason, att
 
 use crate::derive::{Composition, CutOff, End, Routes, Through};
 use crate::nesting::{Behind, Nesting};
-use crate::rule::RuleConfig;
+use crate::rule::{RuleConfig, RuleStep};
 use crate::sensitive::Sensitive;
 use crate::severity::Tier;
 use crate::text::display_name;
@@ -111,8 +111,8 @@ pub(crate) struct Surroundings<'g> {
 
 impl<'g> Surroundings<'g> {
     /// Looks at every group once.
-    pub(crate) fn new(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Self {
-        let (nesting, routes) = (Nesting::new(graph, as_of), Routes::new(graph, config, as_of));
+    pub(crate) fn new(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp, done: &mut dyn FnMut(RuleStep)) -> Self {
+        let (nesting, routes) = (Nesting::new(graph, as_of), Routes::new(graph, config, as_of, done));
         let mut around = Self { tenants: BTreeMap::new(), nesting, routes };
         for ix in graph.node_indexes().filter(|ix| graph.node(*ix).kind == NodeKind::Group) {
             let through = of(graph, ix, as_of, (&around, Through::Roles));

@@ -43,11 +43,11 @@ pub use environment::Environment;
 pub use finding::*;
 pub use gather::GATHERED_FROM;
 pub use memory::{ActivityMemory, Doubts, Memory, Spans, Uses, Watch, remember};
-pub use rule::{Meta, Purpose, Rule, RuleConfig, Scope};
+pub use rule::{Meta, Purpose, Rule, RuleConfig, RuleStep, Scope};
 pub use rules::{NARROWER_ONLY, NEEDS, Need, RULES, SUMMARIES};
 pub use run::{
     Past, RuleOutput, SHARED_VERSION, Suppressed, catalogue, pack_version, required_collections, run, run_remembering,
-    run_since,
+    run_since, run_watched,
 };
 pub use sensitive::{Container, Containers, DataDomain, Sensitive};
 pub use severity::{Exposure, Tier, severity};

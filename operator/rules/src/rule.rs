@@ -198,9 +198,28 @@ pub(crate) struct Context<'g> {
     pub(crate) joins: Joins,
 }
 
+/// What has just been done, for whoever measures. How an identity comes to a target is searched while its rules run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleStep {
+    /// Every derivation ran, and the view of the steps stands.
+    Derived,
+    /// How far everything is from every class of targets is known.
+    Searched,
+}
+
 impl<'g> Context<'g> {
     pub(crate) fn new(graph: &'g Graph, config: &'g RuleConfig, as_of: Timestamp) -> Self {
-        let around = Surroundings::new(graph, config, as_of);
+        Self::watched(graph, config, as_of, &mut |_| ())
+    }
+
+    /// The same, saying what has just been done.
+    pub(crate) fn watched(
+        graph: &'g Graph,
+        config: &'g RuleConfig,
+        as_of: Timestamp,
+        done: &mut dyn FnMut(RuleStep),
+    ) -> Self {
+        let around = Surroundings::new(graph, config, as_of, done);
         let (shared, joins) = (SharedKeys::of(graph, as_of), Joins::of(graph));
         Self { graph, config, as_of, memory: &memory::NOTHING, around, shared, joins }
     }

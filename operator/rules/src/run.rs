@@ -19,7 +19,7 @@ use crate::gather;
 use crate::identity::{self, Identity};
 use crate::instants;
 use crate::memory::{self, Memory};
-use crate::rule::{Context, Draft, Meta, Reach, RuleConfig};
+use crate::rule::{Context, Draft, Meta, Reach, RuleConfig, RuleStep};
 use crate::rules::{RULES, SUMMARIES};
 use crate::sensitive;
 use crate::severity::Tier;
@@ -93,8 +93,19 @@ pub fn run_remembering(
     as_of: Timestamp,
     threads: usize,
 ) -> RuleOutput {
+    run_watched(graph, Past { baselines, memory }, config, (as_of, threads), &mut |_| ())
+}
+
+/// The same, saying what has just been done.
+pub fn run_watched(
+    graph: &Graph,
+    Past { baselines, memory }: Past<'_>,
+    config: &RuleConfig,
+    (as_of, threads): (Timestamp, usize),
+    done: &mut dyn FnMut(RuleStep),
+) -> RuleOutput {
     let identities: Vec<NodeIx> = graph.node_indexes().filter(|ix| identity::is_identity(graph.node(*ix))).collect();
-    let context = Context::new(graph, config, as_of).remembering(memory);
+    let context = Context::watched(graph, config, as_of, done).remembering(memory);
     let comparisons = Comparisons::new(graph, baselines);
     let share = identities.len().div_ceil(threads.max(1)).max(1);
     let mut output = RuleOutput::default();
@@ -216,7 +227,7 @@ pub fn catalogue() -> impl Iterator<Item = &'static Meta> {
 
 /// Counts up when something changes what rules say that no rule's own version stands for: severities, sentences and weights
 /// that they share, or how findings are made of what they say.
-pub const SHARED_VERSION: &str = "5";
+pub const SHARED_VERSION: &str = "6";
 
 /// Identifies rules and reference data: part of the inputs of an evaluation.
 pub fn pack_version() -> String {

@@ -14,6 +14,7 @@ use proptest::test_runner::{Config as Tries, RngAlgorithm, TestRng, TestRunner};
 use sv0_engine::evaluate::{Config, Evaluation, Sources, evaluate};
 use sv0_engine::ledger::Ledger;
 use sv0_graph::canonical;
+use sv0_graph::testing::SnapshotBuilder;
 
 use crate::generated::case;
 use crate::support::as_of;
@@ -45,7 +46,7 @@ fn said() -> Said {
         write!(estates, "{:?} {then:?} ", serde_json::to_string(&estate).unwrap()).unwrap();
         let first = evaluate(vec![input(then.clone())], Ledger::default(), &at(as_of())).unwrap();
         let inputs: Vec<_> = today.iter().map(|builder| input(builder.build())).collect();
-        write!(estates, "{:?} ", today.iter().map(|builder| builder.build()).collect::<Vec<_>>()).unwrap();
+        write!(estates, "{:?} ", today.iter().map(SnapshotBuilder::build).collect::<Vec<_>>()).unwrap();
         let sources = Sources { inputs, baselines: case.baselines(vec![then]) };
         let ledger = Ledger::read(&first.ledger.bytes).unwrap();
         let second = evaluate(sources, ledger, &at(as_of() + SignedDuration::from_hours(1))).unwrap();
@@ -74,7 +75,11 @@ fn tell(evaluation: &Evaluation, lines: &mut BTreeMap<String, String>) {
 }
 
 fn write(said: &Said) -> String {
-    said.iter().map(|(rule, (version, digest))| format!("{rule} {version} {digest}\n")).collect()
+    let mut text = String::new();
+    for (rule, (version, digest)) in said {
+        writeln!(text, "{rule} {version} {digest}").unwrap();
+    }
+    text
 }
 
 fn read(text: &str) -> Said {

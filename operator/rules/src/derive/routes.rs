@@ -16,7 +16,7 @@ use sv0_graph::{Edge, Gates, Graph, NodeIx, Tri, UnknownReason};
 
 use super::{Class, DERIVATIONS, End, Fact, Overlay, Target};
 use crate::authority::{self, Grant, earlier};
-use crate::rule::RuleConfig;
+use crate::rule::{RuleConfig, RuleStep};
 use crate::sensitive::{self, Sensitive};
 use crate::severity::Tier;
 
@@ -182,13 +182,13 @@ pub(crate) struct Routes<'g> {
 }
 
 impl<'g> Routes<'g> {
-    /// Runs every derivation.
-    pub(crate) fn new(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Self {
+    /// Runs every derivation, then searches back from the targets.
+    pub(crate) fn new(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp, done: &mut dyn FnMut(RuleStep)) -> Self {
         // More steps than can be counted do not fit into any memory either: nothing is then said by composition.
-        Self::of(graph, config, as_of).unwrap_or_default()
+        Self::of(graph, config, as_of, done).unwrap_or_default()
     }
 
-    fn of(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp) -> Option<Self> {
+    fn of(graph: &'g Graph, config: &RuleConfig, as_of: Timestamp, done: &mut dyn FnMut(RuleStep)) -> Option<Self> {
         let nodes = graph.node_indexes();
         let mut overlay = Overlay::new(graph, config, as_of, ViewBuilder::new(nodes.len()).ok()?);
         for derive in DERIVATIONS.iter().filter_map(|derivation| derivation.derive) {
@@ -198,6 +198,7 @@ impl<'g> Routes<'g> {
         let of_end = |end: End| classes.iter().filter(move |((class, ..), _)| *class == Class::End(end));
         let targets = End::ALL.map(|end| of_end(end).map(|(_, spot)| *spot).collect::<Vec<Spot>>());
         let all = builder.build().ok()?;
+        done(RuleStep::Derived);
         let view = all.towards(&all.distances(&targets.concat(), |_| true));
         drop(all);
         let facts = Facts::of(&view, &facts);
@@ -211,6 +212,7 @@ impl<'g> Routes<'g> {
             possible: routes.stages(targets, 2, |stage, at| routes.possible(stage, at)),
         });
         routes.reach = reach.collect();
+        done(RuleStep::Searched);
         Some(routes)
     }
 

@@ -24,10 +24,12 @@ const GOAL_LOADED: f64 = 5.0;
 const DENSE: [usize; 2] = [27_500, 110_000];
 const GOAL_FINDING: f64 = 0.15;
 /// Times that are told apart, in order.
-const STEPS: [(&str, &str); 5] = [
+const STEPS: [(&str, &str); 7] = [
     ("load", "read and pack"),
     ("graph", "merge into the graph"),
-    ("rules", "rules"),
+    ("derive", "derivations"),
+    ("paths", "paths back from the targets"),
+    ("rules", "rules, and each identity's paths"),
     ("merge", "earlier findings"),
     ("pack", "ledger and evidence pack"),
 ];
@@ -257,8 +259,8 @@ mod tests {
     fn run(scale: f64) -> Run {
         let told = json!({
             "nodes": 1000.0 * scale, "edges": 6300.0 * scale, "open": 3, "findings": 1_000.0 * scale, "total": 2.0 * scale, "pack": "p",
-            "cpu": {"load": scale, "graph": scale, "rules": scale, "merge": 0.0, "pack": scale},
-            "seconds": {"load": 0.5, "graph": 0.25, "rules": 1.0, "merge": 0.0, "pack": 0.1},
+            "cpu": {"load": scale, "graph": scale, "derive": 0.0, "paths": 0.0, "rules": scale, "merge": 0.0, "pack": scale},
+            "seconds": {"load": 0.5, "graph": 0.25, "derive": 0.0, "paths": 0.0, "rules": 1.0, "merge": 0.0, "pack": 0.1},
             "peakKib": {"load": 1024.0, "pack": 2048.0 * scale.sqrt()},
         });
         Run::of(&told, 1.0).unwrap()
