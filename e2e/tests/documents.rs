@@ -14,7 +14,7 @@ use sv0_e2e::{Result, World, eventually};
 const DOCUMENTS: [&str; 3] = ["README.md", "docs/install.md", "docs/operate.md"];
 
 /// How commands begin that are not run, and why.
-const LEFT: [(&str, &str); 11] = [
+const LEFT: [(&str, &str); 12] = [
     ("cargo xtask ", "this test is part of the one, and builds on what the other does"),
     ("cargo build ", "the program is built by the test"),
     ("helm install ", "the test installation is made so, with a vendor besides"),
@@ -26,6 +26,7 @@ const LEFT: [(&str, &str); 11] = [
     ("kubectl apply -f entra/", "what onboard writes"),
     ("scan --", "the tests of the scan record and replay"),
     ("read -rs ", "asks a person"),
+    ("kubectl sv0 purge -n team-a --instance ", "takes the UID of something that is gone: purge.rs"),
 ];
 
 /// Commands that are only tried: they would connect other tenants, and need files of secrets.
