@@ -20,11 +20,13 @@ use crate::values::{Namespace, Uid, shown};
   kubectl sv0 purge                                       # what the store holds of what is gone
   kubectl sv0 purge -n team-a --yes                       # delete all of it that belonged to team-a
   kubectl sv0 purge -n team-a --instance 6f9619ff-8b86-d011-b42d-00cf4fc964ff --yes
+  kubectl sv0 purge -n team-a --estate 6f9619ff-8b86-d011-b42d-00cf4fc964ff --yes    # whose namespace is still there
 
 Nobody has to run it: what is gone is deleted after spec.retention.orphanedDays of its Estate, 30 days without one. What is
 there is never deleted: the store takes an instance for gone when the last evaluation of its estate did not find it in the
 cluster, and a namespace when the API server says so. An estate that was taken out of the chart's values while its namespace
-stays is shown once nothing was written for it for that long, and goes by this command alone.
+stays is shown once nothing was written for it for that long and a week at least, and goes by this command alone, with
+--estate.
 Evidence packs of an instance that is gone cannot be exported any more: export first what you want to keep.
 Needs the role securityv0-purge in the operator's namespace (chart value store.purgers).")]
 pub struct Args {
@@ -34,6 +36,9 @@ pub struct Args {
     /// Only this instance, by its UID.
     #[arg(long, value_name = "UID", requires = "namespace")]
     instance: Option<Uid>,
+    /// Only this estate, by the UID of its namespace. Needed for one whose namespace is still there.
+    #[arg(long, value_name = "UID", requires = "namespace", conflicts_with = "instance")]
+    estate: Option<Uid>,
     /// Delete it. Without this nothing is changed.
     #[arg(long, requires = "namespace")]
     yes: bool,
@@ -67,7 +72,9 @@ async fn work(args: &Args) -> Result<()> {
         args.place.operator_namespace
     );
     let (client, _forward) = reach(&args.cluster, &args.place, PURGE_ACCOUNT, PURGE_AUDIENCE, rights).await?;
-    let targets = targets(&client.departed().await?, args.namespace.as_ref(), args.instance.as_ref());
+    let mut departed = client.departed().await?;
+    departed.retain(|one| args.estate.as_ref().is_none_or(|uid| uid.as_str() == one.namespace_uid));
+    let targets = targets(&departed, args.namespace.as_ref(), args.instance.as_ref());
     if targets.is_empty() {
         if let Some(uid) = &args.instance {
             bail!(
@@ -84,9 +91,26 @@ async fn work(args: &Args) -> Result<()> {
         return Ok(());
     }
     for target in &targets {
+        named(target, args.estate.as_ref())?;
+    }
+    for target in &targets {
         ask(&client, target).await?;
     }
     crate::say_line!("The store deletes it: snapshots leave its lists at once, and its storage within three hours.");
+    Ok(())
+}
+
+/// A whole estate whose namespace is still there goes by its own name only: whoever purges an instance that was removed does
+/// not mean it.
+fn named(target: &Target, estate: Option<&Uid>) -> Result<()> {
+    let living = target.instance.is_none() && target.state == EstateState::Silent;
+    if living && estate.is_none_or(|uid| uid.as_str() != target.namespace_uid) {
+        bail!(
+            "the namespace {} is still there, and nothing was deleted: to delete all that is stored of it, add --estate {}",
+            shown(&target.namespace),
+            shown(&target.namespace_uid)
+        );
+    }
     Ok(())
 }
 

@@ -10,8 +10,9 @@ use crate::ledger::MAX_LEDGER_BYTES;
 use crate::pack_reader::{MAX_PACK_BYTES, MAX_PACK_LINE_BYTES, MAX_PACK_LINES, MAX_PACK_VALUES};
 
 /// Pieces of evidence of a finding that a pack holds at most, where it would be too large with as many as the rules keep
-/// ([`sv0_rules::MAX_EVIDENCE`]): tried in this order.
-pub const FEWER_PIECES: [usize; 2] = [100, 10];
+/// ([`sv0_rules::MAX_EVIDENCE`]): tried in this order. With 0 only findings that stand as resources have their evidence, as
+/// much as with the number before; of the others it holds what a resource would say.
+pub const FEWER_PIECES: [usize; 3] = [100, 10, 0];
 
 /// What an evaluation keeps to. Anything else than the default is for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

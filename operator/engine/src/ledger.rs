@@ -18,8 +18,11 @@ use sv0_rules::ActivityMemory;
 use crate::bounds::{Bounds, TooLarge, at_most};
 use crate::history::InstanceMemory;
 
-/// The format that this version writes and reads.
-pub const LEDGER_FORMAT: &str = "securityv0.ledger/1";
+/// The format that this version writes. Whoever adds a field raises it: an older version refuses fields that it does not
+/// know, and must then say so instead of taking the memory for damaged and starting afresh.
+pub const LEDGER_FORMAT: &str = "securityv0.ledger/2";
+/// Formats that earlier versions wrote and that are read: what they lack is optional.
+const EARLIER_FORMATS: [&str; 1] = ["securityv0.ledger/1"];
 /// Most uncompressed bytes of a ledger that is read: about 100,000 findings.
 pub const MAX_LEDGER_BYTES: u64 = 512 * 1024 * 1024;
 const ZSTD_LEVEL: i32 = 3;
@@ -196,10 +199,11 @@ impl Ledger {
         }
         // The version first: a later format may have fields that the strict types refuse.
         let probe: Probe = serde_json::from_slice(&text).map_err(|_| LedgerError::Damaged)?;
-        if probe.format != LEDGER_FORMAT {
+        if probe.format != LEDGER_FORMAT && !EARLIER_FORMATS.contains(&probe.format.as_str()) {
             return Err(LedgerError::Format);
         }
-        serde_json::from_slice(&text).map_err(|_| LedgerError::Damaged)
+        let ledger: Self = serde_json::from_slice(&text).map_err(|_| LedgerError::Damaged)?;
+        Ok(Self { format: LEDGER_FORMAT.to_owned(), ..ledger })
     }
 
     /// The bytes to store, and their digest.
@@ -259,12 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn memory_from_before_baselines_is_read_and_written_as_it_was() {
+    fn memory_from_before_baselines_is_read_and_written_in_todays_format() {
         let json = r#"{"format":"securityv0.ledger/1","instances":{"u":{"name":"entra","seen":{"snapshot":"1","collections":{}}}},"findings":{}}"#;
         let ledger = Ledger::read(&zstd::encode_all(json.as_bytes(), 3).unwrap()).unwrap();
         assert_eq!((&ledger.instances["u"].baseline, &ledger.instances["u"].activity), (&None, &None));
         let written = zstd::decode_all(ledger.write().unwrap().0.as_slice()).unwrap();
-        assert_eq!(String::from_utf8(written).unwrap(), json);
+        assert_eq!(String::from_utf8(written).unwrap(), json.replace("ledger/1", "ledger/2"));
     }
 
     #[test]
@@ -272,7 +276,7 @@ mod tests {
         let (bytes, _) = Ledger::default().write().unwrap();
         assert_eq!(Ledger::read(&bytes[..bytes.len() / 2]), Err(LedgerError::Damaged));
         assert_eq!(Ledger::read(b"no"), Err(LedgerError::Damaged));
-        let newer = Ledger { format: "securityv0.ledger/2".into(), ..Ledger::default() };
+        let newer = Ledger { format: "securityv0.ledger/3".into(), ..Ledger::default() };
         assert_eq!(Ledger::read(&newer.write().unwrap().0), Err(LedgerError::Format));
     }
 }

@@ -268,7 +268,8 @@ pub fn write_pack(
     Err(passed.map_or_else(|| std::io::Error::other("no pack was tried").into(), PackError::TooLarge))
 }
 
-/// The pack's bytes with at most `most` pieces of evidence of each finding.
+/// The pack's bytes with at most `most` pieces of evidence of each finding. With none, those that stand as resources have the
+/// fewest that are told at all, and the others none.
 fn write(
     header: &PackHeader,
     merged: &Merged,
@@ -278,12 +279,14 @@ fn write(
 ) -> Result<Vec<u8>, PackError> {
     let mut chain = Chain::new(bounds.pack)?;
     chain.add(header)?;
+    let least = FEWER_PIECES.into_iter().filter(|most| *most > 0).min().unwrap_or(MAX_EVIDENCE);
     for (name, held) in &merged.held {
-        let mut fewer = held.full.as_deref().filter(|full| full.evidence.len() > most).cloned();
+        let told = held.full.as_deref().filter(|_| most > 0 || conclusion.standing.kept.contains(name));
+        let mut fewer = told.filter(|full| full.evidence.len() > most).cloned();
         if let Some(fewer) = &mut fewer {
-            fewer.keep_evidence(most);
+            fewer.keep_evidence(if most > 0 { most } else { least });
         }
-        let full = fewer.as_ref().or(held.full.as_deref());
+        let full = fewer.as_ref().or(told);
         chain.add_finding(&finding(name, held, full, &conclusion))?;
     }
     let (findings, kept) = (merged.held.len() as u64, conclusion.standing.kept.len() as u64);

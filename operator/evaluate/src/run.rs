@@ -1,10 +1,11 @@
 //! One evaluation from order to status: reads, computes, then writes in an order that may be cut anywhere.
 //!
 //! Pack, ledger, Findings, the status of exceptions, Estate status. The Estate's comes last and names the ledger, so a run
-//! that died before it is repeated from the same ledger with the same order, and ends in the same state. After it the store
-//! is told which instances there are, so that it can delete what belongs to none; that is no part of the result.
+//! that died before it is repeated from the same ledger with the same order, and ends in the same state. Before all of it
+//! the store is told which instances there are, so that it can delete what belongs to none; that is no part of the result.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sv0_api::{EstateStatus, FindingSpec};
@@ -20,6 +21,9 @@ use crate::exceptions;
 use crate::report::{EvaluateReport, RunError};
 use crate::sink::{Desired, EstateSink, ExceptionSink, FindingSink, InstanceSource, SinkError};
 use crate::status::{self, Ordered};
+
+/// How long the store may take to hear which instances there are: nothing of the evaluation waits for it.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Carries out `order`. On failure the Estate's condition says so, when the API server lets it.
 pub async fn run<V: Deposit, C: FindingSink + EstateSink + ExceptionSink + InstanceSource>(
@@ -48,6 +52,8 @@ async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink + Insta
     let live = exceptions::shown(&order.exceptions, cluster).await?;
     let accepted = exceptions::current(&order.exceptions, &live);
     let mut config = Config::ordered(order, accepted, threads).map_err(|_| RunError::EstateSpec)?;
+    // First: where the store is full, nothing else would make room.
+    say_what_is_there(order, vault, cluster, config.estate.retention.orphaned_days).await;
     let previous = read_ledger(vault, order.ledger.as_deref()).await?;
     let history_lost = previous.is_none();
     config.history_lost = history_lost;
@@ -68,7 +74,6 @@ async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink + Insta
     }
     let wanted = baseline::wanted(&order.inputs, &config.estate, &previous);
     let baselines = load_baselines(vault, &wanted, &config.estate, most).await?;
-    let orphaned_days = config.estate.retention.orphaned_days;
     let mut evaluation =
         tokio::task::spawn_blocking(move || evaluate(Sources { inputs, baselines }, previous, &config))
             .await
@@ -85,10 +90,6 @@ async fn attempt<V: Deposit, C: FindingSink + EstateSink + ExceptionSink + Insta
     let before = cluster.estate_status().await?;
     let after = status::finished(&evaluation, ordered, &order.exceptions, before.as_ref());
     write_status(cluster, before.as_ref(), &after).await?;
-    if let Err(error) = tell_instances(order, vault, cluster, orphaned_days).await {
-        // What is gone stays for longer. The next evaluation, a day later at most, says it again.
-        tracing::warn!(%error, "the store was not told which instances there are");
-    }
     Ok(EvaluateReport {
         ok: true,
         reason: None,
@@ -102,6 +103,22 @@ async fn pin<V: Deposit>(vault: &V, pins: &BTreeMap<String, BTreeSet<String>>) -
         vault.pin(instance_uid, snapshots).await?;
     }
     Ok(())
+}
+
+/// As far as that is possible within a minute. Else what is gone stays for longer: the next evaluation, a day later at most,
+/// says it again.
+async fn say_what_is_there<V: Deposit, C: InstanceSource>(
+    order: &EvaluateRequest,
+    vault: &V,
+    cluster: &C,
+    orphaned_days: Option<i32>,
+) {
+    let told = tokio::time::timeout(PATIENCE, tell_instances(order, vault, cluster, orphaned_days)).await;
+    match told {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the store was not told which instances there are"),
+        Err(_) => tracing::warn!("the store was not told in time which instances there are"),
+    }
 }
 
 /// Tells the store which instances the estate has. Asked of the API server itself: the order leaves some out, and whoever

@@ -117,8 +117,9 @@ fn evaluated(
 
 /// What is not stored, since nobody could read it then.
 fn less_kept(evaluation: &Evaluation) -> Vec<String> {
-    let evidence = evaluation.most_evidence.map(|most| {
-        format!("To stay readable, the evidence pack has at most {most} pieces of evidence of most findings, and counts the others.")
+    let evidence = evaluation.most_evidence.map(|most| match most {
+        0 => "To stay readable, the evidence pack has the evidence of findings that stand as resources alone; of the others it has what a resource would say.".to_owned(),
+        most => format!("To stay readable, the evidence pack has at most {most} pieces of evidence of most findings, and counts the others."),
     });
     let names = evaluation.forgotten.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
     let forgotten = (!evaluation.forgotten.is_empty()).then(|| {

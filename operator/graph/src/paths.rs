@@ -495,15 +495,22 @@ pub struct Cut {
 /// Of the steps that `removable` allows, the one that most of `paths` have; of equals the one nearest to a start, then
 /// the lesser one.
 pub fn cut(paths: &[Path], removable: impl Fn(StepIx) -> bool) -> Option<Cut> {
-    let mut steps: Vec<(StepIx, usize)> = paths
+    cut_by(paths, |at| removable(at).then_some(at))
+}
+
+/// The same where several steps go together: those for which `what` gives the same. Its order does not reach the result.
+pub fn cut_by<K: Ord>(paths: &[Path], what: impl Fn(StepIx) -> Option<K>) -> Option<Cut> {
+    let mut steps: Vec<(K, usize, usize, StepIx)> = paths
         .iter()
-        .flat_map(|path| path.steps.iter().copied().enumerate().map(|(depth, step)| (step, depth)))
-        .filter(|(step, _)| removable(*step))
+        .enumerate()
+        .flat_map(|(path, way)| way.steps.iter().copied().enumerate().map(move |(depth, step)| (path, depth, step)))
+        .filter_map(|(path, depth, step)| Some((what(step)?, path, depth, step)))
         .collect();
     steps.sort_unstable();
     let counted = steps.chunk_by(|a, b| a.0 == b.0).filter_map(|same| {
-        let (step, nearest) = *same.first()?;
-        Some((std::cmp::Reverse(same.len()), nearest, step))
+        let paths = same.chunk_by(|a, b| a.1 == b.1).count();
+        let (nearest, step) = same.iter().map(|(_, _, depth, step)| (*depth, *step)).min()?;
+        Some((std::cmp::Reverse(paths), nearest, step))
     });
     counted.min().map(|(count, _, step)| Cut { step, paths: count.0 })
 }

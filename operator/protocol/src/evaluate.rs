@@ -9,7 +9,7 @@ use crate::StoreAccess;
 /// Version of the rules and their reference data in this build. An evaluation writes it into the Estate's status; the
 /// manager, which may not link the rules, compares, and orders an evaluation when they differ. A test beside the
 /// evaluation fails when the rules have moved on, and says what belongs here.
-pub const RULE_PACK: &str = "entra-2026.11-3+e3676bfee943";
+pub const RULE_PACK: &str = "entra-2026.11-3+f2c85bff5947";
 
 /// What the manager orders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -214,8 +214,11 @@ fn raised(meta: &Meta, tier: Tier, sensitive: Tri, draft: &Draft, result: Severi
 pub(crate) fn holds(graph: &Graph, authority: &Authority<'_>) -> String {
     let grants: Vec<String> = authority.decisive.iter().map(|grant| grant.short(graph)).collect();
     let domain = authority.decisive.iter().find_map(|grant| grant.sensitive);
-    let behind =
-        authority.compositions().find_map(|composition| composition.held.sensitive).filter(|_| domain.is_none());
+    // What its own grants reach as well says nothing new.
+    let behind = authority
+        .compositions()
+        .find_map(|composition| composition.held.sensitive)
+        .filter(|data| domain != Some(*data));
     if let (Tier::P4, Some(domain)) = (authority.tier, domain) {
         return format!("It holds {}, and so can reach {}", grants.join(" and "), domain.as_str());
     }

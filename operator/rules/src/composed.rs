@@ -192,16 +192,17 @@ pub(crate) fn doubt(composition: &Composition<'_>) -> String {
     }
 }
 
-/// `Take Application.ReadWrite.All from service principal "factory": that alone cuts 2 of the 3 shortest ways to the tenant.`
+/// `Take Application.ReadWrite.All from service principal "factory": that alone cuts 2 of the 3 shortest ways to the tenant by acting
+/// as others.`
 pub(crate) fn cut(context: &Context<'_>, compositions: &[&Composition<'_>]) -> Option<String> {
     let CutOff { edge, cut, ways } = context.around.cut(compositions)?;
     let step = step(context.graph, edge);
     let ends: Vec<&str> = compositions.iter().map(|composition| end(composition.end)).collect();
     let ends = ends.join(" and ");
     let effect = match (cut, ways) {
-        (1, 1) => format!("the way to {ends}"),
-        (cut, ways) if cut == ways => format!("all {ways} of the shortest ways to {ends}"),
-        (cut, ways) => format!("{cut} of the {ways} shortest ways to {ends}"),
+        (1, 1) => format!("this way to {ends}"),
+        (cut, ways) if cut == ways => format!("all {ways} of the shortest ways to {ends} by acting as others"),
+        (cut, ways) => format!("{cut} of the {ways} shortest ways to {ends} by acting as others"),
     };
     Some(format!("{step}: that alone cuts {effect}."))
 }

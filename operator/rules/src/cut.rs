@@ -20,7 +20,7 @@ use crate::rules::UNB_005;
 use crate::sensitive::Sensitive;
 use crate::severity::Tier;
 
-/// `Take Global Administrator from the service principal: that alone cuts the way to the tenant.` None when nothing proven
+/// `Take Global Administrator from the service principal: that alone cuts this way to the tenant.` None when nothing proven
 /// can be taken away.
 pub(crate) fn decisive(
     context: &Context<'_>,
@@ -70,7 +70,12 @@ fn of_ways<'g>(
 ) -> Option<String> {
     let on: Vec<&'g Edge> = grant.members.iter().copied().chain([grant.edge]).collect();
     let cut = context.around.routes().cut_of(identity.ix, (end, data), &on)?;
-    Some(says(context.graph, identity, cut.edge, (cut.cut, cut.ways), composed::end(end)))
+    let effect = match (cut.cut, cut.ways) {
+        (1, 1) => "this way".to_owned(),
+        (cut, ways) if cut == ways => format!("all {ways} of the shortest ways"),
+        (cut, ways) => format!("{cut} of the {ways} shortest ways"),
+    };
+    Some(says(context.graph, identity, cut.edge, (&effect, composed::end(end))))
 }
 
 /// Of these grants, each of which is a way: of the edges that the first is held by, the one that most of them are held by; of
@@ -90,16 +95,18 @@ pub(crate) fn of_grants<'a, 'g: 'a>(
     let counted = edges.map(|edge| (ways.iter().filter(|grant| on(grant, edge.edge())).count(), edge));
     // The first of equals.
     let (cut, edge) = counted.min_by_key(|(cut, _)| Reverse(*cut))?;
-    Some(says(graph, identity, edge, (cut, ways.len()), to))
+    let effect = match (cut, ways.len()) {
+        (1, 1) => "this way".to_owned(),
+        (cut, ways) if cut == ways => format!("all {ways} of its own ways"),
+        (cut, ways) => format!("{cut} of its {ways} own ways"),
+    };
+    Some(says(graph, identity, edge, (&effect, to)))
 }
 
-/// The identity stands without its name, since the finding is about it.
-fn says(graph: &Graph, identity: &Identity<'_>, edge: CutEdge<'_>, (cut, ways): (usize, usize), to: &str) -> String {
+/// The identity stands without its name, since the finding is about it. Of what is cut no more is said than was counted: the
+/// way that is told, the shortest ones that are proven, or those that it has by itself. That no other is left nobody knows.
+fn says(graph: &Graph, identity: &Identity<'_>, edge: CutEdge<'_>, (effect, to): (&str, &str)) -> String {
     let itself = |ix: NodeIx| (ix == identity.ix).then(|| identity::noun(graph.node(ix).kind).to_owned());
     let step = composed::step_among(graph, edge, itself);
-    match (cut, ways) {
-        (1, 1) => format!("{step}: that alone cuts the way to {to}."),
-        (cut, ways) if cut == ways => format!("{step}: that alone cuts all {ways} ways to {to}."),
-        (cut, ways) => format!("{step}: that alone cuts {cut} of the {ways} ways to {to}."),
-    }
+    format!("{step}: that alone cuts {effect} to {to}.")
 }

@@ -279,7 +279,7 @@ fn a_right_over_applications_through_a_group_composes() {
     let cut = finding.remediation.first().unwrap();
     assert_eq!(
         cut,
-        "Take the service principal \"payroll-bot\" out of the group \"keepers\": that alone cuts the way to the tenant."
+        "Take the service principal \"payroll-bot\" out of the group \"keepers\": that alone cuts this way to the tenant."
     );
 }
 
@@ -312,16 +312,16 @@ fn the_edge_to_cut_is_named_with_what_it_cuts() {
     world.role_of(&second, GLOBAL_ADMINISTRATOR, "/").permission(APPLICATION_WRITE);
     let last = |world: &World| of_subject(world, RULE).unwrap().remediation.first().cloned().unwrap();
     let take = "Take Application.ReadWrite.All from the service principal \"payroll-bot\": that alone cuts";
-    assert_eq!(last(&world), format!("{take} all 2 of the shortest ways to the tenant."));
+    assert_eq!(last(&world), format!("{take} all 2 of the shortest ways to the tenant by acting as others."));
     // A shorter way is told first; with it no edge cuts all.
     owns(&mut world, NodeKind::Application, "app-holder");
-    assert_eq!(last(&world), format!("{take} 2 of the 3 shortest ways to the tenant."));
+    assert_eq!(last(&world), format!("{take} 2 of the 3 shortest ways to the tenant by acting as others."));
     assert_eq!(of_subject(&world, RULE).unwrap().path[2].edge, "OWNS");
     // Where the tenant is held outright as well, that is one way of several: taking it away alone does not suffice.
     world.role(GLOBAL_ADMINISTRATOR);
     assert_eq!(
         last(&world),
-        "Take Global Administrator from the service principal: that alone cuts 1 of the 4 ways to the tenant."
+        "Take Global Administrator from the service principal: that alone cuts 1 of the 4 shortest ways to the tenant."
     );
 }
 

@@ -78,7 +78,7 @@ fn an_owner_of_what_administers_a_part_administers_it() {
     let cut = finding.remediation.first().unwrap();
     assert_eq!(
         cut,
-        "Take the service principal \"payroll-bot\" off the owners of the application \"holder-app\": that alone cuts the \
+        "Take the service principal \"payroll-bot\" off the owners of the application \"holder-app\": that alone cuts this \
          way to that authority."
     );
     let needed: Vec<_> = finding.depends_on.iter().map(|needed| needed.collection.as_str()).collect();
@@ -193,7 +193,7 @@ fn data_behind_another_application_raise_the_severity_and_are_told() {
         finding.why
     );
     assert!(finding.why.ends_with("Sensitive data raises the severity."), "{}", finding.why);
-    assert!(finding.remediation.first().unwrap().ends_with("that alone cuts the way to those data."));
+    assert!(finding.remediation.first().unwrap().ends_with("that alone cuts this way to those data."));
 }
 
 #[rstest]
@@ -352,7 +352,7 @@ fn a_way_that_weighs_more_is_told_before_a_shorter_one() {
     assert_eq!(acted_as, ["service principal \"admin\"", "service principal \"holder\""]);
     // The shorter one is still among those of which one step cuts most.
     let cut = unbounded.remediation.first().unwrap();
-    assert!(cut.ends_with("that alone cuts all 2 of the shortest ways to those data."), "{cut}");
+    assert!(cut.ends_with("that alone cuts all 2 of the shortest ways to those data by acting as others."), "{cut}");
 }
 
 /// Nobody gains by acting again as whom it is already: `both` has the data by itself, and its right over all applications
@@ -503,7 +503,7 @@ fn circles_and_stars_of_owners_are_bounded() {
     // The two other ways go by the owners before it: what they all end in is the grant.
     assert_eq!(
         cut,
-        "Take Files.ReadWrite.All from the service principal \"m01999\": that alone cuts all 3 of the shortest ways to those data."
+        "Take Files.ReadWrite.All from the service principal \"m01999\": that alone cuts all 3 of the shortest ways to those data by acting as others."
     );
     let graph = Graph::build(vec![world.b.build()]).unwrap();
     let one = sv0_rules::run(&graph, &world.config, as_of(), 1);

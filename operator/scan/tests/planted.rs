@@ -199,12 +199,12 @@ async fn a_way_to_the_tenant_is_told_whole() {
     let owner = about("UNB-001", "Deployer");
     let hops: Vec<&str> = owner.path.iter().map(|hop| hop.edge.as_str()).collect();
     assert_eq!(hops, ["AUTHENTICATES_AS", "INSTANTIATES", "OWNS", "CAN_CONTROL", "GRANTED"]);
-    let cut = "Take the service principal \"Deployer\" off the owners of the application \"Deployed\": that alone cuts the \
+    let cut = "Take the service principal \"Deployer\" off the owners of the application \"Deployed\": that alone cuts this \
                way to the tenant.";
     assert_eq!(owner.remediation.first().map(String::as_str), Some(cut));
     let holder = about("UNB-001", "Application factory");
     let cut = "Take Application.ReadWrite.All from the service principal \"Application factory\": that alone cuts all 3 of the \
-               shortest ways to the tenant.";
+               shortest ways to the tenant by acting as others.";
     assert_eq!(holder.remediation.first().map(String::as_str), Some(cut));
     for spec in [owner, holder] {
         assert!(serde_json::to_vec(&spec).unwrap().len() <= sv0_api::FINDING_SPEC_BYTES);

@@ -173,7 +173,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let objects = Arc::new(Objects::new(Arc::clone(&back_end), storage.bounds()));
     match arguments.command {
         Some(Command::Gc) => {
-            let collected = pass(&objects, None, storage.retention()).await?;
+            // What is gone is the serving process's alone to clear: it has the locks of those who tell it.
+            let collected = gc::collect(&objects, storage.retention(), SystemTime::now()).await?;
             tracing::info!(?collected, "collected");
             Ok(())
         }

@@ -5,7 +5,8 @@
 //! - Absence is counted, not read off a clock: between two looks at most [`MOST_CREDIT`] is added, so that a clock that
 //!   jumps shortens a retention by two days and no more. An instance that is named once starts anew.
 //! - Whatever was written within the retention is not gone, whoever says so.
-//! - A purge that is asked for shortens the retention of what is known to be gone. Of a namespace that is still there it
+//! - A purge that is asked for shortens the retention of what is known to be gone, and takes nothing that was written after
+//!   it was missed for the first time. Of a namespace that is still there it
 //!   takes what the operator leaves alone: nothing was written for the retention, though every estate is evaluated daily.
 //!
 //! Each estate has one small record below its prefix. It goes last, so that a pass that is killed is taken up again.
@@ -29,6 +30,11 @@ use crate::objects::{ObjectError, Objects, Written, age};
 
 /// Most time that counts between two looks. Evaluations look once a day at least, the collector every hour.
 pub const MOST_CREDIT: Duration = Duration::from_hours(48);
+/// From an evaluation's question which instances there are to the store's taking note of the answer: twice as long as the
+/// evaluation waits for that.
+pub const LONGEST_LOOK: Duration = Duration::from_mins(2);
+/// Nothing is concluded of a silence that is shorter.
+pub const LEAST_SILENCE: Duration = Duration::from_hours(7 * 24);
 /// Most absent instances that are remembered of an estate; the others follow when these are gone.
 const MAX_ABSENT: usize = 10_000;
 
@@ -57,7 +63,9 @@ struct Record {
 struct Absence {
     /// Seconds that count.
     seconds: u64,
-    /// The last look, in seconds since 1970.
+    /// The first look that missed it, in seconds since 1970.
+    since: u64,
+    /// The latest look, in seconds since 1970.
     seen: u64,
     /// Somebody asked for the deletion.
     #[serde(default)]
@@ -67,14 +75,26 @@ struct Absence {
 impl Absence {
     /// The absence after one more look.
     fn again(before: Option<Self>, now: u64) -> Self {
-        let Some(before) = before else { return Self { seen: now, ..Self::default() } };
+        let Some(before) = before else { return Self { since: now, seen: now, ..Self::default() } };
         let passed = now.saturating_sub(before.seen).min(MOST_CREDIT.as_secs());
-        Self { seconds: before.seconds.saturating_add(passed), seen: now, ..before }
+        // A clock that goes back and forth adds nothing twice.
+        Self { seconds: before.seconds.saturating_add(passed), seen: now.max(before.seen), ..before }
     }
 
-    /// Whether what was last written so long ago can go.
-    fn is_over(self, retention: Duration, youngest: Option<Duration>) -> bool {
-        self.asked || (self.seconds >= retention.as_secs() && youngest.is_none_or(|age| age > retention))
+    /// Whether it is known to be gone for long enough, or somebody asked.
+    const fn is_counted(self, retention: Duration) -> bool {
+        self.asked || self.seconds >= retention.as_secs()
+    }
+
+    /// Whether what was last written so long ago can go. Nobody's wish takes what was written after it was missed for the
+    /// first time, for then it is not gone; nor what was written shortly before, unless a later look missed it too: a look
+    /// knows what there was some time ago.
+    fn is_over(self, retention: Duration, youngest: Option<Duration>, now: SystemTime) -> bool {
+        let missed = Duration::from_secs(seconds(now).saturating_sub(self.since));
+        let confirmed = self.seen.saturating_sub(self.since) >= LONGEST_LOOK.as_secs();
+        let untouched = if confirmed { missed } else { missed + LONGEST_LOOK };
+        let spared = if self.asked { untouched.min(retention) } else { retention };
+        self.is_counted(retention) && youngest.is_none_or(|age| age > spared)
     }
 }
 
@@ -90,6 +110,12 @@ impl Record {
 
     fn retention(&self) -> Duration {
         Duration::from_hours(24 * u64::from(self.orphaned_days()))
+    }
+
+    /// For how long nothing is written for an estate that the operator leaves alone. One that it does not is evaluated every
+    /// day; an outage of some days is none.
+    fn silence(&self) -> Duration {
+        self.retention().max(LEAST_SILENCE)
     }
 }
 
@@ -201,7 +227,7 @@ async fn pass_estate(
     }
     // What an estate without instances remembers is about nobody but those that are gone. The newest, which its status
     // names, was written since.
-    if record.empty.is_some_and(|empty| empty.is_over(record.retention(), None)) {
+    if record.empty.is_some_and(|empty| empty.is_counted(record.retention())) {
         for blob in [Blob::Pack, Blob::Ledger] {
             total.add(clear_blobs(objects, &Home::blobs(estate, blob), 1, record.retention(), now).await?);
         }
@@ -218,8 +244,8 @@ async fn clear_absent(objects: &Objects, estate: &Uid, uid: &Uid, now: SystemTim
     let home = Home::instance(estate, uid);
     let retention = record.retention();
     // The listing is for those whose count is over alone.
-    let counted = absence.is_over(retention, None);
-    if !counted || !absence.is_over(retention, youngest(objects, &home.prefix(), now).await?) {
+    let counted = absence.is_counted(retention);
+    if !counted || !absence.is_over(retention, youngest(objects, &home.prefix(), now).await?, now) {
         return Ok(Collected::default());
     }
     let (collected, empty) = clear_instance(objects, &home, now).await?;
@@ -254,8 +280,8 @@ async fn clear_estate(
     record.gone = Some(absence);
     write(objects, estate, &record).await?;
     let (retention, prefix) = (record.retention(), estate_prefix(estate));
-    let counted = absence.is_over(retention, None);
-    if !counted || !absence.is_over(retention, youngest(objects, &prefix, now).await?) {
+    let counted = absence.is_counted(retention);
+    if !counted || !absence.is_over(retention, youngest(objects, &prefix, now).await?, now) {
         return Ok(None);
     }
     clear_all(objects, estate, now).await.map(Some)
@@ -300,7 +326,7 @@ pub async fn departed(
         };
         let state = match is_gone(reviewer, &uid, &record).await? {
             true => EstateState::Gone,
-            false if quiet_for(objects, &uid, now).await?.is_some_and(|age| age > record.retention()) => {
+            false if quiet_for(objects, &uid, now).await?.is_some_and(|age| age > record.silence()) => {
                 EstateState::Silent
             }
             false if record.absent.is_empty() => continue,
@@ -358,7 +384,7 @@ pub async fn purge(
 /// Whether nothing was written for the retention. An estate of the operator is evaluated every day, so this is none.
 async fn is_silent(objects: &Objects, estate: &Uid, record: &Record, now: SystemTime) -> Result<bool, ObjectError> {
     // Nothing is left of a clearing that was killed before its end: it goes on.
-    Ok(quiet_for(objects, estate, now).await?.is_none_or(|age| age > record.retention()))
+    Ok(quiet_for(objects, estate, now).await?.is_none_or(|age| age > record.silence()))
 }
 
 /// How long ago anything was written for an estate; none when nothing is stored of it.

@@ -419,6 +419,36 @@ async fn a_purge_shortens_the_retention_of_what_is_gone_alone(#[values(Kind::Vol
     assert_eq!(keys(&*bench.store).await, BTreeSet::new());
 }
 
+/// Whoever asks may be told wrongly: what was written after the first statement that missed an instance, or too shortly
+/// before it for that statement to know, stays until later statements miss it too.
+#[rstest]
+#[tokio::test]
+async fn a_purge_takes_nothing_that_was_written_since(#[values(Kind::Volume, Kind::Bucket)] kind: Kind) {
+    let Some(bench) = Bench::new(kind).await else { return };
+    let objects = Objects::new(Arc::clone(&bench.store), BOUNDS);
+    let (says, now) = (Says::new(Ok(Some(estate()))), SystemTime::now());
+    fill(&objects).await;
+    let passes = async |from: Duration| {
+        for hours in [2, 4] {
+            pass(&objects, None, now + from + hours * HOUR).await.unwrap();
+        }
+        left_of(&*bench.store, 2).await
+    };
+    // Missed an hour ago, written since.
+    tell(&objects, &[1], now - HOUR).await.unwrap();
+    assert_eq!(purge(&objects, &says, &estate(), Some(&uid(2)), now).await.unwrap(), Written::New);
+    assert_eq!(passes(Duration::ZERO).await, 5);
+    // Named once more: all of that is forgotten. Then missed a minute after it was written, and later again.
+    tell(&objects, &[1, 2], now + 5 * HOUR).await.unwrap();
+    assert!(matches!(purge(&objects, &says, &estate(), Some(&uid(2)), now).await, Err(ObjectError::NotGone)));
+    tell(&objects, &[1], now + HOUR / 60).await.unwrap();
+    assert_eq!(purge(&objects, &says, &estate(), Some(&uid(2)), now).await.unwrap(), Written::New);
+    assert_eq!(passes(Duration::ZERO).await, 5);
+    tell(&objects, &[1], now + HOUR).await.unwrap();
+    assert_eq!(passes(Duration::ZERO).await, 0);
+    assert_eq!(left_of(&*bench.store, 1).await, 5);
+}
+
 /// A namespace that the administrator took out of the operator's values: it is there, and nobody writes for it.
 #[rstest]
 #[tokio::test]

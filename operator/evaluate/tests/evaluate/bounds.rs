@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::{Map, Value};
 use sv0_api::FindingState;
 use sv0_engine::bounds::{Bounds, PackBounds, TooLarge};
-use sv0_engine::evaluate::{EngineError, Evaluation, evaluate, evaluate_within};
+use sv0_engine::evaluate::{Config, EngineError, Evaluation, evaluate, evaluate_within};
 use sv0_engine::ledger::{Ledger, LedgerError};
 use sv0_engine::load::Input;
 use sv0_engine::merge::{Held, Merged, Removal, let_go};
@@ -131,6 +131,21 @@ fn a_pack_that_is_too_large_is_written_with_less_evidence() {
         assert_eq!(less.ledger, whole.ledger);
         before = size(&less);
     }
+    // Still too large: what does not stand as a resource is named, and its evidence left out.
+    let cut = |limit| {
+        let pack = PackBounds { bytes: limit, ..PackBounds::default() };
+        let bounds = Bounds { pack, ..Bounds::default() };
+        let one = Config { max_findings: 1, ..config(day(10)) };
+        evaluate_within(inputs(), Ledger::default(), &one, &bounds, &mut |_| {})
+    };
+    let ten = cut(before + 1_000).unwrap();
+    let least = cut(size(&ten) - 1).unwrap();
+    assert_eq!((ten.most_evidence, least.most_evidence), (Some(10), Some(0)));
+    assert_eq!(least.ledger, whole.ledger);
+    let pack = Pack::read(&least.pack.bytes).unwrap();
+    assert_eq!(pack.header.most_evidence, Some(0));
+    assert!(pack.findings.len() > 1);
+    assert!(pack.findings.values().all(|finding| finding.kept == finding.line.contains_key("full")));
 }
 
 /// As the reader counts them: what begins a list or an object, or parts two entries.

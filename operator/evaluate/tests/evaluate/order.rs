@@ -288,7 +288,7 @@ async fn the_store_is_told_which_instances_there_are_by_the_api_server_and_the_o
     {
         let world = world.0.lock().unwrap();
         assert_eq!(world.told, Some((all.clone(), 30)));
-        assert_eq!(world.kinds.last(), Some(&"instances"), "after everything else");
+        assert_eq!(world.kinds.first(), Some(&"instances"), "before everything else");
     }
     order.estate_spec = json!({ "retention": { "orphanedDays": 7 } });
     carry_out(&world, &order).await.unwrap();
@@ -303,19 +303,20 @@ async fn what_cannot_be_told_is_told_another_day() {
     let first = order(vec![input], day(10), &EstateStatus::default());
     assert!(carry_out(&world, &first).await.unwrap().ok, "the API server does not say which instances there are");
     assert_eq!(world.0.lock().unwrap().told, None, "then nothing is told");
+}
+
+/// A store that is full takes nothing more of an evaluation; it learns all the same what it can delete.
+#[tokio::test]
+async fn an_evaluation_that_fails_has_told_which_instances_there_are() {
+    let world = Memory::default();
+    let input = world.scan(&scan(SCAN_1));
     {
         let mut world = world.0.lock().unwrap();
         world.instances = Some(BTreeSet::new());
-        // The ledger of before, pack, ledger and status are written still: nothing changed in the Findings.
-        world.fuse = Some(4);
+        world.fuse = Some(1);
     }
-    let input = world.scan(&scan(SCAN_2));
-    let next = order(vec![input], day(11), &status(&world));
-    let report = carry_out(&world, &next).await;
-    assert_eq!(world.0.lock().unwrap().told, None);
-    assert_eq!(status(&world).as_of.unwrap().0, day(11), "{report:?}");
-    assert!(report.unwrap().ok);
-    world.0.lock().unwrap().fuse = None;
-    carry_out(&world, &next).await.unwrap();
-    assert_eq!(world.0.lock().unwrap().told.as_ref().unwrap().1, 30);
+    let uid = input.instance_uid.clone();
+    let report = carry_out(&world, &order(vec![input], day(10), &EstateStatus::default())).await;
+    assert!(report.is_err(), "{report:?}");
+    assert_eq!(world.0.lock().unwrap().told, Some((BTreeSet::from([uid]), 30)));
 }

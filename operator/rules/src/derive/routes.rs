@@ -11,7 +11,7 @@
 //! on the way or of what is held at its end: that is a stage of the search back, and no product of ways.
 
 use jiff::Timestamp;
-use sv0_graph::paths::{Distances, Limits, Path, Spot, Stages, StepIx, View, ViewBuilder, cut};
+use sv0_graph::paths::{Distances, Limits, Path, Spot, Stages, StepIx, View, ViewBuilder, cut_by};
 use sv0_graph::{Edge, Gates, Graph, NodeIx, Tri, UnknownReason};
 
 use super::{Class, DERIVATIONS, End, Fact, Overlay, Target};
@@ -98,6 +98,11 @@ impl<'g> Composition<'g> {
 }
 
 impl<'g> CutEdge<'g> {
+    /// The same of every step that the edge stands for, which all go with it.
+    fn which(self) -> *const Edge {
+        std::ptr::from_ref(self.edge())
+    }
+
     pub(crate) const fn edge(self) -> &'g Edge {
         match self {
             Self::Member(edge) | Self::Grant(edge) | Self::Owner(edge) => edge,
@@ -306,7 +311,7 @@ impl<'g> Routes<'g> {
     /// The step whose removal cuts most of the ways of all these.
     pub(crate) fn cut(&self, compositions: &[&Composition<'g>]) -> Option<CutOff<'g>> {
         let ways: Vec<Path> = compositions.iter().flat_map(|composition| composition.ways.iter().cloned()).collect();
-        let cut = cut(&ways, |at| self.removable(at).is_some())?;
+        let cut = cut_by(&ways, |at| self.removable(at).map(CutEdge::which))?;
         Some(CutOff { edge: self.removable(cut.step)?, cut: cut.paths, ways: ways.len() })
     }
 
@@ -327,7 +332,7 @@ impl<'g> Routes<'g> {
         };
         ways.retain(|way| data.is_none() || way.steps.last().and_then(reaches) == data);
         let named = |at| self.removable(at).filter(|edge| on.iter().any(|named| std::ptr::eq(*named, edge.edge())));
-        let cut = cut(&ways, |at| named(at).is_some())?;
+        let cut = cut_by(&ways, |at| named(at).map(CutEdge::which))?;
         Some(CutOff { edge: named(cut.step)?, cut: cut.paths, ways: ways.len() })
     }
 

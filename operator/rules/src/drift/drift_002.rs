@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sv0_graph::{Edge, NodeKind};
+use sv0_graph::{Edge, NodeKind, Tri};
 
 use super::baseline::{Before, Grant, held, holds};
 use super::compare::{At, Comparison, ELIGIBLE};
@@ -55,7 +55,7 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         return None;
     }
     let compared = compare.authority(identity)?;
-    let gained = gained(compare, before, identity);
+    let gained = gained(compare, before, identity, Tri::is_true);
     let bounded = bounded(before);
     let widened = gained.iter().find(|(role, _)| bounded.contains_key(*role));
     let (role, edge) = widened.or_else(|| gained.iter().next())?;
@@ -67,7 +67,8 @@ fn check(compare: &Comparison<'_, '_>, before: &Before, identity: &Identity<'_>)
         (Claim::Full, title, was, Vec::new())
     } else {
         // Of several roles that came nothing says which one took the place of another.
-        let was = lost(compare, before, identity).filter(|_| gained.len() == 1)?;
+        let was = lost(compare, before, identity)
+            .filter(|_| self::gained(compare, before, identity, |now| !now.is_false()).len() == 1)?;
         let title = format!("\"{}\" holds {label} over the whole tenant, which it did not on {day}", identity.name);
         let earlier = self::label(was.role.as_deref().unwrap_or_default());
         let narrowed = Narrowed {
@@ -97,15 +98,21 @@ fn then(compare: &Comparison<'_, '_>, identity: &Identity<'_>, was: &Grant) -> O
     compare.was(&At { collection: COLLECTIONS[0], object, field: "directoryScopeId" }, scope, &claim)
 }
 
-/// Roles that it holds over the whole tenant now and did not in any form before, each with its assignment.
-fn gained<'g>(compare: &Comparison<'_, 'g>, before: &Before, identity: &Identity<'_>) -> BTreeMap<&'g str, &'g Edge> {
+/// Roles that it holds over the whole tenant now, as far as `counts` says, and did not in any form before, each with its
+/// assignment.
+fn gained<'g>(
+    compare: &Comparison<'_, 'g>,
+    before: &Before,
+    identity: &Identity<'_>,
+    counts: impl Fn(Tri) -> bool,
+) -> BTreeMap<&'g str, &'g Edge> {
     let graph = compare.context.graph;
     let wide = before.grants.iter().filter(|grant| grant.directory && !narrow(grant));
     let had: BTreeSet<&str> = wide.filter_map(|grant| grant.role.as_deref()).collect();
     let mut gained = BTreeMap::new();
     for (member, edge) in held(graph, identity.ix) {
         let (Some(role), true) = (edge.role.as_deref(), graph.node(edge.to).kind == NodeKind::System) else { continue };
-        let now = edge.scope.as_deref() == Some(TENANT) && holds(member, edge, compare.context.as_of).is_true();
+        let now = edge.scope.as_deref() == Some(TENANT) && counts(holds(member, edge, compare.context.as_of));
         if now && !had.contains(role) {
             gained.entry(role).or_insert(edge);
         }

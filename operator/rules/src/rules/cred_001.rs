@@ -16,8 +16,10 @@
 //! The activity collections are not among those that it requires: without them it says less and stays, so that its
 //! absence never rests on them.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
-use sv0_graph::{Tri, UnknownReason, attr};
+use sv0_graph::{NodeIx, Tri, UnknownReason, attr};
 
 use crate::activity::{self, Others, Use};
 use crate::evidence::{self, Proof};
@@ -150,7 +152,8 @@ fn what(told: &[Weak<'_>], first: &Weak<'_>) -> String {
 /// Whether `part`, a finding about the same identity, says nothing that is not said here too.
 pub(crate) fn tells(context: &Context<'_>, identity: &Identity<'_>, part: &RuleFinding) -> bool {
     let (proven, told) = told(context, identity);
-    let is_told = |held: &Credential| told.iter().any(|weak| weak.credential.ix == held.ix);
+    let all_told: BTreeSet<NodeIx> = told.iter().map(|weak| weak.credential.ix).collect();
+    let is_told = |held: &Credential| all_told.contains(&held.ix);
     let mut usable = identity.usable(context.as_of);
     match part.rule.id.as_str() {
         "CRED-002" => usable.all(|held| cred_002::too_long(context, held).is_none() || is_told(held)),
@@ -205,6 +208,10 @@ const fn unrecorded(identity: &Identity<'_>) -> bool {
 
 fn quiet(context: &Context<'_>, identity: &Identity<'_>) -> Option<Quiet> {
     let rare = context.config.rare_use_days;
+    // The identity's record can lag behind those of its credentials, which then know better.
+    if identity.credentials.iter().any(|held| held.last_used.recent(rare, context.as_of)) {
+        return None;
+    }
     match identity.last_used {
         Use::Last { at, .. } => {
             let idle = identity.last_used.idle_from(rare).is_some_and(|mark| mark <= context.as_of);
