@@ -219,10 +219,6 @@ fn back(inner: &Inner, holder: u32, known: &mut [(u32, u32)], counts: &impl Fn(T
     while let Some(to) = queue.get(at).copied() {
         at += 1;
         let steps = known[to as usize].0.saturating_add(1);
-        // One step too many says that there is more; what lies beyond says nothing else.
-        if steps > MAX_NESTING + 1 {
-            continue;
-        }
         for member in inner.members(to).filter(|member| counts(member.held)) {
             let best = &mut known[member.from as usize];
             if best.0 == FAR {
