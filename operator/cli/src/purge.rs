@@ -223,6 +223,23 @@ mod tests {
         assert_eq!(of(Some("d"), None), []);
     }
 
+    /// A whole estate whose namespace is there is deleted by its own name only; nothing else needs one.
+    #[test]
+    fn a_namespace_that_is_there_goes_by_its_own_name_only() {
+        let uid = "00000000-0000-4000-8000-000000000009";
+        let silent = Departed { namespace_uid: uid.to_owned(), ..estate("c", EstateState::Silent, &["u"]) };
+        let [whole] = &targets(&[silent], None, None)[..] else { panic!("one target") };
+        let refused = named(whole, None).unwrap_err().to_string();
+        assert!(refused.contains(&format!("--estate {uid}")), "{refused}");
+        assert!(named(whole, Some(&"00000000-0000-4000-8000-000000000008".parse().unwrap())).is_err());
+        named(whole, Some(&uid.parse().unwrap())).unwrap();
+        for other in [estate("a", EstateState::There, &["u"]), estate("b", EstateState::Gone, &[])] {
+            for target in targets(&[other], None, None) {
+                named(&target, None).unwrap();
+            }
+        }
+    }
+
     #[test]
     fn each_line_says_what_and_for_how_long() {
         let all = [estate("a", EstateState::There, &["u"]), estate("b", EstateState::Silent, &[])];
